@@ -1,0 +1,407 @@
+"""The engine: a Tensor remembers the Function that made it, and the backward walk follows that memory home.
+
+A graph is nothing but these memories: output -> Function -> input tensors. Functions keep arrays, never tensors
+of their own, so there are no reference cycles and a graph is freed the moment its last tensor is dropped.
+"""
+
+import heapq
+import itertools
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ContextDecorator
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minicnn.backend import Array, asnumpy, get_array_module
+
+__all__ = ["BackwardStep", "Function", "Tensor", "is_grad_enabled", "no_grad"]
+
+
+# --- tensors -----------------------------------------------------------------------------------------------------
+
+
+class Tensor:
+    """An array that remembers how it was computed.
+
+    Parameters
+    ----------
+    data : array_like
+        A NumPy or CuPy array keeps its dtype and is not copied. Python floats, and lists of them, become float32 as
+        in PyTorch.
+    requires_grad : bool
+        Whether :meth:`backward` shall leave ``d loss / d self`` in :attr:`grad`.
+
+    Attributes
+    ----------
+    data : array
+        The numbers, a plain NumPy or CuPy array.
+    grad : array or None
+        The gradient that backward walks have added up here: a plain array of the same shape and dtype.
+    creator : Function or None
+        The operation that made this tensor, None for a leaf.
+
+    Raises
+    ------
+    TypeError
+        If `data` is not numeric, is a float of another precision than float32 and float64, or is a whole-number
+        array that should require a gradient.
+
+    Examples
+    --------
+    >>> x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    array([2., 4., 6.], dtype=float32)
+    """
+
+    __slots__ = ("__weakref__", "creator", "data", "grad", "requires_grad")
+    __array_ufunc__ = None  # numpy_array * tensor is answered by Tensor.__rmul__, not by NumPy element for element
+
+    def __init__(self, data: Any, requires_grad: bool = False) -> None:
+        self.data: Array = _as_array(data)
+        self.grad: Array | None = None
+        self.creator: Function | None = None
+        self.requires_grad = bool(requires_grad)
+        if self.requires_grad and self.data.dtype.kind != "f":
+            raise TypeError(f"Tensor: only float32 and float64 can require a gradient, got dtype {self.data.dtype}")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths along each dimension."""
+        return self.data.shape
+
+    @property
+    def dtype(self) -> Any:
+        """The NumPy dtype of the numbers."""
+        return self.data.dtype
+
+    @property
+    def ndim(self) -> int:
+        """How many dimensions there are."""
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        """How many numbers there are (NumPy's meaning of the word)."""
+        return self.data.size
+
+    def numpy(self) -> np.ndarray:
+        """Return the numbers as a NumPy array; on the CPU it is :attr:`data` itself, not a copy."""
+        return asnumpy(self.data)
+
+    def item(self) -> Any:
+        """Return the one number of a one-element tensor as a Python scalar."""
+        if self.size != 1:
+            raise ValueError(f"item: the tensor must have exactly one element, its shape is {self.shape}")
+        return self.data.item()
+
+    def detach(self) -> "Tensor":
+        """Return a tensor on the same array that remembers nothing."""
+        return Tensor(self.data)
+
+    def __len__(self) -> int:
+        if self.ndim == 0:
+            raise TypeError("len() of a 0-dimensional tensor")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator["Tensor"]:
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __repr__(self) -> str:
+        numbers = np.array2string(self.numpy(), separator=", ", prefix="Tensor(", threshold=100)
+        origin = f", creator={type(self.creator).__name__}" if self.creator is not None else ""
+        wants = ", requires_grad=True" if self.requires_grad and self.creator is None else ""
+        return f"Tensor({numbers}, dtype={self.dtype}{origin}{wants})"
+
+    def backward(self, gradient: Any = None) -> None:
+        """Walk the graph back to its leaves and add ``d self / d leaf`` to each leaf's ``grad``.
+
+        Parameters
+        ----------
+        gradient : array, optional
+            ``d loss / d self``, of this tensor's shape. It may be left out for a single number, where it is 1.
+
+        Raises
+        ------
+        RuntimeError
+            If the tensor depends on nothing that requires a gradient, or the graph was already walked and freed.
+        ValueError
+            If `gradient` has another shape, or is missing for a tensor of more than one element.
+        """
+        for _ in self.backward_steps(gradient):
+            pass
+
+    def backward_steps(self, gradient: Any = None) -> Iterator["BackwardStep"]:
+        """Walk back as :meth:`backward` does, yielding after each operation what it was given and what it gave.
+
+        Parameters
+        ----------
+        gradient : array, optional
+            As in :meth:`backward`.
+
+        Yields
+        ------
+        BackwardStep
+            The operation, the gradient of its output and the gradients of its inputs.
+        """
+        start = _starting_gradient(self, gradient)
+        if self.creator is None:
+            _accumulate(self, start, fresh=False)
+            return
+        # A Function is numbered when it is applied, after all that it depends on. Taking the highest number first
+        # therefore visits each one only when everything downstream has delivered its gradient.
+        waiting = [(-self.creator.number, self.creator)]
+        gradients: dict[int, Array] = {self.creator.number: start}
+        while waiting:
+            _, function = heapq.heappop(waiting)
+            grad_output = gradients.pop(function.number)
+            inputs = function.inputs
+            if inputs is None:
+                raise RuntimeError(
+                    f"backward: the graph behind {type(function).__name__} has been walked already and what it had "
+                    "saved is freed; run the forward pass again"
+                )
+            grad_inputs = _checked_gradients(function, grad_output)
+            for tensor, grad in zip(inputs, grad_inputs, strict=True):
+                if tensor is None or grad is None:
+                    continue
+                source = tensor.creator
+                if source is None:
+                    shared = grad is grad_output or sum(grad is other for other in grad_inputs) > 1
+                    _accumulate(tensor, grad, fresh=not shared and grad.base is None)
+                elif source.number in gradients:
+                    gradients[source.number] = _sum(gradients[source.number], grad)
+                else:
+                    gradients[source.number] = grad
+                    heapq.heappush(waiting, (-source.number, source))
+            step = BackwardStep(function, grad_output, grad_inputs)
+            function.release()
+            del function, inputs, tensor, source, grad, grad_output, grad_inputs
+            yield step
+            del step
+
+    if TYPE_CHECKING:  # installed by ops.arithmetic, ops.shape and ops.reduce, which stand on the floor above
+        __hash__: Any
+        __eq__: Any
+
+        def __add__(self, other: Any) -> "Tensor": ...
+        def __radd__(self, other: Any) -> "Tensor": ...
+        def __sub__(self, other: Any) -> "Tensor": ...
+        def __rsub__(self, other: Any) -> "Tensor": ...
+        def __mul__(self, other: Any) -> "Tensor": ...
+        def __rmul__(self, other: Any) -> "Tensor": ...
+        def __truediv__(self, other: Any) -> "Tensor": ...
+        def __rtruediv__(self, other: Any) -> "Tensor": ...
+        def __pow__(self, exponent: float) -> "Tensor": ...
+        def __neg__(self) -> "Tensor": ...
+        def __matmul__(self, other: Any) -> "Tensor": ...
+        def __rmatmul__(self, other: Any) -> "Tensor": ...
+        def __getitem__(self, index: Any) -> "Tensor": ...
+        def exp(self) -> "Tensor": ...
+        def log(self) -> "Tensor": ...
+        def sum(self, dim: Any = None, keepdim: bool = False) -> "Tensor": ...
+        def mean(self, dim: Any = None, keepdim: bool = False) -> "Tensor": ...
+        def max(self, dim: int | None = None, keepdim: bool = False) -> Any: ...
+        def reshape(self, *shape: Any) -> "Tensor": ...
+        def transpose(self, dim0: int, dim1: int) -> "Tensor": ...
+        def permute(self, *dims: Any) -> "Tensor": ...
+        def flatten(self, start_dim: int = 0, end_dim: int = -1) -> "Tensor": ...
+        @property
+        def T(self) -> "Tensor": ...
+
+
+def install_methods(**methods: Any) -> None:
+    """Give Tensor its operators and methods, from the floor above, where the operations are."""
+    for name, method in methods.items():
+        setattr(Tensor, name, method)
+
+
+def _as_array(data: Any) -> Array:
+    if isinstance(data, Tensor):
+        raise TypeError("Tensor: data is already a Tensor; use it as it is, or tensor.detach()")
+    if get_array_module(data) is not np:
+        array = data
+    elif hasattr(data, "dtype"):
+        array = np.asarray(data)
+    else:
+        array = np.asarray(data)
+        if array.dtype == np.float64:  # Python floats carry no precision of their own
+            array = array.astype(np.float32)
+    if array.dtype.kind not in "fiub" or (array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8)):
+        raise TypeError(f"Tensor: data must be float32, float64, whole numbers or booleans, got {array.dtype}")
+    return array
+
+
+# --- operations --------------------------------------------------------------------------------------------------
+
+_numbers = itertools.count()
+
+
+class Function:
+    """One operation: how it is computed, and how a gradient passes through it.
+
+    A subclass takes its hyperparameters in ``__init__`` and defines
+
+    ``forward(self, xp, *arrays)``
+        returns the output array; what the backward pass needs is saved as a named attribute, so that ``vars(op)``
+        shows the hyperparameters and the saved arrays and nothing else.
+    ``backward(self, xp, grad_output)``
+        returns the gradient of the input (a tuple of them if there are several), new arrays or views of
+        `grad_output`, which it never writes into. ``None`` stands for an input that needs none, as
+        ``self.needs_input_grad`` tells.
+
+    Both take and return plain arrays, and `xp` is the module that these belong to. An instance is applied once, by
+    calling it with tensors.
+    """
+
+    __slots__ = ("__dict__", "__weakref__", "hyperparameters", "inputs", "needs_input_grad", "number")
+
+    inputs: tuple[Tensor | None, ...] | None
+    needs_input_grad: tuple[bool, ...]
+
+    def forward(self, xp: ModuleType, *arrays: Any) -> Array:
+        """Return the output array for these input arrays."""
+        raise NotImplementedError(f"{type(self).__name__} defines no forward")
+
+    def backward(self, xp: ModuleType, grad_output: Array) -> Any:
+        """Return the gradient of each input, given the gradient of the output."""
+        raise NotImplementedError(f"{type(self).__name__} defines no backward")
+
+    def __call__(self, *inputs: Any) -> Tensor:
+        """Apply the operation to tensors (or arrays, which need no gradient; None for an absent input)."""
+        if hasattr(self, "number"):
+            raise RuntimeError(f"{type(self).__name__}: an operation is applied once; make a new one")
+        tensors = tuple(x if x is None or isinstance(x, Tensor) else Tensor(x) for x in inputs)
+        arrays = [None if tensor is None else tensor.data for tensor in tensors]
+        xp = get_array_module(*arrays)
+        wanted = tuple(t is not None and t.requires_grad for t in tensors)
+        self.number = next(_numbers)
+        self.needs_input_grad = wanted if is_grad_enabled() else (False,) * len(tensors)
+        self.hyperparameters = dict(vars(self))
+        output = Tensor(xp.asarray(self.forward(xp, *arrays)))
+        if any(self.needs_input_grad):
+            self.inputs = tensors
+            output.creator = self
+            output.requires_grad = True
+        return output
+
+    def release(self) -> None:
+        """Drop the saved arrays and the way back, keeping the hyperparameters."""
+        self.inputs = None
+        vars(self).clear()
+        vars(self).update(self.hyperparameters)
+
+
+@dataclass(frozen=True, eq=False)
+class BackwardStep:
+    """One step of the backward walk.
+
+    Attributes
+    ----------
+    function : Function
+        The operation that was walked through.
+    grad_output : array
+        The gradient that came in: ``d loss / d output``.
+    grad_inputs : tuple of (array or None)
+        The gradients that go out, one for each input; None where none is needed.
+    """
+
+    function: Function
+    grad_output: Array
+    grad_inputs: tuple[Array | None, ...]
+
+
+def _starting_gradient(tensor: Tensor, gradient: Any) -> Array:
+    if not tensor.requires_grad:
+        raise RuntimeError("backward: this tensor depends on nothing that requires a gradient")
+    xp = get_array_module(tensor.data)
+    if gradient is None:
+        if tensor.size != 1:
+            raise ValueError(
+                f"backward: gradient may be left out for a single number only; this tensor has shape {tensor.shape}"
+            )
+        return xp.ones_like(tensor.data)
+    if isinstance(gradient, Tensor):
+        raise TypeError("backward: gradient must be a plain array; pass gradient.data")
+    gradient = xp.asarray(gradient, dtype=tensor.dtype)
+    if gradient.shape != tensor.shape:
+        raise ValueError(f"backward: gradient has shape {gradient.shape}, the tensor has shape {tensor.shape}")
+    return gradient
+
+
+def _checked_gradients(function: Function, grad_output: Array) -> tuple[Array | None, ...]:
+    """Run one backward and hold what comes out against what went in: a wrong shape must not travel on."""
+    name = type(function).__name__
+    xp = get_array_module(grad_output)
+    grads = function.backward(xp, grad_output)
+    grads = tuple(grads) if isinstance(grads, (tuple, list)) else (grads,)
+    inputs: Sequence[Tensor | None] = function.inputs or ()
+    if len(grads) != len(inputs):
+        raise RuntimeError(f"{name}.backward returned {len(grads)} gradients for {len(inputs)} inputs")
+    checked: list[Array | None] = []
+    for position, (tensor, grad, needed) in enumerate(zip(inputs, grads, function.needs_input_grad, strict=True)):
+        if tensor is None or not needed:
+            checked.append(None)
+            continue
+        if grad is None:
+            raise RuntimeError(f"{name}.backward returned None for input {position}, which needs a gradient")
+        if grad.shape != tensor.shape:
+            raise RuntimeError(
+                f"{name}.backward returned a gradient of shape {grad.shape} for input {position}, "
+                f"which has shape {tensor.shape}"
+            )
+        checked.append(xp.asarray(grad, dtype=tensor.dtype))  # NumPy's 0-d arithmetic returns scalars, not arrays
+    return tuple(checked)
+
+
+def _accumulate(leaf: Tensor, grad: Array, fresh: bool) -> None:
+    """Add to a leaf's gradient. An array that somebody else may hold is copied: ``leaf.grad`` is the leaf's own."""
+    if leaf.grad is None:
+        leaf.grad = grad if fresh else grad.copy()
+    else:
+        leaf.grad = _sum(leaf.grad, grad)
+
+
+def _sum(a: Array, b: Array) -> Array:
+    """Return a + b as an array even for 0-d arrays, whose sum NumPy would turn into a scalar."""
+    return get_array_module(a).asarray(a + b)
+
+
+# --- switching the memory off ------------------------------------------------------------------------------------
+
+_mode = threading.local()
+
+
+def is_grad_enabled() -> bool:
+    """Return whether operations in this thread remember how they were computed."""
+    return getattr(_mode, "no_grad_depth", 0) == 0
+
+
+class no_grad(ContextDecorator):  # PyTorch's name
+    """Within this context (or decorated function) nothing is remembered and no memory is kept for a backward walk.
+
+    Examples
+    --------
+    >>> weight = Tensor([2.0], requires_grad=True)
+    >>> with no_grad():
+    ...     (weight * 3).requires_grad
+    False
+    """
+
+    def __enter__(self) -> None:
+        _mode.no_grad_depth = getattr(_mode, "no_grad_depth", 0) + 1
+
+    def __exit__(self, *error: object) -> None:
+        _mode.no_grad_depth -= 1

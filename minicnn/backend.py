@@ -1,0 +1,301 @@
+"""NumPy or CuPy for an array, random numbers, and how the processor's cores share the work.
+
+The cores share work in one way only, decided here: :func:`split` hands each core one Python thread and a
+contiguous part of the range. Inside a part every matrix product runs on one BLAS thread, and kernels release the
+interpreter lock. BLAS's own threads are never used, because after each product they spin for a while and take the
+core away from whatever comes next: on AlexNet's step that costs a factor of three.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import threadpoolctl
+
+__all__ = [
+    "Array",
+    "asnumpy",
+    "elementwise",
+    "generator",
+    "get_array_module",
+    "get_num_threads",
+    "manual_seed",
+    "matmul",
+    "random_uniform",
+    "set_num_threads",
+    "split",
+]
+
+Array = Any
+"""A NumPy or CuPy array: the type checker cannot see CuPy where it is not installed."""
+
+
+# --- arrays ------------------------------------------------------------------------------------------------------
+
+
+def get_array_module(*arrays: Any) -> ModuleType:
+    """Return the module (``numpy`` or ``cupy``) whose functions take these arrays.
+
+    Parameters
+    ----------
+    *arrays : ndarray or cupy.ndarray or None
+        The arguments of one operation.
+
+    Returns
+    -------
+    module
+        ``cupy`` if any of them lives on a GPU, else ``numpy``.
+    """
+    for array in arrays:
+        if type(array).__module__.partition(".")[0] == "cupy":
+            import cupy
+
+            return cupy
+    return np
+
+
+def asnumpy(array: Any) -> np.ndarray:
+    """Return `array` as a NumPy array, copied from the GPU if it lives there."""
+    return array.get() if hasattr(array, "get") else np.asarray(array)
+
+
+# --- random numbers ----------------------------------------------------------------------------------------------
+
+_generator = np.random.default_rng()
+
+
+def generator() -> np.random.Generator:
+    """Return the generator that initial weights, dropout masks and default data orders are drawn from."""
+    return _generator
+
+
+def manual_seed(seed: int) -> None:
+    """Seed the generator of everything random in minicnn, as ``torch.manual_seed`` does.
+
+    Parameters
+    ----------
+    seed : int
+        Any integer that is not negative.
+
+    Raises
+    ------
+    TypeError
+        If `seed` is not an integer.
+    ValueError
+        If it is negative.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+        raise TypeError(f"manual_seed: seed must be an integer, got {seed!r}")
+    if seed < 0:
+        raise ValueError(f"manual_seed: seed must be 0 or more, got {seed}")
+    # The same Generator object goes on living: whoever holds it is seeded too.
+    _generator.bit_generator.state = type(_generator.bit_generator)(int(seed)).state
+
+
+def random_uniform(xp: ModuleType, shape: tuple[int, ...], dtype: Any) -> Array:
+    """Return numbers drawn uniformly from [0, 1), of the given shape, on the device of `xp`."""
+    if xp is np:
+        return _generator.random(shape, dtype=dtype)
+    return xp.random.default_rng(int(_generator.integers(2**63))).random(shape, dtype=dtype)
+
+
+# --- cores -------------------------------------------------------------------------------------------------------
+
+
+def _available_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+_num_threads = _available_cores()
+_pool: ThreadPoolExecutor | None = None
+_inside_part = threading.local()
+_blas_lock = threading.Lock()
+_blas_users = 0
+_blas_libraries: list[Any] | None = None
+_blas_threads_of_user: list[int] = []
+
+
+def set_num_threads(n: int) -> None:
+    """Set how many cores minicnn uses. The default is every core that this process may run on.
+
+    Parameters
+    ----------
+    n : int
+        At least 1.
+
+    Raises
+    ------
+    ValueError
+        If `n` is not a positive integer.
+    """
+    global _num_threads, _pool
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+        raise ValueError(f"set_num_threads: n must be a positive integer, got {n!r}")
+    _num_threads = int(n)
+    _pool = None  # the next split makes one of the right size
+
+
+def get_num_threads() -> int:
+    """Return how many cores minicnn uses."""
+    return _num_threads
+
+
+def _forget_threads() -> None:
+    """Threads do not survive a fork: the child starts its own."""
+    global _pool, _blas_lock, _blas_users
+    _pool, _blas_lock, _blas_users = None, threading.Lock(), 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)
+
+
+@contextmanager
+def _one_blas_thread() -> Iterator[None]:
+    """Keep BLAS to one thread, and give the user's setting back when the last of several users leaves."""
+    global _blas_users, _blas_libraries, _blas_threads_of_user
+    with _blas_lock:
+        if _blas_libraries is None:
+            found = threadpoolctl.ThreadpoolController().select(user_api="blas")
+            _blas_libraries = list(found.lib_controllers)
+        if _blas_users == 0:
+            _blas_threads_of_user = [library.num_threads for library in _blas_libraries]
+            for library in _blas_libraries:
+                _set_blas_threads(library, 1)
+        _blas_users += 1
+    try:
+        yield
+    finally:
+        with _blas_lock:
+            _blas_users -= 1
+            if _blas_users == 0:
+                for library, threads in zip(_blas_libraries, _blas_threads_of_user, strict=True):
+                    _set_blas_threads(library, threads)
+
+
+def _set_blas_threads(library: Any, threads: int) -> None:
+    # Newer versions of threadpoolctl hear only the first living thread that ever set a number, and ignore others in
+    # silence. Whoever enters or leaves last here may be any thread, and the user's own must be heard afterwards.
+    forget_first = getattr(library, "clear_controlling_thread", None)
+    if forget_first is not None:
+        forget_first(force=True)
+    library.set_num_threads(threads)
+    if forget_first is not None:
+        forget_first(force=True)
+
+
+def split(xp: ModuleType, count: int, work: Callable[[int, int], None]) -> None:
+    """Call ``work(start, stop)`` for contiguous parts of ``range(count)``, one part a core.
+
+    Parameters
+    ----------
+    xp : module
+        The module of the arrays that `work` touches. On a GPU there is one part: the whole.
+    count : int
+        How many items (images, as a rule) there are to share.
+    work : callable
+        Called as ``work(start, stop)``. Parts may run at the same time, so each writes only what is its own.
+
+    Notes
+    -----
+    The parts depend on `count` and on the number of threads alone, so the same call always adds up in the same
+    order. Within a part nothing is split again.
+    """
+    parts = min(_num_threads, count)
+    if xp is not np or getattr(_inside_part, "yes", False):
+        work(0, count)
+        return
+    with _one_blas_thread():
+        if parts <= 1:
+            work(0, count)
+            return
+        edges = [count * part // parts for part in range(parts + 1)]
+        others = [_threads().submit(_run_part, work, edges[i], edges[i + 1]) for i in range(1, parts)]
+        try:
+            _run_part(work, edges[0], edges[1])
+        finally:  # no part may still be writing when the caller goes on, not even after an error
+            errors = [other.exception() for other in others]
+        for error in errors:
+            if error is not None:
+                raise error
+
+
+def _threads() -> ThreadPoolExecutor:
+    global _pool
+    if _pool is None:
+        _pool = ThreadPoolExecutor(max(1, _num_threads - 1), thread_name_prefix="minicnn")
+    return _pool
+
+
+def _run_part(work: Callable[[int, int], None], start: int, stop: int) -> None:
+    _inside_part.yes = True
+    try:
+        work(start, stop)
+    finally:
+        _inside_part.yes = False
+
+
+_BLOCK_BYTES = 1 << 18  # small enough that what one line of NumPy leaves is still in the cache for the next
+
+
+def elementwise(xp: ModuleType, compute: Callable[..., Array], *arrays: Array) -> Array:
+    """Return ``compute(*arrays)`` for arrays of one shape, a block at a time, the blocks shared among the cores.
+
+    Parameters
+    ----------
+    xp : module
+        The module of the arrays.
+    compute : callable
+        Treats every element alike, so that it may be called on blocks of the arrays.
+    *arrays : array
+        All of the same shape; the result has the dtype of the first.
+    """
+    first = arrays[0]
+    if xp is not np or first.nbytes <= _BLOCK_BYTES or not all(array.flags.c_contiguous for array in arrays):
+        return compute(*arrays)
+    flat = [array.reshape(-1) for array in arrays]
+    out = xp.empty_like(flat[0])
+    step = _BLOCK_BYTES // first.itemsize
+
+    def some_blocks(start: int, stop: int) -> None:
+        for block in range(start, stop):
+            part = slice(block * step, (block + 1) * step)
+            out[part] = compute(*(array[part] for array in flat))
+
+    split(xp, -(-first.size // step), some_blocks)
+    return out.reshape(first.shape)
+
+
+_SMALL_PRODUCT = 1 << 17  # multiply-adds (some 10 microseconds) below which a second thread costs more than it brings
+
+
+def matmul(xp: ModuleType, a: Array, b: Array) -> Array:
+    """Return ``a @ b`` for two matrices, the longer side of the result shared among the cores.
+
+    Parameters
+    ----------
+    xp : module
+        The module of `a` and `b`.
+    a, b : array of shape (M, K) and (K, N)
+
+    Returns
+    -------
+    array of shape (M, N)
+    """
+    (M, K), N = a.shape, b.shape[1]
+    out = xp.empty((M, N), dtype=xp.result_type(a, b))
+    if M * K * N < _SMALL_PRODUCT:
+        with _one_blas_thread():
+            xp.matmul(a, b, out=out)
+    elif M >= N:
+        split(xp, M, lambda start, stop: xp.matmul(a[start:stop], b, out=out[start:stop]))
+    else:
+        split(xp, N, lambda start, stop: xp.matmul(a, b[:, start:stop], out=out[:, start:stop]))
+    return out
