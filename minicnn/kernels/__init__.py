@@ -1,0 +1,144 @@
+"""The loops that NumPy says badly, once for each way to run them; this file picks which.
+
+``numpy_kernels`` is the whiteboard version and the reference, ``numba_kernels`` the compiled one for the CPU. Both
+have the same functions with the same signatures, working on C-contiguous arrays and writing into arrays that the
+caller made. None of them starts a thread: :func:`minicnn.backend.split` calls them for one part of a batch per core.
+
+Letters: N images, C channels, H W height and width, KH KW kernel, SH SW stride, PH PW padding, OH OW output.
+"""
+
+import importlib.util
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+from minicnn.kernels import numpy_kernels
+
+__all__ = [
+    "avg_pool2d_backward",
+    "avg_pool2d_forward",
+    "col2im",
+    "current",
+    "im2col",
+    "lrn_backward",
+    "lrn_forward",
+    "max_pool2d_backward",
+    "max_pool2d_forward",
+    "sgd_step",
+    "use_kernels",
+    "warmup",
+]
+
+_chosen: ModuleType | None = None  # found at the first use, because importing Numba takes a while
+
+
+def current() -> str:
+    """Return which kernels are in use: ``"numba"`` or ``"numpy"``."""
+    return "numpy" if _cpu_kernels() is numpy_kernels else "numba"
+
+
+def _cpu_kernels() -> ModuleType:
+    global _chosen
+    if _chosen is None:
+        _chosen = _load("numba" if importlib.util.find_spec("numba") else "numpy")
+    return _chosen
+
+
+def _load(name: str) -> ModuleType:
+    if name == "numpy":
+        return numpy_kernels
+    if name == "numba":
+        try:
+            from minicnn.kernels import numba_kernels
+        except ImportError as error:
+            raise ImportError(
+                f"use_kernels: the Numba kernels cannot be used ({error}); install them with 'pip install numba'"
+            ) from error
+        return numba_kernels
+    raise ValueError(f"use_kernels: name must be 'numpy' or 'numba', got {name!r}")
+
+
+@contextmanager
+def use_kernels(name: str) -> Iterator[None]:
+    """Run the operations inside the ``with`` block on the kernels of that name.
+
+    Parameters
+    ----------
+    name : {"numpy", "numba"}
+        Numba is the default where it is installed.
+
+    Raises
+    ------
+    ValueError
+        If there are no kernels of that name.
+    ImportError
+        If Numba is asked for and not installed.
+
+    Examples
+    --------
+    >>> with use_kernels("numpy"):
+    ...     current()
+    'numpy'
+    """
+    global _chosen
+    before, _chosen = _chosen, _load(name)
+    try:
+        yield
+    finally:
+        _chosen = before
+
+
+def _kernel(name: str) -> Callable[..., None]:
+    def call(*arguments: Any) -> None:
+        getattr(_cpu_kernels(), name)(*arguments)
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = getattr(numpy_kernels, name).__doc__
+    return call
+
+
+im2col = _kernel("im2col")
+col2im = _kernel("col2im")
+max_pool2d_forward = _kernel("max_pool2d_forward")
+max_pool2d_backward = _kernel("max_pool2d_backward")
+avg_pool2d_forward = _kernel("avg_pool2d_forward")
+avg_pool2d_backward = _kernel("avg_pool2d_backward")
+lrn_forward = _kernel("lrn_forward")
+lrn_backward = _kernel("lrn_backward")
+sgd_step = _kernel("sgd_step")
+
+
+def warmup(progress: Callable[[str], None] | None = None) -> None:
+    """Compile every kernel for float32 and float64 now, instead of when each is first needed.
+
+    Compiled code is kept on disk beside the package (or in Numba's cache folder), so a second call, or a second
+    process, only loads it.
+
+    Parameters
+    ----------
+    progress : callable, optional
+        Called with the name of each kernel once it is ready.
+    """
+    import numpy as np
+
+    for dtype in (np.float32, np.float64):
+        x, small = np.ones((1, 2, 4, 4), dtype), np.ones((1, 2, 3, 3), dtype)
+        window, index = (2, 2, 1, 1, 0, 0), np.zeros((1, 2, 3, 3), np.uint8)
+        flat, vector = x.reshape(1, 2, 16), np.ones(8, dtype)
+        calls: list[tuple[Callable[..., None], tuple[Any, ...]]] = [
+            (im2col, (x, *window, np.empty((2, 2, 2, 1, 3, 3), dtype))),
+            (col2im, (np.ones((2, 2, 2, 1, 3, 3), dtype), *window, x)),
+            (max_pool2d_forward, (x, *window, small, index)),
+            (max_pool2d_backward, (small, index, *window, x)),
+            (avg_pool2d_forward, (x, *window, np.ones((3, 3), dtype), small)),
+            (avg_pool2d_backward, (small, *window, np.ones((3, 3), dtype), x)),
+            (lrn_forward, (flat, 1, 1, 1.0, 1.0, 0.75, np.empty_like(flat))),
+            (lrn_backward, (flat, flat, 1, 1, 1.0, 1.0, 0.75, np.empty_like(flat))),
+            (sgd_step, (vector, vector.copy(), None, 0.1, 0.0, 0.0, False, False)),
+            (sgd_step, (vector, vector.copy(), vector.copy(), 0.1, 0.9, 0.0, False, False)),
+        ]
+        for kernel, arguments in calls:
+            kernel(*arguments)
+            if progress is not None:
+                progress(f"{kernel.__name__} {np.dtype(dtype).name}")

@@ -1,0 +1,344 @@
+"""The kernels as the CPU wants them: loops in memory order, innermost over contiguous numbers, compiled by Numba.
+
+Same functions, same signatures, same results as in ``numpy_kernels``, whose docstrings say what each computes. They
+release the interpreter lock and start no threads of their own. Inner loops are kept free of conditions, so that
+they become vector instructions: the range of outputs that do not look into the padding is worked out beforehand.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+
+Array = Any
+
+
+def _compile(function: Callable[..., Any], **options: Any) -> Any:
+    try:
+        return numba.njit(function, nogil=True, cache=True, error_model="numpy", **options)
+    except RuntimeError:  # no folder for the cache is writable: compile anew in each process rather than fail
+        return numba.njit(function, nogil=True, error_model="numpy", **options)
+
+
+def _kernel(function: Callable[..., Any]) -> Any:
+    return _compile(function)
+
+
+def _inner(function: Callable[..., Any]) -> Any:
+    return _compile(function, inline="always")
+
+
+_u = np.uint64  # an unsigned index cannot be negative, so no instruction is spent on Python's x[-1]: loops vectorise
+
+
+@_kernel
+def _pad(x: Array, PH: int, PW: int) -> Array:
+    """Copy images (N, C, H, W) into a frame of zeros, after which no loop has to ask whether it is outside."""
+    N, C, H, W = x.shape
+    framed = np.zeros((N, C, H + 2 * PH, W + 2 * PW), x.dtype)
+    framed[:, :, PH : PH + H, PW : PW + W] = x
+    return framed
+
+
+@_kernel
+def im2col(x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, col: Array) -> None:
+    framed = _pad(x, PH, PW) if PH or PW else x
+    N, C, H, W = framed.shape
+    OH, OW, step = col.shape[4], _u(col.shape[5]), _u(SW)
+    source, target = framed.reshape(-1), col.reshape(-1)
+    j = _u(0)
+    for c in range(C):
+        for kh in range(KH):
+            for kw in range(KW):
+                for n in range(N):
+                    i = _u(((n * C + c) * H + kh) * W + kw)
+                    for _ in range(OH):
+                        if SW == 1:  # said apart, because a copy of neighbours is one instruction for many
+                            for ow in range(OW):
+                                target[j + ow] = source[i + ow]
+                        else:
+                            for ow in range(OW):
+                                target[j + ow] = source[i + ow * step]
+                        i += _u(SH * W)
+                        j += OW
+
+
+@_kernel
+def col2im(col: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, x: Array) -> None:
+    N, C, H, W = x.shape
+    framed = np.zeros((N, C, H + 2 * PH, W + 2 * PW), x.dtype)  # what falls into the frame is lost with it
+    H, W = framed.shape[2], framed.shape[3]
+    OH, OW, step = col.shape[4], _u(col.shape[5]), _u(SW)
+    source, target = col.reshape(-1), framed.reshape(-1)
+    j = _u(0)
+    for c in range(C):
+        for kh in range(KH):
+            for kw in range(KW):
+                for n in range(N):
+                    i = _u(((n * C + c) * H + kh) * W + kw)
+                    for _ in range(OH):
+                        if SW == 1:
+                            for ow in range(OW):
+                                target[i + ow] += source[j + ow]
+                        else:
+                            for ow in range(OW):
+                                target[i + ow * step] += source[j + ow]
+                        i += _u(SH * W)
+                        j += OW
+    x[:] = framed[:, :, PH : H - PH, PW : W - PW]
+
+
+@_kernel
+def max_pool2d_forward(
+    x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, y: Array, index: Array
+) -> None:
+    N, C, H, W = x.shape
+    OH, OW = y.shape[2], y.shape[3]
+    source, target, places = x.reshape(-1), y.reshape(-1), index.reshape(-1)
+    j = _u(0)
+    for plane in range(N * C):
+        for oh in range(OH):
+            top = oh * SH - PH
+            first_kh, stop_kh = max(0, -top), min(KH, H - top)
+            for ow in range(OW):
+                left = ow * SW - PW
+                first_kw, stop_kw = max(0, -left), min(KW, W - left)
+                best, place = x.dtype.type(-np.inf), first_kh * KW + first_kw
+                for kh in range(first_kh, stop_kh):
+                    i = _u((plane * H + top + kh) * W + left + first_kw)
+                    for kw in range(first_kw, stop_kw):
+                        value = source[i]
+                        i += _u(1)
+                        # selections instead of an `if`: the processor cannot guess which element is the largest
+                        better = value > best
+                        best = value if better else best
+                        place = kh * KW + kw if better else place
+                target[j], places[j] = best, place
+                j += _u(1)
+        _put_nan_in(source, plane, target, places, H, W, OH, OW, KH, KW, SH, SW, PH, PW)
+
+
+@_kernel
+def _put_nan_in(
+    source: Array, plane: int, target: Array, places: Array,
+    H: int, W: int, OH: int, OW: int, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int,
+) -> None:  # fmt: skip
+    """Make NaN the maximum of every window that holds one. To ask at each comparison would take twice as long."""
+    start = _u(plane * H * W)
+    found = 0
+    for i in range(_u(H * W)):
+        found += source[start + i] != source[start + i]
+    if found == 0:
+        return
+    for h in range(H):
+        for w in range(W):
+            value = source[start + _u(h * W + w)]
+            if value != value:
+                for kh in range(KH):
+                    for kw in range(KW):
+                        oh, over_h = divmod(h + PH - kh, SH)
+                        ow, over_w = divmod(w + PW - kw, SW)
+                        if over_h == 0 and over_w == 0 and 0 <= oh < OH and 0 <= ow < OW:
+                            j = _u((plane * OH + oh) * OW + ow)
+                            target[j], places[j] = value, kh * KW + kw
+
+
+@_kernel
+def max_pool2d_backward(
+    grad_y: Array, index: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, grad_x: Array
+) -> None:
+    N, C, OH, OW = grad_y.shape
+    H, W = grad_x.shape[2], grad_x.shape[3]
+    source, places, target = grad_y.reshape(-1), index.reshape(-1), grad_x.reshape(-1)
+    shift = np.empty(KH * KW, np.int64)  # from a window's corner to each of its places, along the flat array
+    for place in range(KH * KW):
+        shift[place] = place // KW * W + place % KW
+    target[:] = 0
+    j = _u(0)
+    for plane in range(N * C):
+        for oh in range(OH):
+            corner = (plane * H + oh * SH - PH) * W - PW
+            for ow in range(OW):
+                target[_u(corner + ow * SW + shift[_u(places[j])])] += source[j]
+                j += _u(1)
+
+
+@_inner
+def _first(k: int, stride: int, padding: int) -> int:
+    """Return the first output whose window position `k` is not in the padding before the picture."""
+    return max(0, (padding - k + stride - 1) // stride)
+
+
+@_inner
+def _stop(k: int, stride: int, padding: int, size: int, outputs: int) -> int:
+    """Return the output after the last one whose window position `k` is not in the padding behind it."""
+    return min(outputs, (size - 1 + padding - k) // stride + 1)
+
+
+@_kernel
+def avg_pool2d_forward(
+    x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, divisor: Array, y: Array
+) -> None:
+    N, C, H, W = x.shape
+    OH, OW = y.shape[2], y.shape[3]
+    for n in range(N):
+        for c in range(C):
+            for oh in range(OH):
+                total = y[n, c, oh]
+                total[:] = 0
+                for kh in range(max(0, PH - oh * SH), min(KH, H + PH - oh * SH)):
+                    h = oh * SH - PH + kh
+                    for kw in range(KW):
+                        for ow in range(_first(kw, SW, PW), _stop(kw, SW, PW, W, OW)):
+                            total[ow] += x[n, c, h, ow * SW + kw - PW]
+                for ow in range(OW):
+                    total[ow] /= divisor[oh, ow]
+
+
+@_kernel
+def avg_pool2d_backward(
+    grad_y: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, divisor: Array, grad_x: Array
+) -> None:
+    N, C, H, W = grad_x.shape
+    OH, OW = grad_y.shape[2], grad_y.shape[3]
+    share = np.empty(OW, grad_x.dtype)
+    for n in range(N):
+        for c in range(C):
+            grad_x[n, c] = 0
+            for oh in range(OH):
+                for ow in range(OW):
+                    share[ow] = grad_y[n, c, oh, ow] / divisor[oh, ow]
+                for kh in range(max(0, PH - oh * SH), min(KH, H + PH - oh * SH)):
+                    h = oh * SH - PH + kh
+                    for kw in range(KW):
+                        for ow in range(_first(kw, SW, PW), _stop(kw, SW, PW, W, OW)):
+                            grad_x[n, c, h, ow * SW + kw - PW] += share[ow]
+
+
+@_kernel
+def _powers(D: Array, beta: float, power: Array) -> None:
+    """power = D^-beta, by square roots for the paper's 3/4 (and for 1/2 and 1), which vectorise where pow does not."""
+    one = D.dtype.type(1)
+    if beta == 0.75:
+        for s in range(D.size):
+            root = np.sqrt(one / D[s])
+            power[s] = root * np.sqrt(root)
+    elif beta == 0.5:
+        for s in range(D.size):
+            power[s] = np.sqrt(one / D[s])
+    elif beta == 1.0:
+        for s in range(D.size):
+            power[s] = one / D[s]
+    else:
+        for s in range(D.size):
+            power[s] = D[s] ** D.dtype.type(-beta)
+
+
+_BLOCK = 256  # positions treated together: with all channels' rows they stay in the L1 or L2 cache
+
+
+@_kernel
+def lrn_forward(x: Array, below: int, above: int, k: float, a: float, beta: float, y: Array) -> None:
+    N, C, S = x.shape
+    number = x.dtype.type
+    D, power = np.empty(_BLOCK, x.dtype), np.empty(_BLOCK, x.dtype)
+    for n in range(N):
+        for start in range(0, S, _BLOCK):
+            size = min(_BLOCK, S - start)
+            for c in range(C):
+                D[:size] = 0
+                for near in range(max(0, c - below), min(C, c + above + 1)):
+                    for s in range(size):
+                        D[s] += x[n, near, start + s] * x[n, near, start + s]
+                for s in range(size):
+                    D[s] = number(k) + number(a) * D[s]
+                _powers(D[:size], beta, power[:size])
+                for s in range(size):
+                    y[n, c, start + s] = x[n, c, start + s] * power[s]
+
+
+@_kernel
+def lrn_backward(
+    x: Array, grad_y: Array, below: int, above: int, k: float, a: float, beta: float, grad_x: Array
+) -> None:
+    N, C, S = x.shape
+    number = x.dtype.type
+    D, power = np.empty(_BLOCK, x.dtype), np.empty(_BLOCK, x.dtype)
+    through = np.empty((C, _BLOCK), x.dtype)  # grad_y x D^-(beta + 1) of every channel, for one block of positions
+    total = np.empty(_BLOCK, x.dtype)
+    factor = number(2 * a * beta)
+    for n in range(N):
+        for start in range(0, S, _BLOCK):
+            size = min(_BLOCK, S - start)
+            for c in range(C):
+                D[:size] = 0
+                for near in range(max(0, c - below), min(C, c + above + 1)):
+                    for s in range(size):
+                        D[s] += x[n, near, start + s] * x[n, near, start + s]
+                for s in range(size):
+                    D[s] = number(k) + number(a) * D[s]
+                _powers(D[:size], beta, power[:size])
+                for s in range(size):
+                    direct = grad_y[n, c, start + s] * power[s]
+                    grad_x[n, c, start + s] = direct
+                    through[c, s] = direct * x[n, c, start + s] / D[s]
+            for c in range(C):
+                total[:size] = 0
+                for near in range(max(0, c - above), min(C, c + below + 1)):
+                    for s in range(size):
+                        total[s] += through[near, s]
+                for s in range(size):
+                    grad_x[n, c, start + s] -= factor * x[n, c, start + s] * total[s]
+
+
+@_kernel
+def _sgd_plain(parameter: Array, gradient: Array, lr: float, weight_decay: float) -> None:
+    number = parameter.dtype.type
+    rate, decay = number(lr), number(weight_decay)
+    for s in range(parameter.size):
+        parameter[s] -= rate * (gradient[s] + decay * parameter[s])
+
+
+@_kernel
+def _sgd_momentum(
+    parameter: Array,
+    gradient: Array,
+    velocity: Array,
+    lr: float,
+    momentum: float,
+    weight_decay: float,
+    nesterov: bool,
+    paper: bool,
+) -> None:
+    number = parameter.dtype.type
+    rate, decay, keep = number(lr), number(weight_decay), number(momentum)
+    if paper:
+        for s in range(parameter.size):
+            velocity[s] = keep * velocity[s] - rate * (gradient[s] + decay * parameter[s])
+            parameter[s] += velocity[s]
+    elif nesterov:
+        for s in range(parameter.size):
+            slope = gradient[s] + decay * parameter[s]
+            velocity[s] = keep * velocity[s] + slope
+            parameter[s] -= rate * (slope + keep * velocity[s])
+    else:
+        for s in range(parameter.size):
+            velocity[s] = keep * velocity[s] + (gradient[s] + decay * parameter[s])
+            parameter[s] -= rate * velocity[s]
+
+
+def sgd_step(
+    parameter: Array,
+    gradient: Array,
+    velocity: Array | None,
+    lr: float,
+    momentum: float,
+    weight_decay: float,
+    nesterov: bool,
+    paper: bool,
+) -> None:
+    if velocity is None:
+        _sgd_plain(parameter, gradient, lr, weight_decay)
+    else:
+        _sgd_momentum(parameter, gradient, velocity, lr, momentum, weight_decay, nesterov, paper)

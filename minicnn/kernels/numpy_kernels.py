@@ -1,0 +1,181 @@
+"""The kernels as one would write them on a whiteboard: the reference that every faster version is held against.
+
+Where NumPy allows it the loop runs over the few positions inside a kernel or a window, and each pass of the loop
+treats a whole batch at once. Every function writes into its last argument or arguments.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+Array = Any
+
+
+def _windows(
+    H: int, W: int, OH: int, OW: int, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int
+) -> Iterator[tuple[int, int, slice, slice, slice, slice]]:
+    """Yield, for every position (kh, kw) of a window, which outputs reach an input there, and which inputs these are.
+
+    The outputs ``[oh_slice, ow_slice]`` meet the inputs ``[h_slice, w_slice]`` one for one; the others would look
+    into the padding.
+    """
+    for kh in range(KH):
+        first_oh, last_oh = max(0, -((kh - PH) // SH)), min(OH - 1, (H - 1 + PH - kh) // SH)
+        for kw in range(KW):
+            first_ow, last_ow = max(0, -((kw - PW) // SW)), min(OW - 1, (W - 1 + PW - kw) // SW)
+            if first_oh > last_oh or first_ow > last_ow:
+                continue
+            h, w = first_oh * SH + kh - PH, first_ow * SW + kw - PW
+            yield (
+                kh,
+                kw,
+                slice(first_oh, last_oh + 1),
+                slice(first_ow, last_ow + 1),
+                slice(h, h + (last_oh - first_oh) * SH + 1, SH),
+                slice(w, w + (last_ow - first_ow) * SW + 1, SW),
+            )
+
+
+def im2col(x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, col: Array) -> None:
+    """Lay every window out as a column: ``col[c, kh, kw, n, oh, ow] = x[n, c, oh SH - PH + kh, ow SW - PW + kw]``.
+
+    Zeros stand where a window looks into the padding. x (N, C, H, W); col (C, KH, KW, N, OH, OW).
+    """
+    (_, _, H, W), (OH, OW) = x.shape, col.shape[4:]
+    col[...] = 0
+    for kh, kw, oh, ow, h, w in _windows(H, W, OH, OW, KH, KW, SH, SW, PH, PW):
+        col[:, kh, kw, :, oh, ow] = x[:, :, h, w].swapaxes(0, 1)
+
+
+def col2im(col: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, x: Array) -> None:
+    """Undo :func:`im2col` by adding: what several windows read comes back as a sum. The transpose of im2col.
+
+    col (C, KH, KW, N, OH, OW); x (N, C, H, W), overwritten.
+    """
+    (_, _, H, W), (OH, OW) = x.shape, col.shape[4:]
+    x[...] = 0
+    for kh, kw, oh, ow, h, w in _windows(H, W, OH, OW, KH, KW, SH, SW, PH, PW):
+        x[:, :, h, w] += col[:, kh, kw, :, oh, ow].swapaxes(0, 1)
+
+
+def max_pool2d_forward(
+    x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, y: Array, index: Array
+) -> None:
+    """Take each window's maximum, and note where in the window (``kh KW + kw``) it was first met.
+
+    Padding counts as minus infinity, and NaN as larger than everything; of several NaN the last counts, as in
+    PyTorch. x (N, C, H, W); y and index (N, C, OH, OW).
+    """
+    (_, _, H, W), (OH, OW) = x.shape, y.shape[2:]
+    y[...] = -np.inf
+    seen = np.zeros(y.shape, bool)  # a window of nothing but minus infinity still has a first element
+    for kh, kw, oh, ow, h, w in _windows(H, W, OH, OW, KH, KW, SH, SW, PH, PW):
+        value, best = x[:, :, h, w], y[:, :, oh, ow]
+        better = (value > best) | np.isnan(value) | ~seen[:, :, oh, ow]
+        best[better] = value[better]
+        index[:, :, oh, ow][better] = kh * KW + kw
+        seen[:, :, oh, ow] = True
+
+
+def max_pool2d_backward(
+    grad_y: Array, index: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, grad_x: Array
+) -> None:
+    """Send each output's gradient to the input that was its maximum; overlapping windows add up.
+
+    grad_y and index (N, C, OH, OW); grad_x (N, C, H, W), overwritten.
+    """
+    (_, _, H, W), (OH, OW) = grad_x.shape, grad_y.shape[2:]
+    grad_x[...] = 0
+    for kh, kw, oh, ow, h, w in _windows(H, W, OH, OW, KH, KW, SH, SW, PH, PW):
+        won = index[:, :, oh, ow] == kh * KW + kw
+        grad_x[:, :, h, w] += np.where(won, grad_y[:, :, oh, ow], 0)
+
+
+def avg_pool2d_forward(
+    x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, divisor: Array, y: Array
+) -> None:
+    """Divide each window's sum by its divisor; padding adds nothing to the sum.
+
+    x (N, C, H, W); divisor (OH, OW); y (N, C, OH, OW).
+    """
+    (_, _, H, W), (OH, OW) = x.shape, y.shape[2:]
+    y[...] = 0
+    for _, _, oh, ow, h, w in _windows(H, W, OH, OW, KH, KW, SH, SW, PH, PW):
+        y[:, :, oh, ow] += x[:, :, h, w]
+    y /= divisor
+
+
+def avg_pool2d_backward(
+    grad_y: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, divisor: Array, grad_x: Array
+) -> None:
+    """Share each output's gradient equally among the inputs of its window.
+
+    grad_y (N, C, OH, OW); divisor (OH, OW); grad_x (N, C, H, W), overwritten.
+    """
+    (_, _, H, W), (OH, OW) = grad_x.shape, grad_y.shape[2:]
+    share = grad_y / divisor
+    grad_x[...] = 0
+    for _, _, oh, ow, h, w in _windows(H, W, OH, OW, KH, KW, SH, SW, PH, PW):
+        grad_x[:, :, h, w] += share[:, :, oh, ow]
+
+
+def _window_sum(values: Array, below: int, above: int) -> Array:
+    """Sum over channels ``c - below`` to ``c + above``, as far as they exist. values (N, C, S)."""
+    C = values.shape[1]
+    total = np.zeros_like(values)
+    for offset in range(-below, above + 1):
+        low, high = max(0, -offset), min(C, C - offset)
+        if low < high:
+            total[:, low:high] += values[:, low + offset : high + offset]
+    return total
+
+
+def lrn_forward(x: Array, below: int, above: int, k: float, a: float, beta: float, y: Array) -> None:
+    """Divide by neighbouring channels: ``y = x D^-beta``, with ``D = k + a (sum of x^2 over the window)``.
+
+    The window of channel c is c - below ... c + above. x and y (N, C, S).
+    """
+    D = k + a * _window_sum(x * x, below, above)
+    y[...] = x * D**-beta
+
+
+def lrn_backward(
+    x: Array, grad_y: Array, below: int, above: int, k: float, a: float, beta: float, grad_x: Array
+) -> None:
+    """Apply ``grad_x = grad_y D^-beta - 2 a beta x (sum of grad_y x D^-(beta + 1) over the transposed window)``.
+
+    The transposed window of channel c holds those channels whose own window contains c: c - above ... c + below.
+    x, grad_y and grad_x (N, C, S).
+    """
+    D = k + a * _window_sum(x * x, below, above)
+    through_D = _window_sum(grad_y * x * D ** -(beta + 1), above, below)
+    grad_x[...] = grad_y * D**-beta - 2 * a * beta * x * through_D
+
+
+def sgd_step(
+    parameter: Array,
+    gradient: Array,
+    velocity: Array | None,
+    lr: float,
+    momentum: float,
+    weight_decay: float,
+    nesterov: bool,
+    paper: bool,
+) -> None:
+    """Update `parameter` and `velocity` in place. All arrays (S,); without a velocity there is no momentum.
+
+    PyTorch's rule: v <- momentum v + (g + weight_decay w);  w <- w - lr v, or w - lr (g + momentum v) for Nesterov's.
+    The paper's rule has lr inside: v <- momentum v - lr (g + weight_decay w);  w <- w + v.
+    """
+    gradient = gradient + weight_decay * parameter
+    if velocity is None:
+        parameter -= lr * gradient
+    elif paper:
+        velocity *= momentum
+        velocity -= lr * gradient
+        parameter += velocity
+    else:
+        velocity *= momentum
+        velocity += gradient
+        parameter -= lr * (gradient + momentum * velocity if nesterov else velocity)
