@@ -1,0 +1,33 @@
+"""The operations as functions, with PyTorch's names, argument order, defaults and meaning.
+
+Examples
+--------
+>>> import minicnn.functional as F
+>>> F.relu(minicnn.Tensor([-1.0, 0.0, 2.0])).numpy()
+array([0., 0., 2.], dtype=float32)
+"""
+
+from minicnn.ops.activation import log_softmax, relu, sigmoid, softmax, tanh
+from minicnn.ops.conv import conv2d
+from minicnn.ops.dropout import dropout
+from minicnn.ops.linear import linear
+from minicnn.ops.loss import cross_entropy
+from minicnn.ops.lrn import local_response_norm
+from minicnn.ops.pool import avg_pool2d, max_pool2d
+from minicnn.ops.shape import flatten
+
+__all__ = [
+    "avg_pool2d",
+    "conv2d",
+    "cross_entropy",
+    "dropout",
+    "flatten",
+    "linear",
+    "local_response_norm",
+    "log_softmax",
+    "max_pool2d",
+    "relu",
+    "sigmoid",
+    "softmax",
+    "tanh",
+]

@@ -1,0 +1,155 @@
+"""Activation functions: ReLU, tanh, sigmoid, and softmax and its logarithm."""
+
+from types import ModuleType
+from typing import Any
+
+from minicnn.autograd import Function, Tensor
+from minicnn.backend import Array, elementwise
+from minicnn.ops.arguments import axis, floating
+
+__all__ = ["LogSoftmax", "ReLU", "Sigmoid", "Softmax", "Tanh", "log_softmax", "relu", "sigmoid", "softmax", "tanh"]
+
+
+class ReLU(Function):
+    """y = max(0, x);  dL/dx = dL/dy where x > 0, else 0.  Any shape.
+
+    At the kink x = 0 the slope is taken as 0. NaN goes through, forwards and backwards, so that it is noticed.
+    Krizhevsky et al. 2012, section 3.1.
+    """
+
+    def forward(self, xp: ModuleType, x: Array) -> Array:
+        self.y = elementwise(xp, lambda x: xp.maximum(x, 0), x)
+        return self.y
+
+    def backward(self, xp: ModuleType, grad_output: Array) -> Array:
+        return elementwise(xp, lambda y, grad_y: grad_y * ~(y <= 0), self.y, grad_output)
+
+
+class Tanh(Function):
+    """y = tanh x = (e^x - e^-x) / (e^x + e^-x);  dL/dx = dL/dy (1 - y^2).  Any shape.
+
+    For |x| beyond 3 the slope is under 1 %: the unit saturates. Krizhevsky et al. 2012, section 3.1.
+    """
+
+    def forward(self, xp: ModuleType, x: Array) -> Array:
+        self.y = elementwise(xp, xp.tanh, x)
+        return self.y
+
+    def backward(self, xp: ModuleType, grad_output: Array) -> Array:
+        return elementwise(xp, lambda y, grad_y: grad_y * (1 - y * y), self.y, grad_output)
+
+
+class Sigmoid(Function):
+    """y = 1 / (1 + e^-x);  dL/dx = dL/dy y (1 - y).  Any shape.
+
+    e^-|x| never overflows, so both halves of the curve are computed from it: 1 / (1 + e^-|x|) is right for x >= 0,
+    and multiplied by e^-|x| it is right for x < 0, small values included. Krizhevsky et al. 2012, section 3.1.
+    """
+
+    def forward(self, xp: ModuleType, x: Array) -> Array:
+        def stable(x: Array) -> Array:
+            small = xp.exp(-xp.abs(x))
+            return xp.where(x < 0, small, 1) / (1 + small)
+
+        self.y = elementwise(xp, stable, x)
+        return self.y
+
+    def backward(self, xp: ModuleType, grad_output: Array) -> Array:
+        return elementwise(xp, lambda y, grad_y: grad_y * y * (1 - y), self.y, grad_output)
+
+
+class Softmax(Function):
+    """y_i = e^(x_i) / sum_j e^(x_j) along one dimension;  dL/dx_i = y_i (dL/dy_i - sum_j dL/dy_j y_j).
+
+    Subtracting the largest x first changes nothing but keeps e^x from overflowing. Krizhevsky et al. 2012, section 3.5.
+    """
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+
+    def forward(self, xp: ModuleType, x: Array) -> Array:
+        e = xp.exp(x - x.max(axis=self.dim, keepdims=True))
+        self.y = e / e.sum(axis=self.dim, keepdims=True)
+        return self.y
+
+    def backward(self, xp: ModuleType, grad_output: Array) -> Array:
+        return self.y * (grad_output - (grad_output * self.y).sum(axis=self.dim, keepdims=True))
+
+
+class LogSoftmax(Function):
+    """y_i = x_i - ln sum_j e^(x_j) along one dimension;  dL/dx_i = dL/dy_i - e^(y_i) sum_j dL/dy_j."""
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+
+    def forward(self, xp: ModuleType, x: Array) -> Array:
+        shifted = x - x.max(axis=self.dim, keepdims=True)
+        self.y = shifted - xp.log(xp.exp(shifted).sum(axis=self.dim, keepdims=True))
+        return self.y
+
+    def backward(self, xp: ModuleType, grad_output: Array) -> Array:
+        return grad_output - xp.exp(self.y) * grad_output.sum(axis=self.dim, keepdims=True)
+
+
+def _tensor(function: str, input: Any) -> Tensor:
+    tensor = input if isinstance(input, Tensor) else Tensor(input)
+    floating(function, "input", tensor)
+    return tensor
+
+
+def relu(input: Tensor) -> Tensor:
+    """Return ``max(0, input)``, element by element. Any shape.
+
+    Raises
+    ------
+    TypeError
+        If `input` is not float32 or float64.
+
+    References
+    ----------
+    Krizhevsky et al. 2012, section 3.1.
+    """
+    return ReLU()(_tensor("relu", input))
+
+
+def tanh(input: Tensor) -> Tensor:
+    """Return the hyperbolic tangent, element by element. Any shape. Raises as :func:`relu` does."""
+    return Tanh()(_tensor("tanh", input))
+
+
+def sigmoid(input: Tensor) -> Tensor:
+    """Return ``1 / (1 + exp(-input))``, element by element. Any shape. Raises as :func:`relu` does."""
+    return Sigmoid()(_tensor("sigmoid", input))
+
+
+def _along(function: type[Softmax] | type[LogSoftmax], name: str, input: Any, dim: int) -> Tensor:
+    tensor = _tensor(name, input)
+    dim = axis(name, "dim", dim, tensor.ndim)
+    if tensor.ndim == 0:
+        return function(0)(tensor.reshape(1)).reshape(())
+    if tensor.size == 0:
+        return tensor * 1
+    return function(dim)(tensor)
+
+
+def softmax(input: Tensor, dim: int) -> Tensor:
+    """Return probabilities: positive, adding up to 1 along `dim`, in the proportions of ``exp(input)``.
+
+    Parameters
+    ----------
+    input : Tensor
+        Any shape.
+    dim : int
+        The dimension along which they add up to 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `input` is not floating point, or `dim` does not exist.
+    """
+    return _along(Softmax, "softmax", input, dim)
+
+
+def log_softmax(input: Tensor, dim: int) -> Tensor:
+    """Return the logarithm of :func:`softmax`, without ever forming a probability that rounds to 0."""
+    return _along(LogSoftmax, "log_softmax", input, dim)

@@ -1,0 +1,83 @@
+"""Checks that every operation makes of its arguments, so that a mistake is named where it is made."""
+
+import numbers
+from typing import Any
+
+import numpy as np
+
+__all__ = ["axis", "floating", "image", "pair", "probability", "same_dtype", "whole"]
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def whole(function: str, name: str, value: Any, minimum: int) -> int:
+    """Return `value` as an int of at least `minimum`."""
+    if not _is_whole(value):
+        raise TypeError(f"{function}: {name} must be an integer, got {value!r}")
+    if value < minimum:
+        raise ValueError(f"{function}: {name} must be at least {minimum}, got {value}")
+    return int(value)
+
+
+def pair(function: str, name: str, value: Any, minimum: int) -> tuple[int, int]:
+    """Return an int or a pair of ints as a pair (for height, for width), each of at least `minimum`."""
+    values = (value, value) if _is_whole(value) else value
+    if not isinstance(values, (tuple, list)) or len(values) != 2 or not all(map(_is_whole, values)):
+        raise TypeError(f"{function}: {name} must be an integer or a pair of integers, got {value!r}")
+    if min(values) < minimum:
+        raise ValueError(f"{function}: {name} must be at least {minimum}, got {value!r}")
+    return int(values[0]), int(values[1])
+
+
+def number(function: str, name: str, value: Any) -> float:
+    """Return a real number as a Python float."""
+    if isinstance(value, bool) or not isinstance(value, (numbers.Real, np.floating, np.integer)):
+        raise TypeError(f"{function}: {name} must be a number, got {value!r}")
+    return float(value)
+
+
+def probability(function: str, name: str, value: Any) -> float:
+    """Return a number between 0 and 1 as a float."""
+    value = number(function, name, value)
+    if not 0 <= value <= 1:
+        raise ValueError(f"{function}: {name} must lie between 0 and 1, got {value}")
+    return value
+
+
+def floating(function: str, name: str, array: Any) -> None:
+    """Refuse arrays that are neither float32 nor float64."""
+    if array.dtype.kind != "f":
+        raise TypeError(f"{function}: {name} must be float32 or float64, got {array.dtype}")
+
+
+def same_dtype(function: str, **arrays: Any) -> None:
+    """Refuse arrays of different precision: which of the two was meant cannot be guessed."""
+    present = {name: array for name, array in arrays.items() if array is not None}
+    first, *others = present.items()
+    floating(function, *first)
+    for name, array in others:
+        if array.dtype != first[1].dtype:
+            raise TypeError(f"{function}: {name} is {array.dtype} but {first[0]} is {first[1].dtype}; convert one")
+
+
+def image(function: str, array: Any) -> None:
+    """Refuse anything but floating-point images in a batch: (N, C, H, W)."""
+    floating(function, "input", array)
+    if array.ndim != 4:
+        hint = "; add a batch dimension with reshape(1, C, H, W)" if array.ndim == 3 else ""
+        raise ValueError(f"{function}: input must have shape (N, C, H, W), got {array.shape}{hint}")
+    if 0 in array.shape[2:]:
+        raise ValueError(f"{function}: input must have at least one pixel, H and W of 1 or more, got {array.shape}")
+
+
+def axis(function: str, name: str, value: Any, ndim: int) -> int:
+    """Return a dimension's number counted from the front."""
+    if not _is_whole(value):
+        raise TypeError(f"{function}: {name} must be an integer, got {value!r}")
+    # a 0-d array counts as having one dimension, as in PyTorch
+    size = max(1, ndim)
+    if not -size <= value < size:
+        raise ValueError(f"{function}: {name} must lie between {-size} and {size - 1}, got {value}")
+    return int(value) % size

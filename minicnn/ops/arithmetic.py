@@ -1,0 +1,232 @@
+"""Arithmetic with broadcasting: + - * / ** @ neg exp log, and Tensor's operators for them."""
+
+import numbers
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from minicnn.autograd import Function, Tensor, install_methods
+from minicnn.backend import Array, get_array_module
+
+__all__ = ["Add", "Div", "Exp", "Log", "MatMul", "Mul", "Neg", "Pow", "Sub", "exp", "log", "matmul"]
+
+
+def sum_to(grad: Array, shape: tuple[int, ...]) -> Array:
+    """Undo broadcasting: a value that was read many times gets the sum of what comes back from each reading."""
+    if grad.shape == shape:
+        return grad
+    grad = grad.sum(axis=tuple(range(grad.ndim - len(shape))))
+    stretched = tuple(i for i, size in enumerate(shape) if size == 1 and grad.shape[i] != 1)
+    return grad.sum(axis=stretched, keepdims=True) if stretched else grad
+
+
+class _Binary(Function):
+    """What the four operations share: the shapes that each argument's gradient is summed back to."""
+
+    a_shape: tuple[int, ...]
+    b_shape: tuple[int, ...]
+
+    def remember_shapes(self, a: Array, b: Array) -> None:
+        self.a_shape, self.b_shape = a.shape, b.shape
+
+
+class Add(_Binary):
+    """y = a + b;  dL/da = dL/dy,  dL/db = dL/dy.  Any shapes that broadcast."""
+
+    def forward(self, xp: ModuleType, a: Array, b: Array) -> Array:
+        self.remember_shapes(a, b)
+        return a + b
+
+    def backward(self, xp: ModuleType, grad_output: Array) -> Any:
+        return sum_to(grad_output, self.a_shape), sum_to(grad_output, self.b_shape)
+
+
+class Sub(_Binary):
+    """y = a - b;  dL/da = dL/dy,  dL/db = -dL/dy.  Any shapes that broadcast."""
+
+    def forward(self, xp: ModuleType, a: Array, b: Array) -> Array:
+        self.remember_shapes(a, b)
+        return a - b
+
+    def backward(self, xp: ModuleType, grad_output: Array) -> Any:
+        return sum_to(grad_output, self.a_shape), sum_to(-grad_output, self.b_shape)
+
+
+class Mul(_Binary):
+    """y = a b;  dL/da = dL/dy b,  dL/db = dL/dy a.  Any shapes that broadcast."""
+
+    def forward(self, xp: ModuleType, a: Array, b: Array) -> Array:
+        self.remember_shapes(a, b)
+        self.a, self.b = a, b
+        return a * b
+
+    def backward(self, xp: ModuleType, grad_output: Array) -> Any:
+        wants_a, wants_b = self.needs_input_grad
+        grad_a = sum_to(grad_output * self.b, self.a_shape) if wants_a else None
+        grad_b = sum_to(grad_output * self.a, self.b_shape) if wants_b else None
+        return grad_a, grad_b
+
+
+class Div(_Binary):
+    """y = a / b;  dL/da = dL/dy / b,  dL/db = -dL/dy a / b^2.  Any shapes that broadcast."""
+
+    def forward(self, xp: ModuleType, a: Array, b: Array) -> Array:
+        self.remember_shapes(a, b)
+        self.a, self.b = a, b
+        return a / b
+
+    def backward(self, xp: ModuleType, grad_output: Array) -> Any:
+        wants_a, wants_b = self.needs_input_grad
+        grad_a = sum_to(grad_output / self.b, self.a_shape) if wants_a else None
+        grad_b = sum_to(-grad_output * self.a / (self.b * self.b), self.b_shape) if wants_b else None
+        return grad_a, grad_b
+
+
+class Neg(Function):
+    """y = -x;  dL/dx = -dL/dy.  Any shape."""
+
+    def forward(self, xp: ModuleType, x: Array) -> Array:
+        return -x
+
+    def backward(self, xp: ModuleType, grad_output: Array) -> Array:
+        return -grad_output
+
+
+class Pow(Function):
+    """y = x^p for a constant number p;  dL/dx = dL/dy p x^(p - 1).  Any shape."""
+
+    def __init__(self, exponent: float) -> None:
+        self.exponent = exponent
+
+    def forward(self, xp: ModuleType, x: Array) -> Array:
+        self.x = x
+        return x**self.exponent
+
+    def backward(self, xp: ModuleType, grad_output: Array) -> Array:
+        if self.exponent == 0:  # 0 x^-1 would be NaN at x = 0
+            return xp.zeros_like(grad_output)
+        return grad_output * (self.exponent * self.x ** (self.exponent - 1))
+
+
+class Exp(Function):
+    """y = e^x;  dL/dx = dL/dy y.  Any shape."""
+
+    def forward(self, xp: ModuleType, x: Array) -> Array:
+        self.y = xp.exp(x)
+        return self.y
+
+    def backward(self, xp: ModuleType, grad_output: Array) -> Array:
+        return grad_output * self.y
+
+
+class Log(Function):
+    """y = ln x;  dL/dx = dL/dy / x.  Any shape."""
+
+    def forward(self, xp: ModuleType, x: Array) -> Array:
+        self.x = x
+        return xp.log(x)
+
+    def backward(self, xp: ModuleType, grad_output: Array) -> Array:
+        return grad_output / self.x
+
+
+class MatMul(Function):
+    """Y = A B for stacks of matrices;  dL/dA = dL/dY B^T,  dL/dB = A^T dL/dY.
+
+    Shapes: A (..., M, K), B (..., K, N), Y (..., M, N), leading dimensions broadcast. As with NumPy's ``@`` a vector
+    stands for a matrix of one row on the left, of one column on the right.
+    """
+
+    def forward(self, xp: ModuleType, a: Array, b: Array) -> Array:
+        self.a, self.b = a, b
+        return xp.matmul(a, b)
+
+    def backward(self, xp: ModuleType, grad_output: Array) -> Any:
+        a = self.a[None, :] if self.a.ndim == 1 else self.a  # (M, K)
+        b = self.b[:, None] if self.b.ndim == 1 else self.b  # (K, N)
+        grad = grad_output
+        if self.b.ndim == 1:
+            grad = grad[..., None]
+        if self.a.ndim == 1:
+            grad = grad[..., None, :]  # (..., M, N)
+        wants_a, wants_b = self.needs_input_grad
+        grad_a = sum_to(grad @ b.swapaxes(-1, -2), a.shape).reshape(self.a.shape) if wants_a else None
+        grad_b = sum_to(a.swapaxes(-1, -2) @ grad, b.shape).reshape(self.b.shape) if wants_b else None
+        return grad_a, grad_b
+
+
+def _operand(name: str, value: Any, partner: Tensor) -> Tensor:
+    """Return the other side of an operator as a tensor; a plain number takes its partner's precision."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, numbers.Real) and not isinstance(value, np.generic):
+        xp = get_array_module(partner.data)
+        weak = partner.dtype if partner.dtype.kind == "f" or isinstance(value, int) else np.float32
+        return Tensor(xp.asarray(value, dtype=weak))
+    if hasattr(value, "__array__"):
+        return Tensor(value)
+    raise TypeError(f"{name}: the other side must be a Tensor, an array or a number, got {value!r}")
+
+
+def _apply(function: type[Function], symbol: str, a: Any, b: Any) -> Tensor:
+    a = _operand(symbol, a, b) if not isinstance(a, Tensor) else a
+    b = _operand(symbol, b, a)
+    try:
+        return function()(a, b)
+    except ValueError as error:
+        raise ValueError(f"{symbol}: shapes {a.shape} and {b.shape} do not fit together") from error
+
+
+def exp(input: Tensor) -> Tensor:
+    """Return e to the power of each element. Any shape."""
+    return Exp()(input)
+
+
+def log(input: Tensor) -> Tensor:
+    """Return the natural logarithm of each element. Any shape."""
+    return Log()(input)
+
+
+def matmul(input: Any, other: Any) -> Tensor:
+    """Return the matrix product ``input @ other``.
+
+    Parameters
+    ----------
+    input : Tensor of shape (..., M, K)
+    other : Tensor of shape (..., K, N)
+
+    Returns
+    -------
+    Tensor of shape (..., M, N)
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit together.
+    """
+    return _apply(MatMul, "@", input, other)
+
+
+def _pow(x: Tensor, exponent: Any) -> Tensor:
+    if isinstance(exponent, bool) or not isinstance(exponent, numbers.Real):
+        raise TypeError(f"**: the exponent must be a plain number, got {exponent!r}")
+    return Pow(int(exponent) if isinstance(exponent, numbers.Integral) else float(exponent))(x)
+
+
+install_methods(
+    __add__=lambda a, b: _apply(Add, "+", a, b),
+    __radd__=lambda a, b: _apply(Add, "+", b, a),
+    __sub__=lambda a, b: _apply(Sub, "-", a, b),
+    __rsub__=lambda a, b: _apply(Sub, "-", b, a),
+    __mul__=lambda a, b: _apply(Mul, "*", a, b),
+    __rmul__=lambda a, b: _apply(Mul, "*", b, a),
+    __truediv__=lambda a, b: _apply(Div, "/", a, b),
+    __rtruediv__=lambda a, b: _apply(Div, "/", b, a),
+    __matmul__=lambda a, b: _apply(MatMul, "@", a, b),
+    __rmatmul__=lambda a, b: _apply(MatMul, "@", b, a),
+    __neg__=lambda x: Neg()(x),
+    __pow__=_pow,
+    exp=exp,
+    log=log,
+)

@@ -1,0 +1,183 @@
+"""Convolution by im2col: every window becomes a column, and one matrix product does the rest.
+
+Letters: N images, C channels, H W height and width, F filters, KH KW kernel, SH SW stride, PH PW padding,
+OH OW output height and width, G groups, CG = C / G.
+"""
+
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+from minicnn import kernels
+from minicnn.autograd import Function, Tensor
+from minicnn.backend import Array, split
+from minicnn.ops.arguments import image, pair, same_dtype, whole
+
+__all__ = ["Conv2d", "conv2d"]
+
+PIECE_BYTES = 3 << 18  # columns of so many bytes at a time: they are read again while they are still in the cache
+
+
+class Conv2d(Function):
+    """y[n, f, oh, ow] = b[f] + sum over c, kh, kw of  w[f, c, kh, kw] x[n, c, oh SH - PH + kh, ow SW - PW + kw].
+
+    With each window written as a column, X (CG KH KW, N OH OW), and each filter as a row, W (F/G, CG KH KW), this is
+    Y = W X + b for each of the G groups of channels. Hence, with col2im adding up what several windows read,
+
+        dL/dW = dL/dY X^T,    dL/dx = col2im(W^T dL/dY),    dL/db = sum of dL/dY over n, oh, ow.
+
+    Shapes: x (N, C, H, W), w (F, CG, KH, KW), b (F,), y (N, F, OH, OW) with OH = (H + 2 PH - KH) // SH + 1.
+    X is KH KW / (SH SW) times as large as x: it is made for a few images at a time, and made again for the backward
+    pass rather than kept. G = 2 are the two towers of Krizhevsky et al. 2012, section 3.5 and figure 2.
+    """
+
+    def __init__(self, stride: tuple[int, int], padding: tuple[int, int], groups: int) -> None:
+        self.stride, self.padding, self.groups = stride, padding, groups
+
+    def forward(self, xp: ModuleType, x: Array, w: Array, b: Array | None) -> Array:
+        self.x, self.w = xp.ascontiguousarray(x), w
+        N, _, H, W = x.shape
+        F, _, KH, KW = w.shape
+        OH = (H + 2 * self.padding[0] - KH) // self.stride[0] + 1
+        OW = (W + 2 * self.padding[1] - KW) // self.stride[1] + 1
+        y = xp.empty((N, F, OH, OW), dtype=x.dtype)
+        rows = self.filters_as_rows()
+        bias = 0 if b is None else b[:, None, None]
+
+        def some_images(start: int, stop: int) -> None:
+            for images, col in self.columns(xp, OH, OW, start, stop):
+                product = xp.matmul(rows, col)  # (G, F/G, CG KH KW) @ (G, CG KH KW, n OH OW)
+                product = product.reshape(F, -1, OH, OW).swapaxes(0, 1)  # (G, F/G, n OH OW) -> (n, F, OH, OW)
+                xp.add(product, bias, out=y[images])
+
+        split(xp, N, some_images)
+        return y
+
+    def backward(self, xp: ModuleType, grad_output: Array) -> Any:
+        wants_x, wants_w, wants_b = self.needs_input_grad
+        N, F, OH, OW = grad_output.shape
+        G, (_, CG, KH, KW) = self.groups, self.w.shape
+        rows = self.filters_as_rows()
+        grad_x = xp.empty_like(self.x) if wants_x else None
+        sums: dict[int, tuple[Array, Array]] = {}  # each core has its own, added up in the same order every time
+
+        def some_images(start: int, stop: int) -> None:
+            grad_w = xp.zeros((G, CG * KH * KW, F // G), dtype=rows.dtype)
+            grad_b = xp.zeros((G, F // G), dtype=rows.dtype)
+            sums[start] = grad_w, grad_b
+            for images, col in self.columns(xp, OH, OW, start, stop, filled=wants_w):
+                grad_y = grad_output[images].swapaxes(0, 1).reshape(G, F // G, -1)  # (G, F/G, n OH OW)
+                if wants_w:
+                    # transposed, X (dL/dY)^T, because BLAS is faster with the longer side first
+                    grad_w += xp.matmul(col, grad_y.swapaxes(1, 2))  # (G, CG KH KW, n OH OW) @ (G, n OH OW, F/G)
+                if wants_b:
+                    grad_b += grad_y.sum(axis=2)
+                if wants_x:
+                    xp.matmul(rows.swapaxes(1, 2), grad_y, out=col)  # (G, CG KH KW, F/G) @ (G, F/G, n OH OW)
+                    grad_col = col.reshape(G * CG, KH, KW, -1, OH, OW)
+                    kernels.col2im(grad_col, KH, KW, *self.stride, *self.padding, grad_x[images])  # type: ignore[index]
+
+        split(xp, N, some_images)
+        grad_w, grad_b = (sum(parts) for parts in zip(*(sums[start] for start in sorted(sums)), strict=True))
+        grad_w = xp.ascontiguousarray(grad_w.swapaxes(1, 2)).reshape(self.w.shape)  # (G, CG KH KW, F/G) -> w's shape
+        return grad_x, grad_w if wants_w else None, grad_b.reshape(F) if wants_b else None
+
+    def filters_as_rows(self) -> Array:
+        """Return the filters as G matrices of shape (F/G, CG KH KW)."""
+        return self.w.reshape(self.groups, self.w.shape[0] // self.groups, -1)
+
+    def columns(
+        self, xp: ModuleType, OH: int, OW: int, start: int, stop: int, filled: bool = True
+    ) -> Iterator[tuple[slice, Array]]:
+        """Yield the images from start to stop a few at a time, with their columns (G, CG KH KW, n OH OW).
+
+        The columns of all pieces are written into the same buffer, which is in the cache already.
+        """
+        C, (KH, KW) = self.x.shape[1], self.w.shape[2:]
+        image_size = C * KH * KW * OH * OW
+        images_at_once = max(1, min(stop - start, PIECE_BYTES // max(1, image_size * self.x.itemsize)))
+        buffer = xp.empty(images_at_once * image_size, dtype=self.x.dtype)
+        for first in range(start, stop, images_at_once):
+            images = slice(first, min(first + images_at_once, stop))
+            n = images.stop - images.start
+            col = buffer[: n * image_size].reshape(C, KH, KW, n, OH, OW)
+            if filled:
+                kernels.im2col(self.x[images], KH, KW, *self.stride, *self.padding, col)
+            yield images, col.reshape(self.groups, C // self.groups * KH * KW, n * OH * OW)
+
+
+def conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Slide filters over images (a cross-correlation, as everywhere in deep learning).
+
+    Parameters
+    ----------
+    input : Tensor of shape (N, C, H, W)
+        Images, float32 or float64.
+    weight : Tensor of shape (F, C / groups, KH, KW)
+        Filters, of the same dtype.
+    bias : Tensor of shape (F,), optional
+        One number added to each filter's whole output.
+    stride : int or pair of ints
+        Steps between windows, in height and width.
+    padding : int or pair of ints
+        Zeros around the picture, in height and width.
+    dilation : int
+        Only 1 is supported.
+    groups : int
+        Filters see only their own of so many groups of channels: 2 makes AlexNet's two towers.
+
+    Returns
+    -------
+    Tensor of shape (N, F, OH, OW)
+        ``OH = (H + 2 padding - KH) // stride + 1``, and OW likewise.
+
+    Raises
+    ------
+    TypeError
+        If dtypes differ or are not floating point, or an argument is no integer or pair of them.
+    ValueError
+        If a shape does not fit, the kernel is larger than the padded input, or channels do not divide into groups.
+    NotImplementedError
+        For a dilation other than 1, or padding given as a string.
+
+    References
+    ----------
+    Krizhevsky et al. 2012, sections 3.2 (two towers) and 3.5 (the layers).
+    """
+    if isinstance(padding, str):
+        raise NotImplementedError(f"conv2d: padding must be an integer or a pair of integers, got {padding!r}")
+    if pair("conv2d", "dilation", dilation, 1) != (1, 1):
+        raise NotImplementedError(f"conv2d: dilation must be 1, got {dilation!r}")
+    input, weight = (t if isinstance(t, Tensor) else Tensor(t) for t in (input, weight))
+    bias = bias if bias is None or isinstance(bias, Tensor) else Tensor(bias)
+    image("conv2d", input)
+    same_dtype("conv2d", input=input, weight=weight, bias=bias)
+    (SH, SW), (PH, PW) = pair("conv2d", "stride", stride, 1), pair("conv2d", "padding", padding, 0)
+    groups = whole("conv2d", "groups", groups, 1)
+    if weight.ndim != 4 or 0 in weight.shape:
+        raise ValueError(f"conv2d: weight must have shape (F, C / groups, KH, KW), none of them 0, got {weight.shape}")
+    (_, C, H, W), (F, CG, KH, KW) = input.shape, weight.shape
+    if C % groups:
+        raise ValueError(f"conv2d: input has {C} channels, which do not divide into groups={groups}")
+    if F % groups:
+        raise ValueError(f"conv2d: weight has {F} filters, which do not divide into groups={groups}")
+    if CG * groups != C:
+        raise ValueError(
+            f"conv2d: input has {C} channels, but weight of shape {weight.shape} with groups={groups} "
+            f"takes {CG * groups}"
+        )
+    if bias is not None and bias.shape != (F,):
+        raise ValueError(f"conv2d: bias must have shape ({F},), one number a filter, got {bias.shape}")
+    if KH > H + 2 * PH or KW > W + 2 * PW:
+        raise ValueError(
+            f"conv2d: weight has a {KH}x{KW} kernel, larger than the padded input of {H + 2 * PH}x{W + 2 * PW}"
+        )
+    return Conv2d((SH, SW), (PH, PW), groups)(input, weight, bias)

@@ -1,0 +1,58 @@
+"""Dropout: train many thinned networks at once by silencing units at random."""
+
+from types import ModuleType
+
+from minicnn.autograd import Function, Tensor
+from minicnn.backend import Array, random_uniform
+from minicnn.ops.arguments import floating, probability
+
+__all__ = ["Dropout", "dropout"]
+
+
+class Dropout(Function):
+    """y = x m / (1 - p)  with  m = 1 with probability 1 - p, else 0;  dL/dx = dL/dy m / (1 - p).  Any shape.
+
+    Activations (not weights) are divided by the *keep* probability while training, so that their expectation is what
+    the test network, which does nothing here, computes. Krizhevsky et al. 2012, section 4.2, multiplies by 0.5 at test
+    time instead: the same expectation, but the network must know at test time how it was trained.
+    """
+
+    def __init__(self, p: float) -> None:
+        self.p = p
+
+    def forward(self, xp: ModuleType, x: Array) -> Array:
+        keep = random_uniform(xp, x.shape, x.dtype) >= self.p
+        self.mask = keep * x.dtype.type(1 / (1 - self.p) if self.p < 1 else 0)
+        return x * self.mask
+
+    def backward(self, xp: ModuleType, grad_output: Array) -> Array:
+        return grad_output * self.mask
+
+
+def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+    """Set each element to 0 with probability `p`, and scale the others by ``1 / (1 - p)``.
+
+    Parameters
+    ----------
+    input : Tensor
+        Any shape.
+    p : float
+        The probability of being *dropped*, between 0 and 1.
+    training : bool
+        Outside training `input` is returned as it is.
+
+    Raises
+    ------
+    TypeError
+        If `input` is not float32 or float64.
+    ValueError
+        If `p` does not lie between 0 and 1.
+
+    References
+    ----------
+    Krizhevsky et al. 2012, section 4.2; Hinton et al. 2012, arXiv:1207.0580.
+    """
+    tensor = input if isinstance(input, Tensor) else Tensor(input)
+    floating("dropout", "input", tensor)
+    p = probability("dropout", "p", p)
+    return Dropout(p)(tensor) if training and p > 0 else tensor

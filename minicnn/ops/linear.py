@@ -1,0 +1,71 @@
+"""The fully connected layer."""
+
+from types import ModuleType
+from typing import Any
+
+from minicnn.autograd import Function, Tensor
+from minicnn.backend import Array, matmul
+from minicnn.ops.arguments import same_dtype
+
+__all__ = ["Linear", "linear"]
+
+
+class Linear(Function):
+    """y = x w^T + b;  dL/dx = dL/dy w,  dL/dw = (dL/dy)^T x,  dL/db = sum of dL/dy over all rows.
+
+    Shapes: x (*, I), w (O, I), b (O,), y (*, O): every row of x is treated alike. Krizhevsky et al. 2012, section 3.5.
+    """
+
+    def forward(self, xp: ModuleType, x: Array, w: Array, b: Array | None) -> Array:
+        self.input_shape = x.shape
+        self.x, self.w = x.reshape(-1, x.shape[-1]) if x.size else x.reshape(0, x.shape[-1]), w  # (M, I), (O, I)
+        y = matmul(xp, self.x, w.T)  # (M, I) @ (I, O)
+        if b is not None:
+            y += b
+        return y.reshape(*x.shape[:-1], len(w))
+
+    def backward(self, xp: ModuleType, grad_output: Array) -> Any:
+        wants_x, wants_w, wants_b = self.needs_input_grad
+        grad_y = grad_output.reshape(len(self.x), len(self.w))  # (M, O)
+        grad_x = matmul(xp, grad_y, self.w).reshape(self.input_shape) if wants_x else None  # (M, O) @ (O, I)
+        grad_w = matmul(xp, grad_y.T, self.x) if wants_w else None  # (O, M) @ (M, I)
+        return grad_x, grad_w, grad_y.sum(axis=0) if wants_b else None
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return ``input @ weight.T + bias``.
+
+    Parameters
+    ----------
+    input : Tensor of shape (*, I)
+    weight : Tensor of shape (O, I)
+    bias : Tensor of shape (O,), optional
+
+    Returns
+    -------
+    Tensor of shape (*, O)
+
+    Raises
+    ------
+    TypeError
+        If dtypes differ or are not floating point.
+    ValueError
+        If a shape does not fit.
+
+    References
+    ----------
+    Krizhevsky et al. 2012, section 3.5.
+    """
+    input, weight = (t if isinstance(t, Tensor) else Tensor(t) for t in (input, weight))
+    bias = bias if bias is None or isinstance(bias, Tensor) else Tensor(bias)
+    same_dtype("linear", input=input, weight=weight, bias=bias)
+    if weight.ndim != 2:
+        raise ValueError(f"linear: weight must have shape (out features, in features), got {weight.shape}")
+    if input.ndim == 0 or input.shape[-1] != weight.shape[1]:
+        raise ValueError(
+            f"linear: input must have shape (*, {weight.shape[1]}) for a weight of shape {weight.shape}, "
+            f"got {input.shape}"
+        )
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ValueError(f"linear: bias must have shape ({weight.shape[0]},), got {bias.shape}")
+    return Linear()(input, weight, bias)

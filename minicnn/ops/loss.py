@@ -1,0 +1,134 @@
+"""The loss that AlexNet minimises: the cross-entropy of the softmax over its outputs."""
+
+from types import ModuleType
+from typing import Any
+
+from minicnn.autograd import Function, Tensor
+from minicnn.backend import Array
+from minicnn.ops.arguments import floating, probability
+
+__all__ = ["CrossEntropy", "cross_entropy"]
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+class CrossEntropy(Function):
+    """L_n = -sum_c q_nc ln p_nc  with  p = softmax(x)  and the target q: 1 at the label, 0 elsewhere;  dL_n/dx = p - q.
+
+    Label smoothing s moves the target to q = (1 - s) [c is the label] + s / C. Class weights v multiply each term, so
+    that dL_n/dx_c = (sum of q v) p_c - q_c v_c, and the mean over the batch becomes a mean weighted by v[label].
+    Rows whose label is ignore_index count nothing. ln p is computed as x - ln sum e^x, which cannot overflow, and p - q
+    in one step: dividing by a p that rounds to 0 never happens.
+    Shapes: x (M, C), labels (M,), L () or (M,). Krizhevsky et al. 2012, section 3.5: the multinomial logistic
+    regression objective.
+    """
+
+    def __init__(
+        self, labels: Array, weight: Array | None, ignore_index: int, reduction: str, label_smoothing: float
+    ) -> None:
+        self.labels, self.weight, self.ignore_index = labels, weight, ignore_index
+        self.reduction, self.label_smoothing = reduction, label_smoothing
+
+    def forward(self, xp: ModuleType, x: Array) -> Array:
+        M, C = x.shape
+        counted = self.labels != self.ignore_index  # (M,)
+        labels = xp.where(counted, self.labels, 0)
+        rows = xp.arange(M)
+        v = xp.ones(C, dtype=x.dtype) if self.weight is None else self.weight
+
+        shifted = x - x.max(axis=1, keepdims=True)
+        log_p = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))  # (M, C)
+
+        q = xp.full((M, C), self.label_smoothing / C, dtype=x.dtype)
+        q[rows, labels] += 1 - self.label_smoothing
+        self.qv = q * v * counted[:, None]  # (M, C)
+        self.p = xp.exp(log_p)
+        # a product with 0 would turn the -inf of an impossible class into NaN
+        losses = -xp.where(self.qv == 0, 0, self.qv * log_p).sum(axis=1)
+        self.divisor = (v[labels] * counted).sum() if self.reduction == "mean" else None
+        if self.reduction == "none":
+            return losses
+        total = losses.sum()
+        return total / self.divisor if self.reduction == "mean" else total
+
+    def backward(self, xp: ModuleType, grad_output: Array) -> Array:
+        grad_x = self.p * self.qv.sum(axis=1, keepdims=True) - self.qv  # (M, C)
+        if self.reduction == "none":
+            return grad_x * grad_output[:, None]
+        scale = grad_output / self.divisor if self.reduction == "mean" else grad_output
+        return grad_x * scale
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Any,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Return how surprised ``softmax(input)`` is by the labels, in nats.
+
+    Parameters
+    ----------
+    input : Tensor of shape (N, C) or (N, C, *)
+        Scores (logits) of each class; no softmax beforehand.
+    target : integer array or Tensor of shape (N,) or (N, *)
+        Labels from 0 to C - 1, or `ignore_index`.
+    weight : array or Tensor of shape (C,), optional
+        How much each class counts. It takes part as a constant.
+    ignore_index : int
+        A label that counts nothing.
+    reduction : {"mean", "sum", "none"}
+        The mean is over the labels that count, weighted by `weight`.
+    label_smoothing : float
+        Between 0 and 1: how much of the target is spread evenly over all classes.
+
+    Returns
+    -------
+    Tensor of shape (), or of the target's shape for ``reduction="none"``
+
+    Raises
+    ------
+    TypeError
+        If `input` is not floating point, or `target` does not hold integers (class probabilities are not supported).
+    ValueError
+        If a shape does not fit, a label is out of range, or another argument is.
+
+    References
+    ----------
+    Krizhevsky et al. 2012, section 3.5.
+    """
+    input = input if isinstance(input, Tensor) else Tensor(input)
+    floating("cross_entropy", "input", input)
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"cross_entropy: reduction must be one of {REDUCTIONS}, got {reduction!r}")
+    label_smoothing = probability("cross_entropy", "label_smoothing", label_smoothing)
+    if input.ndim < 2:
+        raise ValueError(f"cross_entropy: input must have shape (N, C) or (N, C, *), got {input.shape}")
+    N, C, *positions = input.shape
+    labels = (target if isinstance(target, Tensor) else Tensor(target)).data
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"cross_entropy: target must hold integer labels, got {labels.dtype}")
+    if labels.shape != (N, *positions):
+        raise ValueError(
+            f"cross_entropy: target must have shape {(N, *positions)} for an input of shape {input.shape}, "
+            f"got {labels.shape}"
+        )
+    if labels.dtype.kind == "u":  # an unsigned label could not be held against a negative ignore_index
+        labels = labels.astype("int64")
+    wrong = ((labels < 0) | (labels >= C)) & (labels != ignore_index)
+    if wrong.any():
+        raise ValueError(
+            f"cross_entropy: target must lie between 0 and {C - 1} (or be ignore_index={ignore_index}), "
+            f"got {int(labels[wrong].flat[0])}"
+        )
+    v = None if weight is None else (weight if isinstance(weight, Tensor) else Tensor(weight)).data
+    if v is not None:
+        if v.shape != (C,):
+            raise ValueError(f"cross_entropy: weight must have shape ({C},), one number a class, got {v.shape}")
+        v = v.astype(input.dtype)
+    if positions:  # every position is an example of its own: (N, C, *) -> (N, *, C) -> (M, C)
+        input = input.permute(0, *range(2, input.ndim), 1).reshape(-1, C)
+    loss = CrossEntropy(labels.reshape(-1), v, ignore_index, reduction, label_smoothing)(input)
+    return loss.reshape(N, *positions) if positions and reduction == "none" else loss

@@ -1,0 +1,222 @@
+"""Pooling: the largest, or the average, of each window.
+
+Letters: N images, C channels, H W height and width, KH KW window, SH SW stride, PH PW padding, OH OW output.
+"""
+
+from types import ModuleType
+from typing import Any
+
+from minicnn import kernels
+from minicnn.autograd import Function, Tensor
+from minicnn.backend import Array, split
+from minicnn.ops.arguments import image, pair, whole
+
+__all__ = ["AvgPool2d", "MaxPool2d", "avg_pool2d", "max_pool2d"]
+
+Pair = tuple[int, int]
+
+
+def output_length(length: int, window: int, stride: int, padding: int, ceil_mode: bool) -> int:
+    """Return how many windows fit along one side: (length + 2 padding - window) / stride + 1, rounded.
+
+    Rounding up lets the last window hang over the edge, but none may start beyond it (PyTorch's rule; Caffe's).
+    """
+    steps, rest = divmod(length + 2 * padding - window, stride)
+    if ceil_mode and rest and (steps + 1) * stride < length + padding:
+        steps += 1
+    return steps + 1
+
+
+class _Pool2d(Function):
+    def __init__(self, kernel_size: Pair, stride: Pair, padding: Pair, ceil_mode: bool) -> None:
+        self.kernel_size, self.stride, self.padding, self.ceil_mode = kernel_size, stride, padding, ceil_mode
+
+    def window(self) -> tuple[int, int, int, int, int, int]:
+        """Return KH, KW, SH, SW, PH, PW, as the kernels take them."""
+        return (*self.kernel_size, *self.stride, *self.padding)
+
+    def output_shape(self, x: Array) -> tuple[int, int, int, int]:
+        N, C, H, W = x.shape
+        KH, KW, SH, SW, PH, PW = self.window()
+        return N, C, output_length(H, KH, SH, PH, self.ceil_mode), output_length(W, KW, SW, PW, self.ceil_mode)
+
+
+class MaxPool2d(_Pool2d):
+    """y[n, c, oh, ow] = the largest x in the window;  dL/dx: each dL/dy goes to the first largest element, and adds up.
+
+    Where windows overlap (kernel larger than stride) one element can be the largest of several, and is given the sum.
+    Padding counts as minus infinity, so that it never wins, and NaN wins against every number.
+    Shapes: x (N, C, H, W), y (N, C, OH, OW). Krizhevsky et al. 2012, section 3.4: 3x3 windows at stride 2.
+    """
+
+    def forward(self, xp: ModuleType, x: Array) -> Array:
+        self.input_shape = x.shape
+        KH, KW = self.kernel_size
+        x = xp.ascontiguousarray(x)
+        y = xp.empty(self.output_shape(x), dtype=x.dtype)
+        # where in its window each maximum stood: a byte is enough for any window up to 16x16
+        self.index = xp.empty(y.shape, dtype=xp.uint8 if KH * KW <= 256 else xp.int32)
+        split(xp, len(x), lambda i, j: kernels.max_pool2d_forward(x[i:j], *self.window(), y[i:j], self.index[i:j]))
+        return y
+
+    def backward(self, xp: ModuleType, grad_output: Array) -> Array:
+        grad_y, index = xp.ascontiguousarray(grad_output), self.index
+        grad_x = xp.empty(self.input_shape, dtype=grad_y.dtype)
+        split(
+            xp,
+            len(grad_x),
+            lambda i, j: kernels.max_pool2d_backward(grad_y[i:j], index[i:j], *self.window(), grad_x[i:j]),
+        )
+        return grad_x
+
+
+class AvgPool2d(_Pool2d):
+    """y[n, c, oh, ow] = (sum of x in the window) / divisor;  dL/dx = the sum of dL/dy / divisor over its windows.
+
+    The divisor is the window's size, padding counted or not. Shapes: x (N, C, H, W), y (N, C, OH, OW).
+    AlexNet has none; LeNet-5 and the cuda-convnet networks before it have.
+    """
+
+    def __init__(
+        self,
+        kernel_size: Pair,
+        stride: Pair,
+        padding: Pair,
+        ceil_mode: bool,
+        count_include_pad: bool,
+        divisor_override: int | None,
+    ) -> None:
+        super().__init__(kernel_size, stride, padding, ceil_mode)
+        self.count_include_pad, self.divisor_override = count_include_pad, divisor_override
+
+    def forward(self, xp: ModuleType, x: Array) -> Array:
+        self.input_shape = x.shape
+        x = xp.ascontiguousarray(x)
+        y = xp.empty(self.output_shape(x), dtype=x.dtype)
+        self.divisor = self.divisors(xp, *x.shape[2:], *y.shape[2:]).astype(x.dtype)
+        split(xp, len(x), lambda i, j: kernels.avg_pool2d_forward(x[i:j], *self.window(), self.divisor, y[i:j]))
+        return y
+
+    def backward(self, xp: ModuleType, grad_output: Array) -> Array:
+        grad_y, divisor = xp.ascontiguousarray(grad_output), self.divisor
+        grad_x = xp.empty(self.input_shape, dtype=grad_y.dtype)
+        split(
+            xp,
+            len(grad_x),
+            lambda i, j: kernels.avg_pool2d_backward(grad_y[i:j], *self.window(), divisor, grad_x[i:j]),
+        )
+        return grad_x
+
+    def divisors(self, xp: ModuleType, H: int, W: int, OH: int, OW: int) -> Array:
+        """Return what each output's sum is divided by: (OH, OW)."""
+        if self.divisor_override is not None:
+            return xp.full((OH, OW), self.divisor_override)
+        KH, KW, SH, SW, PH, PW = self.window()
+        # A window that hangs over the far edge of the padding is cut there, whether padding is counted or not.
+        edge = (PH, PW) if self.count_include_pad else (0, 0)
+        top, left = xp.arange(OH) * SH - PH, xp.arange(OW) * SW - PW
+        bottom, right = xp.minimum(top + KH, H + PH), xp.minimum(left + KW, W + PW)
+        high = xp.minimum(bottom, H + edge[0]) - xp.maximum(top, -edge[0])
+        wide = xp.minimum(right, W + edge[1]) - xp.maximum(left, -edge[1])
+        return high[:, None] * wide[None, :]
+
+
+def _checked(function: str, input: Any, kernel_size: Any, stride: Any, padding: Any) -> tuple[Tensor, Pair, Pair, Pair]:
+    """Check what the two poolings have in common."""
+    tensor = input if isinstance(input, Tensor) else Tensor(input)
+    image(function, tensor)
+    kernel = pair(function, "kernel_size", kernel_size, 1)
+    steps = kernel if stride is None else pair(function, "stride", stride, 1)
+    pad = pair(function, "padding", padding, 0)
+    if 2 * pad[0] > kernel[0] or 2 * pad[1] > kernel[1]:
+        raise ValueError(f"{function}: padding must be at most half of kernel_size={kernel}, got {padding!r}")
+    high, wide = tensor.shape[2] + 2 * pad[0], tensor.shape[3] + 2 * pad[1]
+    if kernel[0] > high or kernel[1] > wide:
+        raise ValueError(f"{function}: kernel_size {kernel_size!r} is larger than the padded input of {high}x{wide}")
+    return tensor, kernel, steps, pad
+
+
+def max_pool2d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Tensor:
+    """Return the largest element of each window.
+
+    Parameters
+    ----------
+    input : Tensor of shape (N, C, H, W)
+    kernel_size : int or pair of ints
+        The window. Larger than the stride, windows overlap, as in AlexNet: 3 at stride 2.
+    stride : int or pair of ints, optional
+        Steps between windows; the window's own size if left out.
+    padding : int or pair of ints
+        Minus infinity around the picture, at most half the window wide.
+    dilation : int
+        Only 1 is supported.
+    ceil_mode : bool
+        Let the last window hang over the edge instead of leaving the rest of the picture out (Caffe's way).
+    return_indices : bool
+        Only False is supported.
+
+    Returns
+    -------
+    Tensor of shape (N, C, OH, OW)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or does not fit the input.
+    NotImplementedError
+        For a dilation other than 1, or returned indices.
+
+    References
+    ----------
+    Krizhevsky et al. 2012, section 3.4.
+    """
+    if pair("max_pool2d", "dilation", dilation, 1) != (1, 1):
+        raise NotImplementedError(f"max_pool2d: dilation must be 1, got {dilation!r}")
+    if return_indices:
+        raise NotImplementedError(f"max_pool2d: return_indices must be False, got {return_indices!r}")
+    tensor, kernel, steps, pad = _checked("max_pool2d", input, kernel_size, stride, padding)
+    return MaxPool2d(kernel, steps, pad, bool(ceil_mode))(tensor)
+
+
+def avg_pool2d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """Return the average of each window.
+
+    Parameters
+    ----------
+    input : Tensor of shape (N, C, H, W)
+    kernel_size, stride, padding, ceil_mode
+        As in :func:`max_pool2d`, with zeros as padding.
+    count_include_pad : bool
+        Whether the padding counts as elements that are averaged over.
+    divisor_override : int, optional
+        Divide every window's sum by this instead of by its size.
+
+    Returns
+    -------
+    Tensor of shape (N, C, OH, OW)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or does not fit the input.
+    """
+    tensor, kernel, steps, pad = _checked("avg_pool2d", input, kernel_size, stride, padding)
+    if divisor_override is not None:
+        divisor_override = whole("avg_pool2d", "divisor_override", divisor_override, 1)
+    return AvgPool2d(kernel, steps, pad, bool(ceil_mode), bool(count_include_pad), divisor_override)(tensor)

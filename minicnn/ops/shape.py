@@ -1,0 +1,153 @@
+"""Operations that move numbers without changing them: reshape, flatten, transpose, permute, indexing."""
+
+import math
+from types import ModuleType
+from typing import Any
+
+from minicnn.autograd import Function, Tensor, install_methods
+from minicnn.backend import Array
+from minicnn.ops.arguments import axis
+
+__all__ = ["Index", "Permute", "Reshape", "flatten", "permute", "reshape", "transpose"]
+
+
+class Reshape(Function):
+    """The same numbers in the same order under another shape; the gradient goes back to the old shape."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+
+    def forward(self, xp: ModuleType, x: Array) -> Array:
+        self.input_shape = x.shape
+        return x.reshape(self.shape)
+
+    def backward(self, xp: ModuleType, grad_output: Array) -> Array:
+        return grad_output.reshape(self.input_shape)
+
+
+class Permute(Function):
+    """Dimension i of the output is dimension dims[i] of the input; the gradient goes back the other way."""
+
+    def __init__(self, dims: tuple[int, ...]) -> None:
+        self.dims = dims
+
+    def forward(self, xp: ModuleType, x: Array) -> Array:
+        return x.transpose(self.dims)
+
+    def backward(self, xp: ModuleType, grad_output: Array) -> Array:
+        back = [0] * len(self.dims)
+        for position, dim in enumerate(self.dims):
+            back[dim] = position
+        return grad_output.transpose(back)
+
+
+class Index(Function):
+    """y = x[index];  dL/dx is zero where nothing was read, and the sum of the gradients where it was read often."""
+
+    def __init__(self, index: Any) -> None:
+        self.index = index
+
+    def forward(self, xp: ModuleType, x: Array) -> Array:
+        self.input_shape = x.shape
+        return x[self.index]
+
+    def backward(self, xp: ModuleType, grad_output: Array) -> Array:
+        grad_input = xp.zeros(self.input_shape, dtype=grad_output.dtype)
+        xp.add.at(grad_input, self.index, grad_output)  # plain `+=` would count an index named twice only once
+        return grad_input
+
+
+def reshape(input: Tensor, *shape: Any) -> Tensor:
+    """Return the same numbers under another shape; one length may be -1 and is worked out.
+
+    Parameters
+    ----------
+    input : Tensor
+    *shape : int or one tuple of ints
+
+    Raises
+    ------
+    ValueError
+        If the shape holds another number of elements.
+    """
+    wanted = tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else tuple(shape)
+    known = math.prod(length for length in wanted if length != -1)
+    fits = (known and input.size % known == 0) if wanted.count(-1) == 1 else known == input.size
+    if wanted.count(-1) > 1 or any(length < -1 for length in wanted) or not fits:
+        raise ValueError(f"reshape: shape {wanted} does not hold the {input.size} elements of {input.shape}")
+    return Reshape(wanted)(input)
+
+
+def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """Join the dimensions from `start_dim` to `end_dim`, both included, into one.
+
+    Parameters
+    ----------
+    input : Tensor
+        Any shape; a 0-d one becomes one-dimensional.
+    start_dim, end_dim : int
+        Counted from the end if negative.
+
+    Raises
+    ------
+    ValueError
+        If one of them does not exist, or the first comes after the last.
+    """
+    first = axis("flatten", "start_dim", start_dim, input.ndim)
+    last = axis("flatten", "end_dim", end_dim, input.ndim)
+    if first > last:
+        raise ValueError(f"flatten: start_dim must not come after end_dim, got {start_dim} and {end_dim}")
+    joined = math.prod(input.shape[first : last + 1])
+    return Reshape((*input.shape[:first], joined, *input.shape[last + 1 :]))(input)
+
+
+def permute(input: Tensor, *dims: Any) -> Tensor:
+    """Return the dimensions in another order, as ``torch.permute`` does.
+
+    Parameters
+    ----------
+    input : Tensor
+    *dims : int or one tuple of ints
+        Each dimension of `input` once.
+
+    Raises
+    ------
+    ValueError
+        If a dimension is missing, named twice or does not exist.
+    """
+    wanted = tuple(dims[0]) if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else tuple(dims)
+    order = tuple(axis("permute", "dims", dim, input.ndim) for dim in wanted) if input.ndim else ()
+    if sorted(order) != list(range(input.ndim)) or len(wanted) != input.ndim:
+        raise ValueError(f"permute: dims must name each of the {input.ndim} dimensions once, got {wanted}")
+    return Permute(order)(input)
+
+
+def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
+    """Exchange two dimensions, as ``torch.transpose`` does.
+
+    Raises
+    ------
+    ValueError
+        If one of them does not exist.
+    """
+    dims = list(range(input.ndim))
+    i, j = axis("transpose", "dim0", dim0, input.ndim), axis("transpose", "dim1", dim1, input.ndim)
+    if dims:
+        dims[i], dims[j] = dims[j], dims[i]
+    return Permute(tuple(dims))(input)
+
+
+def _getitem(x: Tensor, index: Any) -> Tensor:
+    parts = index if isinstance(index, tuple) else (index,)
+    plain = tuple(part.data if isinstance(part, Tensor) else part for part in parts)
+    return Index(plain if isinstance(index, tuple) else plain[0])(x)
+
+
+install_methods(
+    __getitem__=_getitem,
+    reshape=reshape,
+    flatten=flatten,
+    permute=permute,
+    transpose=transpose,
+    T=property(lambda x: permute(x, *reversed(range(x.ndim)))),
+)
