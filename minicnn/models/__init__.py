@@ -1,0 +1,5 @@
+"""Networks, ready to train."""
+
+from minicnn.models.four_layer import four_layer
+
+__all__ = ["four_layer"]

@@ -1,0 +1,206 @@
+"""Starting values for parameters, written in place, under PyTorch's names.
+
+Each function fills ``tensor.data`` and returns the tensor. Random numbers come from `generator`, a
+``numpy.random.Generator``; without one, from the generator that :func:`minicnn.manual_seed` seeds.
+"""
+
+import math
+from typing import Any, TypeVar
+
+import numpy as np
+
+from minicnn.autograd import Tensor
+from minicnn.backend import generator as default_generator
+from minicnn.backend import get_array_module
+
+__all__ = [
+    "calculate_gain",
+    "constant_",
+    "kaiming_normal_",
+    "kaiming_uniform_",
+    "normal_",
+    "uniform_",
+    "xavier_normal_",
+    "xavier_uniform_",
+    "zeros_",
+]
+
+T = TypeVar("T", bound=Tensor)
+
+
+def uniform_(tensor: T, a: float = 0.0, b: float = 1.0, generator: np.random.Generator | None = None) -> T:
+    """Draw from the uniform distribution on [a, b). Any shape.
+
+    Raises
+    ------
+    ValueError
+        If `a` is greater than `b`.
+    """
+    if a > b:
+        raise ValueError(f"uniform_: a must not be greater than b, got a={a} and b={b}")
+    return _fill(tensor, a + (b - a) * _source(generator).random(tensor.shape, dtype=tensor.dtype))
+
+
+def normal_(tensor: T, mean: float = 0.0, std: float = 1.0, generator: np.random.Generator | None = None) -> T:
+    """Draw from the normal distribution N(mean, std^2). Any shape. AlexNet's weights: std 0.01.
+
+    Raises
+    ------
+    ValueError
+        If `std` is negative.
+
+    References
+    ----------
+    Krizhevsky et al. 2012, section 5.
+    """
+    if std < 0:
+        raise ValueError(f"normal_: std must be 0 or more, got {std}")
+    return _fill(tensor, mean + std * _source(generator).standard_normal(tensor.shape, dtype=tensor.dtype))
+
+
+def constant_(tensor: T, val: float) -> T:
+    """Set every number to `val`. Any shape."""
+    return _fill(tensor, val)
+
+
+def zeros_(tensor: T) -> T:
+    """Set every number to 0. Any shape."""
+    return _fill(tensor, 0.0)
+
+
+def xavier_uniform_(tensor: T, gain: float = 1.0, generator: np.random.Generator | None = None) -> T:
+    """Draw from U(-b, b), b = gain sqrt(6 / (fan_in + fan_out)).
+
+    The variance is then gain^2 2 / (fan_in + fan_out), a compromise between keeping the size of activations
+    on the way forward (1 / fan_in) and that of gradients on the way back (1 / fan_out).
+
+    Parameters
+    ----------
+    tensor : Tensor of shape (out, in, ...)
+        A weight. An output reads fan_in = in * ... numbers; an input is read by fan_out = out * ... outputs.
+    gain : float
+        A factor for the activation function that follows, see :func:`calculate_gain`.
+    generator : numpy.random.Generator, optional
+        Where the random numbers come from.
+
+    Raises
+    ------
+    ValueError
+        If `tensor` has fewer than two dimensions.
+
+    References
+    ----------
+    Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks",
+    equation 16.
+    """
+    fan_in, fan_out = _fans("xavier_uniform_", tensor)
+    bound = gain * math.sqrt(6 / (fan_in + fan_out))
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def xavier_normal_(tensor: T, gain: float = 1.0, generator: np.random.Generator | None = None) -> T:
+    """Draw from N(0, std^2), std = gain sqrt(2 / (fan_in + fan_out)); else as :func:`xavier_uniform_`."""
+    fan_in, fan_out = _fans("xavier_normal_", tensor)
+    return normal_(tensor, 0.0, gain * math.sqrt(2 / (fan_in + fan_out)), generator)
+
+
+def kaiming_uniform_(
+    tensor: T,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: np.random.Generator | None = None,
+) -> T:
+    """Draw from U(-b, b), b = gain sqrt(3 / fan); else as :func:`kaiming_normal_`."""
+    std = _kaiming_std("kaiming_uniform_", tensor, a, mode, nonlinearity)
+    return uniform_(tensor, -math.sqrt(3) * std, math.sqrt(3) * std, generator)
+
+
+def kaiming_normal_(
+    tensor: T,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: np.random.Generator | None = None,
+) -> T:
+    """Draw from N(0, std^2), std = gain / sqrt(fan): He's initialisation.
+
+    ReLU sets half of its inputs to zero, which halves the mean square of what passes; a gain of sqrt(2) makes
+    up for it.
+
+    Parameters
+    ----------
+    tensor : Tensor of shape (out, in, ...)
+        A weight. An output reads fan_in = in * ... numbers; an input is read by fan_out = out * ... outputs.
+    a : float
+        The slope of a leaky ReLU for negative inputs; 0 is the ReLU.
+    mode : {"fan_in", "fan_out"}
+        Keep the size of activations on the way forward, or of gradients on the way back.
+    nonlinearity : str
+        The activation function that follows, see :func:`calculate_gain`.
+    generator : numpy.random.Generator, optional
+        Where the random numbers come from.
+
+    Raises
+    ------
+    ValueError
+        If `tensor` has fewer than two dimensions, or `mode` or `nonlinearity` is unknown.
+
+    References
+    ----------
+    He et al. 2015, "Delving deep into rectifiers", equation 10.
+    """
+    return normal_(tensor, 0.0, _kaiming_std("kaiming_normal_", tensor, a, mode, nonlinearity), generator)
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """Return the factor by which weights in front of an activation function are made larger.
+
+    Parameters
+    ----------
+    nonlinearity : {"linear", "conv2d", "sigmoid", "tanh", "relu", "leaky_relu"}
+        The gains are 1, 1, 1, 5/3, sqrt(2) and sqrt(2 / (1 + param^2)).
+    param : float, optional
+        The negative slope of "leaky_relu", by default 0.01.
+
+    Raises
+    ------
+    ValueError
+        If `nonlinearity` is none of these.
+    """
+    slope = 0.01 if param is None else param
+    gains = {
+        "linear": 1.0,
+        "conv2d": 1.0,
+        "sigmoid": 1.0,
+        "tanh": 5 / 3,
+        "relu": math.sqrt(2),
+        "leaky_relu": math.sqrt(2 / (1 + slope * slope)),
+    }
+    if nonlinearity not in gains:
+        known = ", ".join(gains)
+        raise ValueError(f"calculate_gain: nonlinearity must be one of {known}; got {nonlinearity!r}")
+    return gains[nonlinearity]
+
+
+def _source(generator: np.random.Generator | None) -> np.random.Generator:
+    return default_generator() if generator is None else generator
+
+
+def _fill(tensor: T, numbers: Any) -> T:
+    tensor.data[...] = get_array_module(tensor.data).asarray(numbers)
+    return tensor
+
+
+def _fans(function: str, tensor: Tensor) -> tuple[int, int]:
+    if tensor.ndim < 2:
+        raise ValueError(f"{function}: tensor must have shape (out, in, ...), got {tensor.shape}")
+    out, into, *kernel = tensor.shape
+    return into * math.prod(kernel), out * math.prod(kernel)
+
+
+def _kaiming_std(function: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
+    fan_in, fan_out = _fans(function, tensor)
+    if mode not in ("fan_in", "fan_out"):
+        raise ValueError(f"{function}: mode must be 'fan_in' or 'fan_out', got {mode!r}")
+    return calculate_gain(nonlinearity, a) / math.sqrt(fan_in if mode == "fan_in" else fan_out)
