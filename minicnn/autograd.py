@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minicnn.backend import Array, asnumpy, get_array_module
+from minicnn.backend import Array, asnumpy, get_array_module, owns_memory
 
 __all__ = ["BackwardStep", "Function", "Tensor", "is_grad_enabled", "no_grad"]
 
@@ -180,7 +180,7 @@ class Tensor:
                 source = tensor.creator
                 if source is None:
                     shared = grad is grad_output or sum(grad is other for other in grad_inputs) > 1
-                    _accumulate(tensor, grad, fresh=not shared and grad.base is None)
+                    _accumulate(tensor, grad, fresh=not shared and owns_memory(grad))
                 elif source.number in gradients:
                     gradients[source.number] = _sum(gradients[source.number], grad)
                 else:

@@ -6,8 +6,12 @@ interpreter lock. BLAS's own threads are never used, because after each product 
 core away from whatever comes next: on AlexNet's step that costs a factor of three.
 """
 
+import contextvars
+import math
 import os
 import threading
+import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,11 +25,13 @@ __all__ = [
     "Array",
     "asnumpy",
     "elementwise",
+    "empty",
     "generator",
     "get_array_module",
     "get_num_threads",
     "manual_seed",
     "matmul",
+    "owns_memory",
     "random_uniform",
     "set_num_threads",
     "split",
@@ -62,6 +68,73 @@ def get_array_module(*arrays: Any) -> ModuleType:
 def asnumpy(array: Any) -> np.ndarray:
     """Return `array` as a NumPy array, copied from the GPU if it lives there."""
     return array.get() if hasattr(array, "get") else np.asarray(array)
+
+
+# --- memory ------------------------------------------------------------------------------------------------------
+
+_LARGE = 1 << 18  # bytes from which fresh memory costs more than the arithmetic that fills it: 64 pages to be mapped
+
+
+class _Recycled(np.ndarray):
+    """The owner of some memory: it dies with the last array that uses it, and the memory goes on to the next."""
+
+
+class _Memory:
+    """Memory of dropped arrays, for new ones of the same size. It never holds more than was once in use together."""
+
+    def __init__(self) -> None:
+        self.free: OrderedDict[int, list[np.ndarray]] = OrderedDict()  # by size; the size used last stands last
+        self.free_bytes = self.used_bytes = self.most_bytes = 0
+        self.lock = threading.RLock()  # a collected array may come back in the middle of a request
+
+    def take(self, nbytes: int) -> np.ndarray:
+        with self.lock:
+            blocks = self.free.get(nbytes)
+            if blocks:
+                block = blocks.pop()
+                self.free.move_to_end(nbytes)
+                self.free_bytes -= nbytes
+            else:
+                block = np.empty(nbytes, np.uint8)
+            self.used_bytes += nbytes
+            self.most_bytes = max(self.most_bytes, self.used_bytes)
+            while self.free_bytes + self.used_bytes > self.most_bytes:
+                oldest = next(iter(self.free))
+                if self.free[oldest]:
+                    self.free[oldest].pop()
+                    self.free_bytes -= oldest
+                else:
+                    del self.free[oldest]
+        owner = block.view(_Recycled)
+        weakref.finalize(owner, self.give_back, block).atexit = False
+        return owner
+
+    def give_back(self, block: np.ndarray) -> None:
+        with self.lock:
+            self.free.setdefault(block.nbytes, []).append(block)
+            self.free_bytes += block.nbytes
+            self.used_bytes -= block.nbytes
+
+
+_memory = _Memory()
+
+
+def empty(xp: ModuleType, shape: tuple[int, ...], dtype: Any) -> Array:
+    """Return an array with anything in it, as ``xp.empty`` does, in memory that a dropped array has left.
+
+    A training step makes and drops the same large arrays again and again. Fresh memory for each of them would have
+    to be mapped and cleared by the operating system, page by page, while the cores wait.
+    """
+    dtype = np.dtype(dtype)
+    nbytes = math.prod(shape) * dtype.itemsize
+    if xp is not np or nbytes < _LARGE:
+        return xp.empty(shape, dtype)
+    return np.ndarray(shape, dtype, buffer=_memory.take(nbytes))
+
+
+def owns_memory(array: Array) -> bool:
+    """Return whether the array is a view of no other one."""
+    return array.base is None or isinstance(array.base, _Recycled)
 
 
 # --- random numbers ----------------------------------------------------------------------------------------------
@@ -217,7 +290,10 @@ def split(xp: ModuleType, count: int, work: Callable[[int, int], None]) -> None:
             work(0, count)
             return
         edges = [count * part // parts for part in range(parts + 1)]
-        others = [_threads().submit(_run_part, work, edges[i], edges[i + 1]) for i in range(1, parts)]
+        others = [  # in a copy of this context: np.errstate around a step holds for all of its parts
+            _threads().submit(contextvars.copy_context().run, _run_part, work, edges[i], edges[i + 1])
+            for i in range(1, parts)
+        ]
         try:
             _run_part(work, edges[0], edges[1])
         finally:  # no part may still be writing when the caller goes on, not even after an error
@@ -261,7 +337,7 @@ def elementwise(xp: ModuleType, compute: Callable[..., Array], *arrays: Array) -
     if xp is not np or first.nbytes <= _BLOCK_BYTES or not all(array.flags.c_contiguous for array in arrays):
         return compute(*arrays)
     flat = [array.reshape(-1) for array in arrays]
-    out = xp.empty_like(flat[0])
+    out = empty(xp, flat[0].shape, first.dtype)
     step = _BLOCK_BYTES // first.itemsize
 
     def some_blocks(start: int, stop: int) -> None:
@@ -290,7 +366,7 @@ def matmul(xp: ModuleType, a: Array, b: Array) -> Array:
     array of shape (M, N)
     """
     (M, K), N = a.shape, b.shape[1]
-    out = xp.empty((M, N), dtype=xp.result_type(a, b))
+    out = empty(xp, (M, N), xp.result_type(a, b))
     if M * K * N < _SMALL_PRODUCT:
         with _one_blas_thread():
             xp.matmul(a, b, out=out)

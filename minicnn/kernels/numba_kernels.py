@@ -90,32 +90,49 @@ def col2im(col: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, x: 
 
 
 @_kernel
+def _largest(
+    source: Array, corner: int, W: int, first_kh: int, stop_kh: int, first_kw: int, stop_kw: int, KW: int
+) -> Any:
+    """Return a window's largest element and its place; `corner` is where (first_kh, first_kw) stands in the array."""
+    best, place = source[_u(corner)], np.int32(first_kh * KW + first_kw)
+    for kh in range(first_kh, stop_kh):
+        for kw in range(first_kw, stop_kw):
+            value = source[_u(corner + (kh - first_kh) * W + kw - first_kw)]
+            # selections instead of an `if`: the processor cannot guess which element is the largest
+            better = value > best
+            best = value if better else best
+            place = np.int32(kh * KW + kw) if better else place
+    return best, place
+
+
+@_kernel
 def max_pool2d_forward(
     x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, y: Array, index: Array
 ) -> None:
     N, C, H, W = x.shape
     OH, OW = y.shape[2], y.shape[3]
     source, target, places = x.reshape(-1), y.reshape(-1), index.reshape(-1)
-    j = _u(0)
+    first = min(OW, (PW + SW - 1) // SW)  # from the first window that does not hang over the left edge
+    stop = max(first, min(OW, (W + PW - KW) // SW + 1))  # to the last one that does not hang over the right edge
     for plane in range(N * C):
         for oh in range(OH):
-            top = oh * SH - PH
+            top, j = oh * SH - PH, (plane * OH + oh) * OW
+            row = (plane * H + top) * W - PW
             first_kh, stop_kh = max(0, -top), min(KH, H - top)
-            for ow in range(OW):
-                left = ow * SW - PW
-                first_kw, stop_kw = max(0, -left), min(KW, W - left)
-                best, place = x.dtype.type(-np.inf), first_kh * KW + first_kw
-                for kh in range(first_kh, stop_kh):
-                    i = _u((plane * H + top + kh) * W + left + first_kw)
-                    for kw in range(first_kw, stop_kw):
-                        value = source[i]
-                        i += _u(1)
-                        # selections instead of an `if`: the processor cannot guess which element is the largest
-                        better = value > best
-                        best = value if better else best
-                        place = kh * KW + kw if better else place
-                target[j], places[j] = best, place
-                j += _u(1)
+            if KH == 3 and KW == 3 and first_kh == 0 and stop_kh == 3:  # the paper's: known bounds become straight code
+                for ow in range(first, stop):
+                    target[_u(j + ow)], places[_u(j + ow)] = _largest(source, row + ow * SW, W, 0, 3, 0, 3, 3)
+            else:
+                for ow in range(first, stop):
+                    corner = row + first_kh * W + ow * SW
+                    target[_u(j + ow)], places[_u(j + ow)] = _largest(source, corner, W, first_kh, stop_kh, 0, KW, KW)
+            for edge in range(OW - (stop - first)):
+                ow = edge if edge < first else edge + stop - first
+                first_kw, stop_kw = max(0, PW - ow * SW), min(KW, W + PW - ow * SW)
+                corner = row + first_kh * W + ow * SW + first_kw
+                target[_u(j + ow)], places[_u(j + ow)] = _largest(
+                    source, corner, W, first_kh, stop_kh, first_kw, stop_kw, KW
+                )
         _put_nan_in(source, plane, target, places, H, W, OH, OW, KH, KW, SH, SW, PH, PW)
 
 

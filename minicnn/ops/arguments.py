@@ -12,11 +12,11 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
-def whole(function: str, name: str, value: Any, minimum: int) -> int:
-    """Return `value` as an int of at least `minimum`."""
+def whole(function: str, name: str, value: Any, minimum: int | None = None) -> int:
+    """Return `value` as an int, of at least `minimum` if there is one."""
     if not _is_whole(value):
         raise TypeError(f"{function}: {name} must be an integer, got {value!r}")
-    if value < minimum:
+    if minimum is not None and value < minimum:
         raise ValueError(f"{function}: {name} must be at least {minimum}, got {value}")
     return int(value)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from minicnn import kernels
 from minicnn.autograd import Function, Tensor
-from minicnn.backend import Array, split
+from minicnn.backend import Array, empty, split
 from minicnn.ops.arguments import image, pair, same_dtype, whole
 
 __all__ = ["Conv2d", "conv2d"]
@@ -40,7 +40,7 @@ class Conv2d(Function):
         F, _, KH, KW = w.shape
         OH = (H + 2 * self.padding[0] - KH) // self.stride[0] + 1
         OW = (W + 2 * self.padding[1] - KW) // self.stride[1] + 1
-        y = xp.empty((N, F, OH, OW), dtype=x.dtype)
+        y = empty(xp, (N, F, OH, OW), x.dtype)
         rows = self.filters_as_rows()
         bias = 0 if b is None else b[:, None, None]
 
@@ -58,7 +58,7 @@ class Conv2d(Function):
         N, F, OH, OW = grad_output.shape
         G, (_, CG, KH, KW) = self.groups, self.w.shape
         rows = self.filters_as_rows()
-        grad_x = xp.empty_like(self.x) if wants_x else None
+        grad_x = empty(xp, self.x.shape, self.x.dtype) if wants_x else None
         sums: dict[int, tuple[Array, Array]] = {}  # each core has its own, added up in the same order every time
 
         def some_images(start: int, stop: int) -> None:

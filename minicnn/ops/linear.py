@@ -1,5 +1,6 @@
 """The fully connected layer."""
 
+import math
 from types import ModuleType
 from typing import Any
 
@@ -18,7 +19,7 @@ class Linear(Function):
 
     def forward(self, xp: ModuleType, x: Array, w: Array, b: Array | None) -> Array:
         self.input_shape = x.shape
-        self.x, self.w = x.reshape(-1, x.shape[-1]) if x.size else x.reshape(0, x.shape[-1]), w  # (M, I), (O, I)
+        self.x, self.w = x.reshape(math.prod(x.shape[:-1]), x.shape[-1]), w  # (M, I), (O, I)
         y = matmul(xp, self.x, w.T)  # (M, I) @ (I, O)
         if b is not None:
             y += b

@@ -5,7 +5,7 @@ from typing import Any
 
 from minicnn.autograd import Function, Tensor
 from minicnn.backend import Array
-from minicnn.ops.arguments import floating, probability
+from minicnn.ops.arguments import floating, probability, whole
 
 __all__ = ["CrossEntropy", "cross_entropy"]
 
@@ -44,7 +44,7 @@ class CrossEntropy(Function):
         self.qv = q * v * counted[:, None]  # (M, C)
         self.p = xp.exp(log_p)
         # a product with 0 would turn the -inf of an impossible class into NaN
-        losses = -xp.where(self.qv == 0, 0, self.qv * log_p).sum(axis=1)
+        losses = -(self.qv * xp.where(self.qv == 0, 0, log_p)).sum(axis=1)
         self.divisor = (v[labels] * counted).sum() if self.reduction == "mean" else None
         if self.reduction == "none":
             return losses
@@ -103,6 +103,7 @@ def cross_entropy(
     floating("cross_entropy", "input", input)
     if reduction not in REDUCTIONS:
         raise ValueError(f"cross_entropy: reduction must be one of {REDUCTIONS}, got {reduction!r}")
+    ignore_index = whole("cross_entropy", "ignore_index", ignore_index)
     label_smoothing = probability("cross_entropy", "label_smoothing", label_smoothing)
     if input.ndim < 2:
         raise ValueError(f"cross_entropy: input must have shape (N, C) or (N, C, *), got {input.shape}")

@@ -4,7 +4,7 @@ from types import ModuleType
 
 from minicnn import kernels
 from minicnn.autograd import Function, Tensor
-from minicnn.backend import Array, split
+from minicnn.backend import Array, empty, split
 from minicnn.ops.arguments import floating, number, whole
 
 __all__ = ["LocalResponseNorm", "local_response_norm"]
@@ -27,7 +27,7 @@ class LocalResponseNorm(Function):
 
     def forward(self, xp: ModuleType, x: Array) -> Array:
         self.x = xp.ascontiguousarray(x)
-        y = xp.empty_like(self.x)
+        y = empty(xp, x.shape, x.dtype)
         flat_x, flat_y = positions(self.x), positions(y)
         split(
             xp,
@@ -39,7 +39,7 @@ class LocalResponseNorm(Function):
         return y
 
     def backward(self, xp: ModuleType, grad_output: Array) -> Array:
-        grad_x = xp.empty_like(self.x)
+        grad_x = empty(xp, self.x.shape, self.x.dtype)
         flat_x, flat_grad_y = positions(self.x), positions(xp.ascontiguousarray(grad_output))
         flat_grad_x = positions(grad_x)
         split(

@@ -8,7 +8,7 @@ from typing import Any
 
 from minicnn import kernels
 from minicnn.autograd import Function, Tensor
-from minicnn.backend import Array, split
+from minicnn.backend import Array, empty, split
 from minicnn.ops.arguments import image, pair, whole
 
 __all__ = ["AvgPool2d", "MaxPool2d", "avg_pool2d", "max_pool2d"]
@@ -53,15 +53,15 @@ class MaxPool2d(_Pool2d):
         self.input_shape = x.shape
         KH, KW = self.kernel_size
         x = xp.ascontiguousarray(x)
-        y = xp.empty(self.output_shape(x), dtype=x.dtype)
+        y = empty(xp, self.output_shape(x), x.dtype)
         # where in its window each maximum stood: a byte is enough for any window up to 16x16
-        self.index = xp.empty(y.shape, dtype=xp.uint8 if KH * KW <= 256 else xp.int32)
+        self.index = empty(xp, y.shape, xp.uint8 if KH * KW <= 256 else xp.int32)
         split(xp, len(x), lambda i, j: kernels.max_pool2d_forward(x[i:j], *self.window(), y[i:j], self.index[i:j]))
         return y
 
     def backward(self, xp: ModuleType, grad_output: Array) -> Array:
         grad_y, index = xp.ascontiguousarray(grad_output), self.index
-        grad_x = xp.empty(self.input_shape, dtype=grad_y.dtype)
+        grad_x = empty(xp, self.input_shape, grad_y.dtype)
         split(
             xp,
             len(grad_x),
@@ -92,14 +92,14 @@ class AvgPool2d(_Pool2d):
     def forward(self, xp: ModuleType, x: Array) -> Array:
         self.input_shape = x.shape
         x = xp.ascontiguousarray(x)
-        y = xp.empty(self.output_shape(x), dtype=x.dtype)
+        y = empty(xp, self.output_shape(x), x.dtype)
         self.divisor = self.divisors(xp, *x.shape[2:], *y.shape[2:]).astype(x.dtype)
         split(xp, len(x), lambda i, j: kernels.avg_pool2d_forward(x[i:j], *self.window(), self.divisor, y[i:j]))
         return y
 
     def backward(self, xp: ModuleType, grad_output: Array) -> Array:
         grad_y, divisor = xp.ascontiguousarray(grad_output), self.divisor
-        grad_x = xp.empty(self.input_shape, dtype=grad_y.dtype)
+        grad_x = empty(xp, self.input_shape, grad_y.dtype)
         split(
             xp,
             len(grad_x),
