@@ -1,0 +1,1 @@
+"""What the lessons need beside their notebooks, such as the museum of bugs."""
