@@ -1,5 +1,5 @@
 """Networks, ready to train."""
 
-from minicnn.models.four_layer import four_layer
+from minicnn.models.four_layers import four_layer
 
 __all__ = ["four_layer"]

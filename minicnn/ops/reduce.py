@@ -141,7 +141,11 @@ def max(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     ------
     ValueError
         If there are no elements to choose from, or the dimension does not exist.
+    TypeError
+        If `keepdim` is given without `dim`.
     """
+    if dim is None and keepdim:
+        raise TypeError("max: keepdim=True needs dim, the dimension that shall be kept; got dim=None")
     if input.size == 0 and (dim is None or input.shape[axis("max", "dim", dim, input.ndim)] == 0):
         raise ValueError(f"max: input has no elements to choose from, its shape is {input.shape}")
     if dim is None:
