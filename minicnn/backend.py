@@ -95,7 +95,9 @@ class _Memory:
                 self.free.move_to_end(nbytes)
                 self.free_bytes -= nbytes
             else:
-                block = np.empty(nbytes, np.uint8)
+                # Of the owner's class too: NumPy makes an array refer to the block itself, past the owner, if that is
+                # a plain array as well, and the owner would die at once.
+                block = _Recycled(nbytes, np.uint8)
             self.used_bytes += nbytes
             self.most_bytes = max(self.most_bytes, self.used_bytes)
             while self.free_bytes + self.used_bytes > self.most_bytes:

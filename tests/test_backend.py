@@ -114,9 +114,7 @@ def in_child(queue: "multiprocessing.Queue[int]") -> None:
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_threads_are_started_anew_after_a_fork() -> None:
     minicnn.set_num_threads(3)
-    backend.split(
-        np, 6, lambda start, stop: None
-    )  # the parent's pool exists now; its threads die in the fork
+    backend.split(np, 6, lambda start, stop: None)  # the parent's pool exists now; its threads die in the fork
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
     child = context.Process(target=in_child, args=(queue,), daemon=True)
@@ -141,9 +139,7 @@ def user_blas_threads() -> Iterator[list[int]]:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_blas_has_one_thread_inside_and_the_users_threads_after(
-    threads: int, user_blas_threads: list[int]
-) -> None:
+def test_blas_has_one_thread_inside_and_the_users_threads_after(threads: int, user_blas_threads: list[int]) -> None:
     minicnn.set_num_threads(threads)
     inside: list[int] = []
     backend.split(np, 2, lambda start, stop: inside.extend(blas_threads()))
@@ -217,9 +213,7 @@ def test_the_user_can_set_blas_threads_while_a_thread_that_used_minicnn_lives() 
     thread.join()
 
 
-def test_operations_give_the_users_blas_threads_back(
-    user_blas_threads: list[int], rng: np.random.Generator
-) -> None:
+def test_operations_give_the_users_blas_threads_back(user_blas_threads: list[int], rng: np.random.Generator) -> None:
     x = minicnn.Tensor(rng.standard_normal((4, 3, 8, 8)), requires_grad=True)
     weight = minicnn.Tensor(rng.standard_normal((2, 3, 3, 3)), requires_grad=True)
     minicnn.functional.conv2d(x, weight).sum().backward()
@@ -301,9 +295,7 @@ def test_manual_seed_reaches_whoever_holds_the_generator() -> None:
     assert backend.generator() is held
 
 
-@pytest.mark.parametrize(
-    ("wrong", "error"), [(-1, ValueError), (1.0, TypeError), ("1", TypeError), (True, TypeError)]
-)
+@pytest.mark.parametrize(("wrong", "error"), [(-1, ValueError), (1.0, TypeError), ("1", TypeError), (True, TypeError)])
 def test_manual_seed_refuses(wrong: object, error: type[Exception]) -> None:
     with pytest.raises(error, match=rf"manual_seed: seed must be .*, got {wrong!r}"):
         minicnn.manual_seed(wrong)  # type: ignore[arg-type]
@@ -314,6 +306,73 @@ def test_random_uniform_has_the_precision_asked_for(dtype: type) -> None:
     assert numbers.dtype == dtype
     assert 0 <= numbers.min() < 0.1
     assert 0.9 < numbers.max() < 1
+
+
+# --- memory -------------------------------------------------------------------------------------------------
+
+LARGE = 1 << 20
+
+
+def address(array: np.ndarray) -> int:
+    return array.__array_interface__["data"][0]
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (3, 4), (1000, 1000)])
+def test_empty_is_an_ordinary_array(shape: tuple[int, ...], dtype: type) -> None:
+    array = backend.empty(np, shape, dtype)
+    assert type(array) is np.ndarray
+    assert (array.shape, array.dtype) == (shape, dtype)
+    assert array.flags.c_contiguous
+    assert array.flags.writeable
+    assert backend.owns_memory(array)
+    assert not backend.owns_memory(array[...])
+    array[...] = 7
+    assert (array == 7).all()
+
+
+def test_memory_is_used_again_when_the_last_array_in_it_is_dropped() -> None:
+    array = backend.empty(np, (LARGE,), np.float32)
+    place = address(array)
+    view = array[10:].reshape(2, -1)[1].view(np.int32)
+    view[:] = 123
+    del array
+    others = [backend.empty(np, (LARGE,), np.float32) for _ in range(3)]
+    for other in others:
+        assert not np.shares_memory(view, other)
+        other[:] = 0
+    assert (view == 123).all()
+    del view
+    again = backend.empty(np, (LARGE // 2,), np.float64)  # as many bytes
+    assert address(again) == place
+
+
+def test_no_two_threads_get_the_same_memory() -> None:
+    def use(number: int) -> bool:
+        for _ in range(200):
+            array = backend.empty(np, (LARGE // 8,), np.float32)
+            array[:] = number
+            if not (array == number).all():
+                return False
+        return True
+
+    with ThreadPoolExecutor(4) as users:
+        assert all(users.map(use, range(4)))
+
+
+def test_results_stay_as_they_are_while_memory_goes_round(rng: np.random.Generator) -> None:
+    """Arrays as large as a real layer's, some kept and some dropped, over several steps."""
+    F = minicnn.functional
+    weight = minicnn.Tensor(rng.standard_normal((8, 4, 3, 3)), requires_grad=True)
+    kept = []
+    for _ in range(4):
+        x = minicnn.Tensor(rng.standard_normal((16, 4, 32, 32)), requires_grad=True)
+        y = F.local_response_norm(F.relu(F.conv2d(x, weight, padding=1)), 3)
+        z = F.max_pool2d(y, 3, 2, 1)
+        z.backward(rng.standard_normal(z.shape))
+        arrays = [y.data, z.data, x.grad, weight.grad]
+        kept += [(array, array.copy()) for array in arrays]
+    for array, copy in kept:
+        np.testing.assert_array_equal(array, copy)
 
 
 # --- arrays -------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ Letters: N images, C channels, H W height and width, KH KW kernel, SH SW stride,
 """
 
 import importlib.util
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
@@ -41,7 +42,12 @@ def current() -> str:
 def _cpu_kernels() -> ModuleType:
     global _chosen
     if _chosen is None:
-        _chosen = _load("numba" if importlib.util.find_spec("numba") else "numpy")
+        try:
+            _chosen = _load("numba")
+        except ImportError as error:
+            if importlib.util.find_spec("numba"):  # it is there and does not work: slow is better than nothing, but say so
+                warnings.warn(f"{error}. The NumPy kernels are used, which are slower", RuntimeWarning, stacklevel=3)
+            _chosen = numpy_kernels
     return _chosen
 
 

@@ -1,0 +1,362 @@
+"""The kernel files: the Numba kernels against the NumPy ones, those against their definition, and how one is picked."""
+
+import inspect
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import hypothesis
+import hypothesis.strategies as st
+import naive
+import numpy as np
+import pytest
+
+import minicnn
+from minicnn import kernels
+from minicnn.kernels import numpy_kernels
+
+numba_kernels: ModuleType = pytest.importorskip("minicnn.kernels.numba_kernels")
+
+ROOT = Path(__file__).parents[2]
+KERNELS = [name for name in kernels.__all__ if name not in ("current", "use_kernels", "warmup")]
+DTYPES = [np.float32, np.float64]
+TOLERANCE = {np.float32: 3e-5, np.float64: 1e-12}
+
+small = hypothesis.settings(max_examples=150)
+
+
+def test_both_files_have_the_same_functions_with_the_same_signatures() -> None:
+    assert len(KERNELS) == 9
+    for name in KERNELS:
+        reference = inspect.signature(getattr(numpy_kernels, name))
+        compiled = getattr(numba_kernels, name)
+        assert inspect.signature(getattr(compiled, "py_func", compiled)) == reference
+        assert getattr(kernels, name).__name__ == name
+        assert getattr(kernels, name).__doc__ == getattr(numpy_kernels, name).__doc__
+    public = {name for name, thing in vars(numpy_kernels).items() if inspect.isfunction(thing) and name[0] != "_"}
+    assert public == set(KERNELS)
+
+
+# --- random windows -----------------------------------------------------------------------------------------
+
+Window = tuple[int, int, int, int, int, int]
+
+
+class Case:
+    """Pictures and a window that fits them. All results are made twice, over memory full of something else."""
+
+    def __init__(self, dtype: Any, shape: tuple[int, int, int, int], window: Window, ceil: bool, seed: int) -> None:
+        self.dtype, self.shape, self.window = dtype, shape, window
+        self.random = np.random.default_rng(seed)
+        KH, KW, SH, SW, PH, PW = window
+        self.kernel, self.stride, self.padding = (KH, KW), (SH, SW), (PH, PW)
+        OH = len(naive.window_starts(shape[2], KH, SH, PH, ceil))
+        OW = len(naive.window_starts(shape[3], KW, SW, PW, ceil))
+        self.output = (*shape[:2], OH, OW)
+        self.columns = (shape[1], KH, KW, shape[0], OH, OW)
+
+    def __repr__(self) -> str:
+        return f"{self.dtype.__name__}, x {self.shape}, K S P {self.window}, y {self.output}"
+
+    def numbers(self, shape: tuple[int, ...]) -> np.ndarray:
+        return self.random.standard_normal(shape).astype(self.dtype)
+
+    def rubbish(self, shape: tuple[int, ...], dtype: Any = None) -> list[np.ndarray]:
+        dtype = dtype or self.dtype
+        return [np.full(shape, 77 if np.dtype(dtype).kind in "iu" else np.nan, dtype) for _ in range(2)]
+
+
+@st.composite
+def cases(draw: st.DrawFn, pooling: bool = False) -> Case:
+    N, C = draw(st.integers(0, 3)), draw(st.integers(1, 3))
+    H, W, KH, KW, SH, SW, PH, PW = (draw(st.integers(1, 9)) for _ in range(8))
+    if pooling:
+        PH, PW = min(PH - 1, KH // 2), min(PW - 1, KW // 2)
+    else:
+        PH, PW = PH - 1, PW - 1
+    hypothesis.assume(KH <= H + 2 * PH and KW <= W + 2 * PW)
+    ceil = draw(st.booleans()) if pooling else False
+    return Case(draw(st.sampled_from(DTYPES)), (N, C, H, W), (KH, KW, SH, SW, PH, PW), ceil, draw(st.integers(0, 99)))
+
+
+@small
+@hypothesis.given(cases())
+def test_im2col(case: Case) -> None:
+    x = case.numbers(case.shape)
+    a, b = case.rubbish(case.columns)
+    numpy_kernels.im2col(x, *case.window, a)
+    numba_kernels.im2col(x, *case.window, b)
+    np.testing.assert_array_equal(a, b)
+
+
+@small
+@hypothesis.given(cases())
+def test_col2im(case: Case) -> None:
+    col = case.numbers(case.columns)
+    a, b = case.rubbish(case.shape)
+    numpy_kernels.col2im(col, *case.window, a)
+    numba_kernels.col2im(col, *case.window, b)
+    np.testing.assert_allclose(a, b, rtol=0, atol=TOLERANCE[case.dtype])
+
+
+@small
+@hypothesis.given(cases())
+def test_col2im_is_the_transpose_of_im2col(case: Case) -> None:
+    case.dtype = np.float64
+    for file in (numpy_kernels, numba_kernels):
+        x, col = case.numbers(case.shape), case.numbers(case.columns)
+        columns_of_x, sums_of_col = case.rubbish(case.columns)[0], case.rubbish(case.shape)[0]
+        file.im2col(x, *case.window, columns_of_x)
+        file.col2im(col, *case.window, sums_of_col)
+        assert np.vdot(columns_of_x, col) == pytest.approx(np.vdot(x, sums_of_col), rel=1e-10, abs=1e-10)
+
+
+@hypothesis.settings(max_examples=30)
+@hypothesis.given(cases())
+def test_im2col_and_col2im_do_what_they_are_defined_to(case: Case) -> None:
+    hypothesis.assume(np.prod(case.columns) < 3000)
+    x, col = case.numbers(case.shape), case.numbers(case.columns)
+    for file in (numpy_kernels, numba_kernels):
+        columns, sums = case.rubbish(case.columns)[0], case.rubbish(case.shape)[0]
+        file.im2col(x, *case.window, columns)
+        np.testing.assert_array_equal(columns, naive.im2col(x, case.kernel, case.stride, case.padding))
+        file.col2im(col, *case.window, sums)
+        expected = naive.col2im(col.astype(np.float64), case.shape, case.kernel, case.stride, case.padding)
+        np.testing.assert_allclose(sums, expected, rtol=0, atol=TOLERANCE[case.dtype])
+
+
+@small
+@hypothesis.given(
+    cases(pooling=True), st.sampled_from([np.uint8, np.int32]), st.sampled_from(["", "ties", "nan", "inf"])
+)
+def test_max_pool2d(case: Case, index_dtype: Any, special: str) -> None:
+    x = case.numbers(case.shape)
+    if special == "ties":
+        x = np.round(x)
+    elif special:
+        x[case.random.random(x.shape) < 0.3] = -np.inf if special == "inf" else np.nan
+    (y, same_y), (index, same_index) = case.rubbish(case.output), case.rubbish(case.output, index_dtype)
+    numpy_kernels.max_pool2d_forward(x, *case.window, y, index)
+    numba_kernels.max_pool2d_forward(x, *case.window, same_y, same_index)
+    np.testing.assert_array_equal(y, same_y)
+    np.testing.assert_array_equal(index, same_index)
+
+    grad_y = case.numbers(case.output)
+    a, b = case.rubbish(case.shape)
+    numpy_kernels.max_pool2d_backward(grad_y, index, *case.window, a)
+    numba_kernels.max_pool2d_backward(grad_y, index, *case.window, b)
+    np.testing.assert_allclose(a, b, rtol=0, atol=TOLERANCE[case.dtype])
+
+
+@small
+@hypothesis.given(cases(pooling=True))
+def test_avg_pool2d(case: Case) -> None:
+    x, grad_y = case.numbers(case.shape), case.numbers(case.output)
+    divisor = case.random.integers(1, 10, case.output[2:]).astype(case.dtype)
+    (y, same_y), (a, b) = case.rubbish(case.output), case.rubbish(case.shape)
+    numpy_kernels.avg_pool2d_forward(x, *case.window, divisor, y)
+    numba_kernels.avg_pool2d_forward(x, *case.window, divisor, same_y)
+    np.testing.assert_allclose(y, same_y, rtol=0, atol=TOLERANCE[case.dtype])
+    numpy_kernels.avg_pool2d_backward(grad_y, *case.window, divisor, a)
+    numba_kernels.avg_pool2d_backward(grad_y, *case.window, divisor, b)
+    np.testing.assert_allclose(a, b, rtol=0, atol=TOLERANCE[case.dtype])
+
+
+@small
+@hypothesis.given(
+    dtype=st.sampled_from(DTYPES),
+    shape=st.tuples(st.integers(0, 3), st.integers(1, 9), st.integers(0, 20) | st.integers(250, 600)),
+    below=st.integers(0, 10),
+    above=st.integers(0, 10),
+    k=st.floats(1, 2),
+    a=st.floats(0.1, 2),
+    beta=st.sampled_from([0.75, 0.5, 1.0]) | st.floats(0, 2),
+    seed=st.integers(0, 99),
+)
+def test_lrn(
+    dtype: Any, shape: tuple[int, ...], below: int, above: int, k: float, a: float, beta: float, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    x, grad_y = (random.standard_normal(shape).astype(dtype) for _ in range(2))
+    options = below, above, k, a, beta
+    results = []
+    for file in (numpy_kernels, numba_kernels):
+        y, grad_x = np.full(shape, np.nan, dtype), np.full(shape, np.nan, dtype)
+        file.lrn_forward(x, *options, y)
+        file.lrn_backward(x, grad_y, *options, grad_x)
+        results.append((y, grad_x))
+    (y, grad_x), (same_y, same_grad_x) = results
+    np.testing.assert_allclose(y, same_y, rtol=0, atol=TOLERANCE[dtype])
+    np.testing.assert_allclose(grad_x, same_grad_x, rtol=0, atol=TOLERANCE[dtype])
+
+
+def updated(
+    w: float, g: float, v: float, lr: float, momentum: float, decay: float, nesterov: bool, paper: bool
+) -> tuple[float, float]:
+    """One weight and its velocity after one step."""
+    slope = g + decay * w
+    if paper:
+        v = momentum * v - lr * slope
+        return w + v, v
+    v = momentum * v + slope
+    return w - lr * (slope + momentum * v if nesterov else v), v
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("file", [numpy_kernels, numba_kernels], ids=["numpy", "numba"])
+@pytest.mark.parametrize(("nesterov", "paper"), [(False, False), (True, False), (False, True)])
+@pytest.mark.parametrize("weight_decay", [0.0, 0.3])
+@pytest.mark.parametrize("size", [0, 1, 33])
+def test_sgd_step(
+    size: int, weight_decay: float, nesterov: bool, paper: bool, file: ModuleType, dtype: Any, rng: Any
+) -> None:
+    w, g, v = (rng.standard_normal(size).astype(dtype) for _ in range(3))
+    options = 0.1, 0.9, weight_decay, nesterov, paper
+    expected = [updated(*(float(number) for number in numbers), *options) for numbers in zip(w, g, v, strict=True)]
+    kept = g.copy()
+    file.sgd_step(w, g, v, *options)
+    np.testing.assert_allclose(w, [new_w for new_w, _ in expected], rtol=0, atol=TOLERANCE[dtype])
+    np.testing.assert_allclose(v, [new_v for _, new_v in expected], rtol=0, atol=TOLERANCE[dtype])
+    np.testing.assert_array_equal(g, kept)
+    assert (w.dtype, v.dtype) == (dtype, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("file", [numpy_kernels, numba_kernels], ids=["numpy", "numba"])
+def test_sgd_step_without_momentum(file: ModuleType, dtype: Any, rng: Any) -> None:
+    w, g = (rng.standard_normal(20).astype(dtype) for _ in range(2))
+    expected, kept = w.astype(np.float64) - 0.1 * (g.astype(np.float64) + 0.3 * w), g.copy()
+    file.sgd_step(w, g, None, 0.1, 0.0, 0.3, False, False)
+    np.testing.assert_allclose(w, expected, rtol=0, atol=TOLERANCE[dtype])
+    np.testing.assert_array_equal(g, kept)
+
+
+# --- which file is used -------------------------------------------------------------------------------------
+
+
+def test_use_kernels_holds_inside_the_block_only() -> None:
+    before = kernels.current()
+    for name in ("numpy", "numba"):
+        with minicnn.use_kernels(name):
+            assert kernels.current() == name
+            with minicnn.use_kernels("numpy"):
+                assert kernels.current() == "numpy"
+            assert kernels.current() == name
+        assert kernels.current() == before
+    with pytest.raises(ZeroDivisionError), minicnn.use_kernels("numpy"):
+        raise ZeroDivisionError
+    assert kernels.current() == before
+
+
+def test_operations_run_on_the_file_that_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    called = []
+    x = minicnn.Tensor(np.ones((1, 2, 3)))
+    for name, file in (("numpy", numpy_kernels), ("numba", numba_kernels)):
+        monkeypatch.setattr(file, "lrn_forward", lambda *_, name=name: called.append(name))
+        with minicnn.use_kernels(name):
+            minicnn.functional.local_response_norm(x, 2)
+    assert called == ["numpy", "numba"]
+
+
+@pytest.mark.parametrize("wrong", ["cuda", "Numba", "", None, 1])
+def test_kernels_that_do_not_exist(wrong: Any) -> None:
+    before = kernels.current()
+    with (
+        pytest.raises(ValueError, match=f"use_kernels: name must be 'numpy' or 'numba', got {wrong!r}"),
+        minicnn.use_kernels(wrong),
+    ):
+        pass
+    assert kernels.current() == before
+
+
+def test_where_numba_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.delitem(sys.modules, "minicnn.kernels.numba_kernels")
+    monkeypatch.delattr(kernels, "numba_kernels")
+    monkeypatch.setattr(kernels, "_chosen", None)
+    assert kernels.current() == "numpy"
+    with (
+        pytest.raises(ImportError, match="use_kernels: the Numba kernels cannot be used .*pip install numba"),
+        minicnn.use_kernels("numba"),
+    ):
+        pass
+    with minicnn.use_kernels("numpy"):
+        minicnn.warmup()
+
+
+# --- compiling ----------------------------------------------------------------------------------------------
+
+
+def run(program: str, folder: Path = ROOT, **environment: str) -> str:
+    """Run a program in a new process, which finds minicnn in that folder."""
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    environment = {**os.environ, "PYTHONPATH": str(folder), **environment}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+EVERYTHING = """
+    import numpy as np
+    import minicnn
+    import minicnn.functional as F
+    from minicnn import Tensor, kernels
+    from minicnn.kernels import numba_kernels
+
+    compiled = {name: thing for name, thing in vars(numba_kernels).items() if hasattr(thing, "signatures")}
+    ready = []
+    minicnn.warmup(ready.append)
+    after_warmup = {name: len(kernel.signatures) for name, kernel in compiled.items()}
+
+    for dtype in (np.float32, np.float64):
+        x = Tensor(np.ones((3, 4, 9, 9), dtype), requires_grad=True)
+        weight = Tensor(np.ones((6, 2, 3, 3), dtype), requires_grad=True)
+        y = F.local_response_norm(F.conv2d(x, weight, stride=(2, 1), padding=1, groups=2), 5)
+        F.avg_pool2d(F.max_pool2d(y, 3, 2, 1, ceil_mode=True), 2, 1).mean().backward()
+        w = np.ones(9, dtype)
+        kernels.sgd_step(w, w.copy(), None, 0.1, 0.0, 0.0, False, False)
+        kernels.sgd_step(w, w.copy(), w.copy(), 0.1, 0.9, 0.1, True, False)
+
+    assert after_warmup == {name: len(kernel.signatures) for name, kernel in compiled.items()}, "compiled after warmup"
+    assert kernels.current() == "numba"
+    print(",".join(ready))
+    print(sum(sum(kernel.stats.cache_misses.values()) for kernel in compiled.values()))
+    print(sum(sum(kernel.stats.cache_hits.values()) for kernel in compiled.values()))
+"""
+
+
+def test_warmup_is_enough_and_nothing_is_compiled_in_a_second_process() -> None:
+    run(EVERYTHING)
+    ready, misses, hits = run(EVERYTHING).splitlines()
+    assert set(ready.split(",")) == {f"{name} {dtype.__name__}" for name in KERNELS for dtype in DTYPES}
+    assert misses == "0"
+    assert int(hits) >= 2 * len(KERNELS)
+
+
+def test_where_no_cache_folder_can_be_written(tmp_path: Path) -> None:
+    """Below a regular file no folder can be made, not even by the superuser, whom no permission stops."""
+    copy = tmp_path / "minicnn"
+    shutil.copytree(ROOT / "minicnn", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / "kernels" / "__pycache__").write_text("a file where Numba would make its folder")
+    nowhere = str(copy / "__init__.py" / "folder")
+    program = """
+        import numpy as np
+        import minicnn
+        from minicnn.kernels import numba_kernels
+
+        with minicnn.use_kernels("numba"):
+            y = minicnn.functional.local_response_norm(np.full((1, 1, 2), 2.0), 1, alpha=1.0, beta=1.0, k=0.0)
+        print(minicnn.__file__)
+        print(y.numpy().tolist())
+        print(numba_kernels.lrn_forward.stats.cache_path, len(numba_kernels.lrn_forward.signatures))
+    """
+    places = {name: nowhere for name in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "HOME", "LOCALAPPDATA", "IPYTHONDIR")}
+    file, result, cache = run(program, tmp_path, PYTHONDONTWRITEBYTECODE="1", **places).splitlines()
+    assert file == str(copy / "__init__.py")
+    assert result == "[[[0.5, 0.5]]]"
+    assert cache == "None 1"

@@ -1,0 +1,265 @@
+"""What every operation owes the engine, asked of each class of operation that there is.
+
+A new one fails here until an example of it is added to EXAMPLES.
+"""
+
+import gc
+import importlib
+import itertools
+import pkgutil
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minicnn
+from minicnn import Function, Tensor
+from minicnn.ops import activation, arithmetic, conv, dropout, linear, loss, lrn, pool, reduce, shape
+
+LABELS, CLASS_WEIGHTS = np.array([2, 0, -100, 1]), np.array([0.5, 1.0, 2.0], np.float32)
+
+# How to make the operation, and the shapes of its inputs (None: an input that is absent).
+Example = tuple[Callable[[], Function], tuple[tuple[int, ...] | None, ...]]
+EXAMPLES: list[Example] = [
+    (arithmetic.Add, ((3, 4), (3, 4))),
+    (arithmetic.Add, ((3, 4), (4,))),
+    (arithmetic.Sub, ((3, 4), (3, 4))),
+    (arithmetic.Sub, ((3, 1), (1, 4))),
+    (arithmetic.Mul, ((3, 4), (3, 4))),
+    (arithmetic.Mul, ((), (3, 4))),
+    (arithmetic.Div, ((3, 4), (3, 4))),
+    (arithmetic.Div, ((3, 4), (1, 1))),
+    (arithmetic.Neg, ((3, 4),)),
+    (lambda: arithmetic.Pow(3), ((3, 4),)),
+    (lambda: arithmetic.Pow(0), ((3, 4),)),
+    (lambda: arithmetic.Pow(1), ((3, 4),)),
+    (arithmetic.Exp, ((3, 4),)),
+    (arithmetic.Log, ((3, 4),)),
+    (arithmetic.MatMul, ((3, 4), (4, 2))),
+    (arithmetic.MatMul, ((4,), (5, 4, 2))),
+    (lambda: shape.Reshape((2, 6)), ((3, 4),)),
+    (lambda: shape.Reshape((3, 4)), ((3, 4),)),
+    (lambda: shape.Permute((1, 0)), ((3, 4),)),
+    (lambda: shape.Permute((0, 1)), ((3, 4),)),
+    (lambda: shape.Index(slice(1, 3)), ((3, 4),)),
+    (lambda: shape.Index(Ellipsis), ((3, 4),)),
+    (lambda: shape.Pad(((0, 2), (1, 0)), 0.5), ((3, 4),)),
+    (lambda: shape.Pad(((0, 0), (0, 0)), 0.0), ((3, 4),)),
+    (lambda: reduce.Sum((0,), False), ((3, 4),)),
+    (lambda: reduce.Sum((), False), ((),)),
+    (lambda: reduce.Mean((1,), True), ((3, 4),)),
+    (reduce.MaxAll, ((3, 4),)),
+    (lambda: reduce.MaxAlong(1, False), ((3, 4),)),
+    (activation.ReLU, ((3, 4),)),
+    (activation.Tanh, ((3, 4),)),
+    (activation.Sigmoid, ((3, 4),)),
+    (lambda: activation.Softmax(1), ((3, 4),)),
+    (lambda: activation.LogSoftmax(0), ((3, 4),)),
+    (lambda: conv.Conv2d((2, 1), (1, 1), 2), ((3, 4, 5, 5), (6, 2, 3, 3), (6,))),
+    (lambda: conv.Conv2d((1, 1), (0, 0), 1), ((3, 4, 5, 5), (6, 4, 3, 3), None)),
+    (lambda: conv.Conv2d((1, 1), (0, 0), 1), ((3, 4, 1, 1), (6, 4, 1, 1), (6,))),
+    (lambda: pool.MaxPool2d((3, 3), (2, 2), (1, 1), True), ((3, 2, 6, 6),)),
+    (lambda: pool.MaxPool2d((1, 1), (1, 1), (0, 0), False), ((3, 2, 6, 6),)),
+    (lambda: pool.AvgPool2d((3, 3), (2, 2), (1, 1), True, False, None), ((3, 2, 6, 6),)),
+    (lambda: pool.AvgPool2d((1, 1), (1, 1), (0, 0), False, True, None), ((3, 2, 6, 6),)),
+    (lambda: lrn.LocalResponseNorm(2, 1, 1.0, 0.5, 0.75), ((3, 5, 4, 4),)),
+    (lambda: dropout.Dropout(0.5), ((3, 4),)),
+    (linear.Linear, ((3, 4), (2, 4), (2,))),
+    (linear.Linear, ((2, 3, 4), (2, 4), None)),
+    (lambda: loss.CrossEntropy(LABELS, CLASS_WEIGHTS, -100, "mean", 0.1), ((4, 3),)),
+    (lambda: loss.CrossEntropy(LABELS, None, -100, "none", 0.0), ((4, 3),)),
+]
+
+
+def name_of(example: Example) -> str:
+    make, shapes = example
+    return type(make()).__name__ + "-" + "-".join("x".join(map(str, shape or ())) for shape in shapes)
+
+
+@pytest.fixture(params=EXAMPLES, ids=name_of)
+def example(request: pytest.FixtureRequest) -> Example:
+    return request.param
+
+
+def arrays(shapes: tuple[tuple[int, ...] | None, ...], dtype: Any = np.float64) -> list[np.ndarray | None]:
+    generator = np.random.default_rng(1)
+    # positive, because of the logarithm
+    return [None if shape is None else generator.uniform(0.5, 2, shape).astype(dtype) for shape in shapes]
+
+
+def tensors(shapes: tuple[tuple[int, ...] | None, ...], dtype: Any = np.float64) -> list[Tensor | None]:
+    return [None if array is None else Tensor(array, requires_grad=True) for array in arrays(shapes, dtype)]
+
+
+def cotangent(y: Tensor) -> np.ndarray:
+    return np.random.default_rng(2).standard_normal(y.shape).astype(y.dtype)
+
+
+def operation_classes() -> Iterator[type[Function]]:
+    package = importlib.import_module("minicnn.ops")
+    for page in pkgutil.iter_modules(package.__path__):
+        module = importlib.import_module(f"minicnn.ops.{page.name}")
+        for thing in vars(module).values():
+            if isinstance(thing, type) and issubclass(thing, Function) and thing.__module__ == module.__name__:
+                yield thing
+
+
+def test_every_operation_has_an_example() -> None:
+    public = {operation for operation in operation_classes() if not operation.__name__.startswith("_")}
+    assert len(public) >= 25
+    assert {type(make()) for make, _ in EXAMPLES} == public
+
+
+def test_backward_writes_into_nothing_that_it_was_given(example: Example, kernel_file: str) -> None:
+    make, shapes = example
+    inputs = tensors(shapes)
+    operation = make()
+    y = operation(*inputs)
+    gradient = cotangent(y)
+    present = [x.data for x in inputs if x is not None]
+    before = [array.copy() for array in (gradient, y.data, *present)]
+    operation.backward(np, gradient)
+    for array, copy in zip((gradient, y.data, *present), before, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+def test_forward_writes_into_nothing_that_it_was_given(example: Example, kernel_file: str) -> None:
+    make, shapes = example
+    inputs = arrays(shapes)
+    copies = [None if array is None else array.copy() for array in inputs]
+    make()(*inputs)
+    for array, copy in zip(inputs, copies, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+def test_backward_twice_gives_the_same(example: Example, kernel_file: str) -> None:
+    """What backward uses up, it has spoilt: nothing that it saved may change."""
+    make, shapes = example
+    operation = make()
+    gradient = cotangent(operation(*tensors(shapes)))
+    first, second = operation.backward(np, gradient), operation.backward(np, gradient)
+    as_tuple = (first, second) if isinstance(first, tuple) else ((first,), (second,))
+    for a, b in zip(*as_tuple, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_precision_is_kept(example: Example, kernel_file: str, dtype: Any) -> None:
+    make, shapes = example
+    inputs = tensors(shapes, dtype)
+    y = make()(*inputs)
+    assert y.dtype == dtype
+    assert isinstance(y.data, np.ndarray)
+    (step,) = y.backward_steps(cotangent(y))
+    assert {gradient.dtype for gradient in step.grad_inputs if gradient is not None} == {np.dtype(dtype)}
+    for x in inputs:
+        if x is not None:
+            assert isinstance(x.grad, np.ndarray)
+            assert (x.grad.shape, x.grad.dtype) == (x.shape, dtype)
+
+
+def test_float32_and_float64_agree(example: Example, kernel_file: str) -> None:
+    make, shapes = example
+    if isinstance(make(), dropout.Dropout):
+        pytest.skip("draws other numbers in the other precision")
+    results = []
+    for dtype in (np.float32, np.float64):
+        inputs = tensors(shapes, dtype)
+        y = make()(*inputs)
+        y.backward(cotangent(Tensor(y.data.astype(np.float64))))
+        results.append([y.data, *(x.grad for x in inputs if x is not None)])
+    for single, double in zip(*results, strict=True):
+        np.testing.assert_allclose(single, double, rtol=2e-5, atol=2e-5)
+
+
+def test_backward_computes_what_is_needed_and_no_more(example: Example, kernel_file: str) -> None:
+    make, shapes = example
+    present = [shape is not None for shape in shapes]
+    everything = tensors(shapes)
+    minicnn.manual_seed(0)
+    y = make()(*everything)
+    y.backward(cotangent(y))
+    for wanted in itertools.product([False, True], repeat=len(shapes)):
+        if not any(wanted) or any(want and not there for want, there in zip(wanted, present, strict=True)):
+            continue
+        inputs = tensors(shapes)
+        for x, want in zip(inputs, wanted, strict=True):
+            if x is not None:
+                x.requires_grad = want
+        minicnn.manual_seed(0)
+        y = make()(*inputs)
+        assert y.creator is not None
+        assert y.creator.needs_input_grad == wanted
+        y.backward(cotangent(y))
+        for x, want, full in zip(inputs, wanted, everything, strict=True):
+            if want and x is not None and full is not None:
+                np.testing.assert_allclose(x.grad, full.grad, rtol=1e-12, atol=1e-12)
+            else:
+                assert x is None or x.grad is None
+
+
+def test_a_leafs_gradient_shares_memory_with_nothing(example: Example, kernel_file: str) -> None:
+    make, shapes = example
+    inputs = tensors(shapes)
+    leaves = [x for x in inputs if x is not None]
+    operation = make()
+    y = operation(*inputs)
+    gradient = cotangent(y)
+    saved = [array for array in vars(operation).values() if isinstance(array, np.ndarray)]
+    y.backward(gradient)
+    for x in leaves:
+        others = [gradient, y.data, *saved, *(other.data for other in leaves)]
+        others += [other.grad for other in leaves if other is not x]
+        assert not any(np.shares_memory(x.grad, other) for other in others)
+        assert x.grad.flags.writeable
+
+
+def test_what_was_saved_is_released(example: Example, kernel_file: str) -> None:
+    make, shapes = example
+    operation = make()
+    hyperparameters = dict(vars(operation))
+    y = operation(*tensors(shapes))
+    assert vars(operation).keys() >= hyperparameters.keys()
+    y.backward(cotangent(y))
+    assert vars(operation) == hyperparameters
+    assert operation.inputs is None
+
+
+def test_a_graph_is_freed_when_it_is_dropped(example: Example, kernel_file: str) -> None:
+    make, shapes = example
+    gc.disable()
+    try:
+        operation = make()
+        y = operation(*tensors(shapes))
+        given = {id(value) for value in operation.hyperparameters.values()}
+        saved = [v for v in vars(operation).values() if isinstance(v, np.ndarray) and id(v) not in given]
+        watched = [weakref.ref(thing) for thing in (operation, y, y.data, *saved)]
+        del operation, y, saved
+        assert [reference() for reference in watched] == [None] * len(watched)
+    finally:
+        gc.enable()
+
+
+def test_arrays_need_not_be_contiguous(example: Example, kernel_file: str) -> None:
+    """The same numbers laid out otherwise in memory: in the other order, and with gaps."""
+    make, shapes = example
+    gradients = []
+    for change in (np.ascontiguousarray, np.asfortranarray, with_gaps):
+        inputs = tensors(shapes)
+        for x in inputs:
+            if x is not None and x.ndim:
+                x.data = change(x.data)
+        minicnn.manual_seed(0)
+        y = make()(*inputs)
+        y.backward(change(cotangent(y)) if y.ndim else cotangent(y))
+        gradients.append([y.data, *(x.grad for x in inputs if x is not None)])
+    for plain, *others in zip(*gradients, strict=True):
+        for other in others:
+            np.testing.assert_allclose(plain, other, rtol=1e-12, atol=1e-12)
+
+
+def with_gaps(array: np.ndarray) -> np.ndarray:
+    roomy = np.full((*array.shape[:-1], 2 * array.shape[-1]), np.nan)
+    roomy[..., ::2] = array
+    return roomy[..., ::2]

@@ -1,0 +1,189 @@
+"""reshape, flatten, transpose, permute, indexing."""
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minicnn
+import minicnn.functional as F
+from minicnn import Tensor
+
+
+def counted(*shape: int, dtype: type = np.float64) -> np.ndarray:
+    return np.arange(np.prod(shape, dtype=int), dtype=dtype).reshape(shape)
+
+
+@pytest.mark.parametrize(
+    ("shape", "wanted", "result"),
+    [
+        ((2, 6), (3, 4), (3, 4)),
+        ((2, 6), (3, -1), (3, 4)),
+        ((2, 6), (-1,), (12,)),
+        ((2, 6), (2, 1, 6), (2, 1, 6)),
+        ((1,), (), ()),
+        ((), (1, 1), (1, 1)),
+        ((), (-1,), (1,)),
+        ((0, 3), (3, 0, 2), (3, 0, 2)),
+        ((0, 3), (-1, 3), (0, 3)),
+    ],
+)
+def test_reshape(shape: tuple[int, ...], wanted: tuple[int, ...], result: tuple[int, ...], dtype: type) -> None:
+    x = Tensor(counted(*shape, dtype=dtype), requires_grad=True)
+    for y in (x.reshape(wanted), x.reshape(*wanted), x.reshape(list(wanted))):
+        assert (y.shape, y.dtype) == (result, dtype)
+        assert y.data.ravel().tolist() == list(range(x.size))
+    gradient = counted(*result)
+    y.backward(gradient)
+    np.testing.assert_array_equal(x.grad.ravel(), gradient.ravel())
+
+
+@pytest.mark.parametrize("wanted", [(5,), (-1, 5), (-1, -1), (2, 7), (-2, 6), (0, -1), ()])
+def test_reshape_refuses(wanted: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"reshape: shape .* does not hold the 12 elements of \(2, 6\)") as error:
+        Tensor(counted(2, 6)).reshape(wanted)
+    assert str(wanted) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dims", "result"),
+    [
+        ((2, 3, 4), (), (24,)),
+        ((2, 3, 4), (1,), (2, 12)),
+        ((2, 3, 4), (0, 1), (6, 4)),
+        ((2, 3, 4), (-2, -1), (2, 12)),
+        ((2, 3, 4), (1, 1), (2, 3, 4)),
+        ((), (), (1,)),
+        ((), (0, -1), (1,)),
+        ((0, 3, 4), (1,), (0, 12)),
+        ((2, 0, 4), (), (0,)),
+    ],
+)
+def test_flatten(shape: tuple[int, ...], dims: tuple[int, ...], result: tuple[int, ...], dtype: type) -> None:
+    x = Tensor(counted(*shape, dtype=dtype), requires_grad=True)
+    y = F.flatten(x, *dims)
+    assert (y.shape, y.dtype) == (result, dtype)
+    assert x.flatten(*dims).shape == result
+    np.testing.assert_array_equal(y.data.ravel(), x.data.ravel())
+    y.backward(y.data * 2)
+    np.testing.assert_array_equal(x.grad, x.data * 2)
+
+
+@pytest.mark.parametrize(
+    ("dims", "error", "message"),
+    [
+        ((3,), ValueError, r"flatten: start_dim must lie between -3 and 2, got 3"),
+        ((0, -4), ValueError, r"flatten: end_dim must lie between -3 and 2, got -4"),
+        ((2, 1), ValueError, r"flatten: start_dim must not come after end_dim, got 2 and 1"),
+        ((1.0,), TypeError, r"flatten: start_dim must be an integer, got 1.0"),
+        ((0, None), TypeError, r"flatten: end_dim must be an integer, got None"),
+    ],
+)
+def test_flatten_refuses(dims: tuple[Any, ...], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        F.flatten(Tensor(counted(2, 3, 4)), *dims)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_permute(order: tuple[int, ...], rng: np.random.Generator) -> None:
+    x = Tensor(rng.standard_normal((2, 3, 4)), requires_grad=True)
+    y = x.permute(*order)
+    for place in np.ndindex(y.shape):
+        source = [0, 0, 0]
+        for position, dim in enumerate(order):
+            source[dim] = place[position]
+        assert y.data[place] == x.data[tuple(source)]
+    np.testing.assert_array_equal(x.permute([dim - 3 for dim in order]).data, y.data)
+    assert minicnn.gradcheck(lambda t: t.permute(order), x)
+
+
+@pytest.mark.parametrize("dims", [(0, 1), (1, 0), (0, 2), (-1, -3), (1, 1)])
+def test_transpose(dims: tuple[int, int], rng: np.random.Generator) -> None:
+    x = Tensor(rng.standard_normal((2, 3, 4)), requires_grad=True)
+    y = x.transpose(*dims)
+    for place in np.ndindex(y.shape):
+        source = list(place)
+        source[dims[0]], source[dims[1]] = source[dims[1]], source[dims[0]]
+        assert y.data[place] == x.data[tuple(source)]
+    assert minicnn.gradcheck(lambda t: t.transpose(*dims), x)
+
+
+def test_transposes_of_small_shapes() -> None:
+    assert Tensor(counted(2, 3)).T.shape == (3, 2)
+    assert Tensor(counted(2, 3, 4)).T.shape == (4, 3, 2)
+    assert Tensor(1.0).T.shape == ()
+    assert Tensor(1.0).permute().shape == ()
+    assert Tensor(1.0).transpose(0, -1).shape == ()
+    assert Tensor(counted(0, 3)).T.shape == (3, 0)
+
+
+@pytest.mark.parametrize("dims", [(0, 1), (0, 1, 1), (0, 1, 2, 0), ()])
+def test_permute_refuses(dims: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="permute: dims must name each of the 3 dimensions once, got"):
+        Tensor(counted(2, 3, 4)).permute(dims)
+
+
+@pytest.mark.parametrize(
+    ("dims", "error", "message"),
+    [
+        ((0, 3), ValueError, "transpose: dim1 must lie between -3 and 2, got 3"),
+        ((-4, 0), ValueError, "transpose: dim0 must lie between -3 and 2, got -4"),
+        (("a", 0), TypeError, "transpose: dim0 must be an integer, got 'a'"),
+    ],
+)
+def test_transpose_refuses(dims: tuple[Any, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        Tensor(counted(2, 3, 4)).transpose(*dims)
+
+
+INDICES = [
+    0,
+    -1,
+    slice(1, None),
+    slice(None, None, -2),
+    (0, 1),
+    (slice(None), 2),
+    (..., 0),
+    None,
+    (slice(None), None, 1),
+    [0, 2, 0],
+    ([0, 2, 0], [1, 1, 1]),
+    np.array([True, False, True]),
+    (slice(None), np.array([[0, 1], [1, 0]])),
+    (1, 2, 3),
+    slice(0, 0),
+    np.array([], int),
+]
+
+
+@pytest.mark.parametrize("index", INDICES, ids=repr)
+def test_indexing(index: Any, rng: np.random.Generator) -> None:
+    x = Tensor(rng.standard_normal((3, 4, 5)), requires_grad=True)
+    y = x[index]
+    np.testing.assert_array_equal(y.data, x.data[index])
+    gradient = rng.standard_normal(y.shape)
+    y.backward(gradient)
+    places = np.arange(60).reshape(3, 4, 5)[index]  # an element that was read twice gets both gradients
+    expected = np.zeros(60)
+    for place, value in zip(np.ravel(places), np.ravel(gradient), strict=True):
+        expected[place] += value
+    np.testing.assert_allclose(x.grad.ravel(), expected, rtol=1e-15)
+
+
+def test_a_tensor_as_an_index() -> None:
+    x = Tensor(counted(3, 4), requires_grad=True)
+    labels = Tensor([3, 0, 3])
+    picked = x[np.arange(3), labels]
+    assert picked.data.tolist() == [3, 4, 11]
+    assert x[labels.data % 3].shape == (3, 4)
+    assert x[Tensor([0, 0])].shape == (2, 4)
+    picked.sum().backward()
+    assert x.grad.sum() == 3
+
+
+def test_an_index_that_does_not_exist() -> None:
+    with pytest.raises(IndexError):
+        Tensor(counted(3, 4))[3]
+    with pytest.raises(IndexError):
+        Tensor(1.0)[0]

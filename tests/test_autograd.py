@@ -1,0 +1,547 @@
+"""The engine: Tensor, Function, the backward walk, no_grad. What operations owe it: ops/test_contract.py."""
+
+import gc
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minicnn
+from minicnn import Function, Tensor, no_grad
+from minicnn.ops.arithmetic import Add, Exp, Mul
+from minicnn.ops.reduce import Sum
+
+
+def leaf(*numbers: float) -> Tensor:
+    return Tensor(np.array(numbers, np.float64), requires_grad=True)
+
+
+# --- tensors ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "dtype"),
+    [
+        (1.5, np.float32),
+        ([1.5, 2], np.float32),
+        ([], np.float32),
+        (3, np.int64),
+        ([1, 2], np.int64),
+        (True, np.bool_),
+        (np.float64(1.5), np.float64),
+        (np.ones(2), np.float64),
+        (np.ones(2, np.float32), np.float32),
+        (np.ones(2, np.uint8), np.uint8),
+    ],
+)
+def test_python_floats_become_float32_and_arrays_keep_their_dtype(data: Any, dtype: type) -> None:
+    tensor = Tensor(data)
+    assert isinstance(tensor.data, np.ndarray)
+    assert tensor.dtype == dtype
+    np.testing.assert_array_equal(tensor.data, np.asarray(data, dtype))
+
+
+def test_an_array_is_not_copied() -> None:
+    array = np.ones(3)
+    assert Tensor(array).data is array
+    assert Tensor(array).numpy() is array
+    assert Tensor(array).detach().data is array
+
+
+def test_what_a_tensor_says_of_itself() -> None:
+    x = Tensor(np.zeros((2, 3)), requires_grad=True)
+    y = x * 2
+    assert (x.shape, x.ndim, x.size, len(x), x.dtype) == ((2, 3), 2, 6, 2, np.float64)
+    assert (x.creator, x.grad, x.requires_grad) == (None, None, True)
+    assert isinstance(y.creator, Mul)
+    assert y.requires_grad
+    assert "requires_grad=True" in repr(x)
+    assert "creator=Mul" in repr(y)
+    assert [row.shape for row in x] == [(3,), (3,)]
+
+
+def test_one_number_as_python_sees_it() -> None:
+    assert Tensor([2.5]).item() == 2.5
+    assert type(Tensor(np.float64(2.5)).item()) is float
+    assert (float(Tensor(2.5)), int(Tensor(2.5)), bool(Tensor(0.0))) == (2.5, 2, False)
+    with pytest.raises(ValueError, match=r"item: .* exactly one element, its shape is \(2,\)"):
+        Tensor([1.0, 2.0]).item()
+    with pytest.raises(TypeError, match="0-dimensional"):
+        len(Tensor(1.0))
+
+
+@pytest.mark.parametrize(
+    "wrong", [np.ones(2, np.float16), np.ones(2, np.longdouble), [1j], "text", [None], [[1, 2], [3]]]
+)
+def test_data_that_are_no_numbers_are_refused(wrong: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match="Tensor: data must be float32, float64|inhomogeneous"):
+        Tensor(wrong)
+
+
+def test_a_tensor_of_a_tensor_is_refused() -> None:
+    with pytest.raises(TypeError, match="already a Tensor"):
+        Tensor(Tensor(1.0))
+
+
+def test_whole_numbers_have_no_gradient() -> None:
+    with pytest.raises(TypeError, match="only float32 and float64 can require a gradient, got dtype int64"):
+        Tensor([1, 2], requires_grad=True)
+
+
+def test_detach_remembers_nothing() -> None:
+    y = (leaf(1, 2) * 3).detach()
+    assert (y.creator, y.requires_grad) == (None, False)
+
+
+# --- gradients ----------------------------------------------------------------------------------------------
+
+
+def test_a_diamond_adds_up() -> None:
+    x = leaf(2, 3)
+    a = x * x
+    y = a * 5 + a.exp() * a  # three ways lead from y to a, and two from a to x
+    y.sum().backward()
+    a0 = x.data**2
+    np.testing.assert_allclose(x.grad, (5 + np.exp(a0) * (1 + a0)) * 2 * x.data, rtol=1e-14)
+
+
+def test_a_long_way_round_is_waited_for() -> None:
+    x = leaf(2)
+    short = x * 1
+    long = short
+    for _ in range(50):
+        long = long * 1
+    (short + long).backward()
+    np.testing.assert_array_equal(x.grad, [2.0])
+
+
+def test_leaves_accumulate_over_several_walks() -> None:
+    x = leaf(1, 2)
+    (x * 2).sum().backward()
+    (x * 3).sum().backward()
+    np.testing.assert_array_equal(x.grad, [5, 5])
+
+
+def test_a_leaf_can_be_the_whole_graph() -> None:
+    x, gradient = leaf(1, 2), np.array([3.0, 4.0])
+    x.backward(gradient)
+    np.testing.assert_array_equal(x.grad, gradient)
+    assert not np.shares_memory(x.grad, gradient)
+    assert list(x.backward_steps(gradient)) == []
+    np.testing.assert_array_equal(x.grad, 2 * gradient)
+
+
+def test_a_tensor_that_needs_no_gradient_gets_none() -> None:
+    x, constant = leaf(1, 2), Tensor(np.ones(2))
+    between = x * constant
+    (between * constant).sum().backward()
+    assert constant.grad is None
+    assert between.grad is None  # only leaves keep theirs
+
+
+@pytest.mark.parametrize("data", [2.0, np.float64(2.0), np.ones((1, 1)), np.ones(1, np.float32)])
+def test_a_gradient_is_an_array_of_its_tensors_shape_and_dtype(data: Any) -> None:
+    x = Tensor(data, requires_grad=True)
+    for _ in range(2):  # a first gradient, and one that is added to it
+        y = x * x + x  # several ways, so that gradients are added up on the way too
+        (y.exp() * y).backward()
+        assert isinstance(x.grad, np.ndarray)
+        assert (x.grad.shape, x.grad.dtype) == (x.shape, x.dtype)
+
+
+def test_functions_are_given_arrays_even_where_there_is_one_number() -> None:
+    class Spy(Function):
+        def forward(self, xp: ModuleType, x: Any) -> Any:
+            return x * 1
+
+        def backward(self, xp: ModuleType, grad_output: Any) -> Any:
+            assert isinstance(grad_output, np.ndarray)
+            return grad_output * 1
+
+    x = Tensor(np.float64(1.0), requires_grad=True)
+    y = Spy()(x)
+    (y * y + y).backward()
+    np.testing.assert_array_equal(x.grad, 3.0)
+
+
+def test_a_leafs_gradient_is_its_own() -> None:
+    a, b = leaf(1, 2), leaf(3, 4)
+    gradient = np.array([1.0, 1.0])
+    y = (
+        (a + b).reshape(2, 1).reshape(2)
+    )  # every backward here hands on the array that it was given, or a view
+    y.backward(gradient)
+    for mine in (a, b):
+        for other in (a.data, b.data, y.data, gradient, (b if mine is a else a).grad):
+            assert not np.shares_memory(mine.grad, other)
+    a.grad *= 100
+    np.testing.assert_array_equal(b.grad, [1, 1])
+    np.testing.assert_array_equal(gradient, [1, 1])
+
+
+def test_a_leaf_that_is_added_to_itself_owns_its_gradient_too() -> None:
+    a, gradient = leaf(1, 2), np.array([1.0, 1.0])
+    (a + a).backward(gradient)
+    np.testing.assert_array_equal(a.grad, [2, 2])
+    np.testing.assert_array_equal(gradient, [1, 1])
+
+
+def test_accumulating_leaves_an_older_gradient_alone() -> None:
+    a = leaf(1, 2)
+    (a * 1).sum().backward()
+    first = a.grad
+    (a * 1).sum().backward()
+    np.testing.assert_array_equal(first, [1, 1])
+    np.testing.assert_array_equal(a.grad, [2, 2])
+
+
+def test_a_gradient_can_be_written_to() -> None:
+    a = leaf(1, 2, 3)
+    a.sum().backward()  # the sum's gradient is one number, broadcast
+    a.grad[0] = 7
+    np.testing.assert_array_equal(a.grad, [7, 1, 1])
+
+
+def test_float32_stays_float32_beside_python_numbers() -> None:
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    y = 1 / (2.5 * x + 1 - 0.5) ** 2 - x / 3
+    y = (-y).exp().log().mean()
+    assert y.dtype == np.float32
+    y.backward()
+    assert x.grad.dtype == np.float32
+
+
+def test_each_input_gets_a_gradient_of_its_own_precision() -> None:
+    a, b = Tensor([1.0], requires_grad=True), leaf(2)
+    (a * b).sum().backward()
+    assert (a.grad.dtype, b.grad.dtype) == (np.float32, np.float64)
+
+
+# --- the walk -----------------------------------------------------------------------------------------------
+
+
+def test_backward_steps_are_every_operation_in_order() -> None:
+    def network() -> tuple[Tensor, list[Tensor]]:
+        leaves = [leaf(1, 2), leaf(3, 4), leaf(5, 6)]
+        a, b, c = leaves
+        return (a * b + (b * c).exp()).sum(), leaves
+
+    y, leaves = network()
+    steps = list(y.backward_steps())
+    assert [type(step.function) for step in steps] == [Sum, Add, Exp, Mul, Mul]
+    assert [len(step.grad_inputs) for step in steps] == [1, 2, 1, 2, 2]
+    np.testing.assert_array_equal(steps[0].grad_output, 1)
+    np.testing.assert_array_equal(steps[0].grad_inputs[0], [1, 1])
+    np.testing.assert_allclose(steps[2].grad_inputs[0], np.exp([15.0, 24.0]))
+
+    same, same_leaves = network()
+    same.backward()
+    for one, other in zip(leaves, same_leaves, strict=True):
+        np.testing.assert_array_equal(one.grad, other.grad)
+
+
+def test_each_step_is_taken_when_it_is_asked_for() -> None:
+    x = leaf(2)
+    y = (x * 3).exp()
+    steps = y.backward_steps()
+    assert type(next(steps).function) is Exp
+    assert x.grad is None
+    assert type(next(steps).function) is Mul
+    assert x.grad is not None
+    assert list(steps) == []
+
+
+def test_a_step_keeps_the_operations_hyperparameters() -> None:
+    x = leaf(1, 2, 3)
+    (step,) = x.sum(0, keepdim=True).backward_steps()
+    assert vars(step.function) == {"dims": (0,), "keepdim": True}
+
+
+def test_a_gradient_for_many_outputs() -> None:
+    x = leaf(1, 2, 3)
+    (x * x).backward([1, 10, 100])
+    np.testing.assert_array_equal(x.grad, [2, 40, 600])
+
+
+def test_the_starting_gradient_is_checked() -> None:
+    y = leaf(1, 2, 3) * 2
+    with pytest.raises(
+        ValueError, match=r"backward: gradient may be left out .* this tensor has shape \(3,\)"
+    ):
+        y.backward()
+    with pytest.raises(ValueError, match=r"gradient has shape \(2,\), the tensor has shape \(3,\)"):
+        y.backward(np.ones(2))
+    with pytest.raises(ValueError, match=r"gradient has shape \(\), the tensor has shape \(3,\)"):
+        y.backward(1.0)
+    with pytest.raises(TypeError, match="gradient must be a plain array"):
+        y.backward(Tensor(np.ones(3)))
+    y.backward(np.ones(3))  # nothing was spoilt
+
+
+def test_nothing_requires_a_gradient() -> None:
+    for tensor in (Tensor(1.0), Tensor(1.0) * 2):
+        with pytest.raises(RuntimeError, match="backward: this tensor depends on nothing that requires"):
+            tensor.backward()
+
+
+def test_a_second_walk_through_a_freed_graph_is_an_error() -> None:
+    x = leaf(2)
+    middle = x * x
+    (middle * 3).backward()
+    with pytest.raises(RuntimeError, match="the graph behind Mul has been walked already .* run the forward"):
+        middle.backward()
+    with pytest.raises(RuntimeError, match="the graph behind Mul has been walked already"):
+        (middle * 3).backward()
+    np.testing.assert_array_equal(x.grad, [12])
+
+
+class Bad(Function):
+    """Whatever gradients it is told to return."""
+
+    def __init__(self, *gradients: Any) -> None:
+        self.gradients = gradients
+
+    def forward(self, xp: ModuleType, *arrays: Any) -> Any:
+        return arrays[0] * 1
+
+    def backward(self, xp: ModuleType, grad_output: Any) -> Any:
+        return self.gradients
+
+
+def test_wrong_gradients_do_not_travel_on() -> None:
+    a, b = leaf(1, 2), leaf(3, 4)
+    with pytest.raises(
+        RuntimeError, match=r"Bad.backward returned a gradient of shape \(3,\) for input 0 of shape \(2"
+    ):
+        Bad(np.ones(3))(a).backward(np.ones(2))
+    with pytest.raises(RuntimeError, match="Bad.backward returned None for input 1, which needs a gradient"):
+        Bad(np.ones(2), None)(a, b).backward(np.ones(2))
+    with pytest.raises(RuntimeError, match="Bad.backward returned 1 gradients for 2 inputs"):
+        Bad(np.ones(2))(a, b).backward(np.ones(2))
+    assert a.grad is None
+    assert b.grad is None
+
+
+def test_an_operation_is_applied_once() -> None:
+    operation = Exp()
+    operation(leaf(1))
+    with pytest.raises(RuntimeError, match="Exp: an operation is applied once; make a new one"):
+        operation(leaf(1))
+
+
+def test_a_function_without_forward_or_backward_says_so() -> None:
+    class Half(Function):
+        def forward(self, xp: ModuleType, *arrays: Any) -> Any:
+            return arrays[0] * 1
+
+    with pytest.raises(NotImplementedError, match="Function defines no forward"):
+        Function()(leaf(1))
+    with pytest.raises(NotImplementedError, match="Half defines no backward"):
+        Half()(leaf(1)).backward()
+
+
+def test_an_absent_input_is_none() -> None:
+    class Optional(Function):
+        def forward(self, xp: ModuleType, *arrays: Any) -> Any:
+            assert arrays[1] is None
+            return arrays[0] * 1
+
+        def backward(self, xp: ModuleType, grad_output: Any) -> Any:
+            assert self.needs_input_grad == (True, False)
+            return grad_output, None
+
+    x = leaf(1)
+    Optional()(x, None).backward()
+    np.testing.assert_array_equal(x.grad, [1])
+
+
+# --- memory and time ----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def without_garbage_collector() -> Iterator[None]:
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+class Witness(Function):
+    """Keeps an object that can be watched dying, as an operation keeps its arrays."""
+
+    def __init__(self) -> None:
+        self.option = "kept"
+
+    def forward(self, xp: ModuleType, x: Any) -> Any:
+        self.saved = x * 1
+        return x * 1
+
+    def backward(self, xp: ModuleType, grad_output: Any) -> Any:
+        return grad_output * self.saved
+
+
+def test_a_graph_is_freed_when_it_is_dropped() -> None:
+    with without_garbage_collector():
+        x = leaf(1, 2)
+        operation = Witness()
+        middle = operation(x * 2)
+        y = (middle.exp() * middle).sum()
+        watched = [weakref.ref(thing) for thing in (operation, operation.saved, middle, middle.data, y)]
+        del operation, middle
+        assert all(reference() is not None for reference in watched)
+        del y
+        assert [reference() for reference in watched] == [None] * 5
+
+
+def test_a_walk_frees_what_was_saved_while_the_output_lives() -> None:
+    with without_garbage_collector():
+        x = leaf(1, 2)
+        operation = Witness()
+        between = x * 2
+        y = operation(between).sum()
+        watched = [weakref.ref(thing) for thing in (operation.saved, between)]
+        del between
+        y.backward()
+        assert [reference() for reference in watched] == [None] * 2
+        assert vars(operation) == {"option": "kept"}
+        assert y.item() == 6
+
+
+def test_a_walk_frees_as_it_goes() -> None:
+    with without_garbage_collector():
+        first, second = Witness(), Witness()
+        steps = second(first(leaf(1, 2))).sum().backward_steps()
+        saved = [weakref.ref(first.saved), weakref.ref(second.saved)]
+        next(steps)  # the sum
+        assert [reference() is None for reference in saved] == [False, False]
+        next(steps)
+        assert [reference() is None for reference in saved] == [False, True]
+        next(steps)
+        assert [reference() is None for reference in saved] == [True, True]
+
+
+def chain(length: int) -> tuple[Tensor, Tensor]:
+    x = leaf(1)
+    y = x
+    for _ in range(length):
+        y = y * 1.0
+    return x, y
+
+
+def test_a_deep_chain_does_not_recurse() -> None:
+    x, y = chain(10_000)
+    y.backward()
+    np.testing.assert_array_equal(x.grad, [1])
+    x, y = chain(10_000)
+    last = weakref.ref(y.creator)
+    del y  # nor does the freeing of a graph that was never walked
+    assert last() is None
+
+
+def test_a_deep_chain_takes_time_in_proportion() -> None:
+    def seconds(length: int) -> float:
+        start = time.process_time()
+        x, y = chain(length)
+        y.backward()
+        return time.process_time() - start
+
+    with without_garbage_collector():
+        best = {length: min(seconds(length) for _ in range(3)) for length in (10_000, 20_000)}
+    assert best[20_000] < 3 * best[10_000]
+
+
+def test_a_wide_graph_takes_time_in_proportion() -> None:
+    def seconds(width: int) -> float:
+        x = leaf(1)
+        start = time.process_time()
+        y = x * 1.0
+        for _ in range(width):
+            y = y + x * 1.0
+        y.backward()
+        return time.process_time() - start
+
+    with without_garbage_collector():
+        best = {width: min(seconds(width) for _ in range(3)) for width in (3_000, 6_000)}
+    assert best[6_000] < 3 * best[3_000]
+
+
+# --- no_grad ------------------------------------------------------------------------------------------------
+
+
+def test_no_grad_as_a_context() -> None:
+    x = leaf(1)
+    assert minicnn.is_grad_enabled()
+    with no_grad():
+        assert not minicnn.is_grad_enabled()
+        y = x * 2
+        with no_grad():
+            pass
+        assert not minicnn.is_grad_enabled()
+    assert minicnn.is_grad_enabled()
+    assert (y.creator, y.requires_grad) == (None, False)
+    assert (x * 2).requires_grad
+
+
+def test_no_grad_as_a_decorator() -> None:
+    @no_grad()
+    def double(x: Tensor, again: int = 1) -> Tensor:
+        """Twice x."""
+        return double(x * 2, again - 1) if again else x * 2
+
+    y = double(leaf(1))
+    assert (y.creator, y.requires_grad, y.item()) == (None, False, 4)
+    assert (double.__name__, double.__doc__) == ("double", "Twice x.")
+    assert minicnn.is_grad_enabled()
+
+
+def test_no_grad_ends_with_an_error() -> None:
+    with pytest.raises(ZeroDivisionError), no_grad():
+        raise ZeroDivisionError
+    assert minicnn.is_grad_enabled()
+
+
+def test_no_grad_saves_nothing() -> None:
+    with without_garbage_collector(), no_grad():
+        operation = Witness()
+        saved = weakref.ref(operation)
+        y = operation(leaf(1, 2))
+        assert operation.needs_input_grad == (False,)
+        del operation
+        assert saved() is None
+        assert y.size == 2
+
+
+def test_no_grad_is_each_threads_own() -> None:
+    with no_grad(), ThreadPoolExecutor(1) as other:
+        assert other.submit(minicnn.is_grad_enabled).result()
+
+
+def test_a_decorated_function_may_run_in_several_threads_at_once() -> None:
+    both = threading.Barrier(2)
+
+    @no_grad()
+    def meet() -> None:
+        both.wait(timeout=20)
+
+    def inside_no_grad() -> bool:
+        with no_grad():
+            meet()
+            still_off = not minicnn.is_grad_enabled()
+        return still_off and minicnn.is_grad_enabled()
+
+    def outside() -> bool:
+        meet()
+        return minicnn.is_grad_enabled()
+
+    for _ in range(20):
+        with ThreadPoolExecutor(2) as threads:
+            results = [threads.submit(inside_no_grad), threads.submit(outside)]
+        assert [result.result() for result in results] == [True, True]

@@ -1,0 +1,71 @@
+"""The public face: names, argument order and defaults are PyTorch's, so that what is learnt here holds there."""
+
+import importlib.util
+import inspect
+
+import numpy as np
+import pytest
+
+import minicnn
+import minicnn.functional as F
+
+SIGNATURES = {
+    "conv2d": "(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)",
+    "max_pool2d": "(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False)",
+    "avg_pool2d": "(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, "
+    "divisor_override=None)",
+    "local_response_norm": "(input, size, alpha=0.0001, beta=0.75, k=1.0)",
+    "relu": "(input)",
+    "tanh": "(input)",
+    "sigmoid": "(input)",
+    "dropout": "(input, p=0.5, training=True)",
+    "linear": "(input, weight, bias=None)",
+    "softmax": "(input, dim)",
+    "log_softmax": "(input, dim)",
+    "cross_entropy": "(input, target, weight=None, ignore_index=-100, reduction='mean', label_smoothing=0.0)",
+    "flatten": "(input, start_dim=0, end_dim=-1)",
+}
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_signature(name: str) -> None:
+    signature = inspect.signature(getattr(F, name))
+    bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in signature.parameters.values()]
+    assert str(inspect.Signature(bare)) == SIGNATURES[name]
+    assert {parameter.kind for parameter in bare} == {inspect.Parameter.POSITIONAL_OR_KEYWORD}
+    assert all(p.annotation is not inspect.Parameter.empty for p in signature.parameters.values())
+
+
+def test_these_are_all() -> None:
+    assert set(F.__all__) == set(SIGNATURES)
+    assert minicnn.functional is F
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_every_function_is_documented(name: str) -> None:
+    function = getattr(F, name)
+    assert function.__name__ == name
+    assert function.__doc__
+    assert "." in function.__doc__.splitlines()[0]
+
+
+@pytest.mark.parametrize("name", [*F.__all__, *minicnn.__all__])
+def test_no_module_has_the_name_of_a_public_function(name: str) -> None:
+    thing = getattr(minicnn, name, None) or getattr(F, name)
+    if not inspect.ismodule(thing):
+        assert importlib.util.find_spec(f"minicnn.{name}") is None
+
+
+def test_everything_public_is_there() -> None:
+    names = {"Tensor", "no_grad", "manual_seed", "set_num_threads", "use_kernels", "warmup", "gradcheck", "functional"}
+    assert names <= set(minicnn.__all__)
+    for name in minicnn.__all__:
+        assert getattr(minicnn, name) is not None
+
+
+@pytest.mark.parametrize("name", ["relu", "tanh", "sigmoid", "dropout", "softmax", "log_softmax", "flatten"])
+def test_what_is_no_tensor_and_no_array_of_numbers_is_refused(name: str) -> None:
+    extra = (0,) if "softmax" in name else ()
+    for wrong in ("text", None, np.array(["a"]), [[1.0], [1.0, 2.0]]):
+        with pytest.raises((TypeError, ValueError)):
+            getattr(F, name)(wrong, *extra)
