@@ -1,0 +1,257 @@
+"""CIFAR-10 (Krizhevsky 2009) in its official binary layout: found on this machine, or fetched once.
+
+The data are six files of 10,000 records; a record is one label byte and 3,072 pixel bytes, the red plane first, then
+green and blue, each row by row. They are read from the unpacked folder or straight from the archive, without pickle
+and without unpacking anything to disk.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import sys
+import tarfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minicnn.data.dataset import DataError, Dataset
+
+try:
+    import fcntl
+except ImportError:  # Windows: two downloads at once may spoil each other, which the checksum notices
+    fcntl = None  # type: ignore[assignment]
+
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+TRAIN_FILES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
+TEST_FILES = ("test_batch.bin",)
+RECORDS = 10_000
+RECORD_BYTES = 1 + 3 * 32 * 32
+
+FOLDER = "cifar-10-batches-bin"
+ARCHIVE = "cifar-10-binary.tar.gz"
+ARCHIVE_URL = f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}"
+ARCHIVE_BYTES = 170_052_171
+ARCHIVE_SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
+
+TIMEOUT = 60  # seconds without a byte from the server
+
+
+def load_cifar10(data_dir: str | os.PathLike[str] | None = None, download: bool = True) -> Dataset:
+    """Load the 50,000 training and 10,000 test pictures of CIFAR-10.
+
+    Parameters
+    ----------
+    data_dir : path, optional
+        The folder that holds ``cifar-10-batches-bin/`` or ``cifar-10-binary.tar.gz`` (``cifar-10-batches-bin``
+        itself will do). Default: the environment variable ``MINICNN_DATA``, else the user's cache,
+        ``~/.cache/minicnn`` (or ``$XDG_CACHE_HOME/minicnn``).
+    download : bool
+        Fetch the archive (170 MB) into that folder if it holds neither. It comes from the official server or from
+        ``MINICNN_CIFAR_URL``, a mirror or a local path (see `fetch`).
+
+    Returns
+    -------
+    Dataset
+        Pictures (50000, 3, 32, 32) and (10000, 3, 32, 32) uint8, labels int64.
+
+    Raises
+    ------
+    DataError
+        If a file is missing, truncated or corrupt, or the archive cannot be fetched; the message names the file and
+        what is wrong with it.
+
+    References
+    ----------
+    A. Krizhevsky, "Learning multiple layers of features from tiny images", 2009;
+    https://www.cs.toronto.edu/~kriz/cifar.html
+    """
+    home = _data_dir(data_dir)
+    archive = home / ARCHIVE
+    for folder in (home / FOLDER, home):
+        if any((folder / name).exists() for name in TRAIN_FILES + TEST_FILES):
+            contents = _files_of_folder(folder)
+            break
+    else:
+        if not archive.exists():
+            if not download:
+                raise DataError(f"no CIFAR-10 in {home}: expected {FOLDER}/ or {ARCHIVE} there")
+            fetch(os.environ.get("MINICNN_CIFAR_URL") or ARCHIVE_URL, archive)
+        contents = _files_of_archive(archive)
+
+    images = np.empty((len(TRAIN_FILES + TEST_FILES), RECORDS, 3, 32, 32), np.uint8)
+    labels = np.empty(images.shape[:2], np.int64)
+    missing = set(TRAIN_FILES + TEST_FILES)
+    for path, data in contents:  # one file in memory at a time
+        position = (TRAIN_FILES + TEST_FILES).index(path.name)
+        labels[position], images[position] = _parse(path, data)
+        missing.discard(path.name)
+    if missing:
+        raise DataError(f"{archive}: no {', '.join(sorted(missing))} in it; {_ADVICE}")
+    split = len(TRAIN_FILES)
+    return Dataset(
+        "CIFAR-10",
+        images[:split].reshape(-1, 3, 32, 32),
+        labels[:split].reshape(-1),
+        images[split:].reshape(-1, 3, 32, 32),
+        labels[split:].reshape(-1),
+        CLASSES,
+    )
+
+
+_ADVICE = "delete it, and it will be downloaded again"
+
+
+def _data_dir(data_dir: str | os.PathLike[str] | None) -> Path:
+    if data_dir is None:
+        data_dir = os.environ.get("MINICNN_DATA") or None
+    if data_dir is None:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minicnn"
+    home = Path(data_dir).expanduser()
+    if home.exists() and not home.is_dir():
+        raise DataError(f"data_dir {home} is a file; expected the folder that holds {FOLDER}/ or {ARCHIVE}")
+    return home
+
+
+def _files_of_folder(folder: Path) -> Iterator[tuple[Path, bytes]]:
+    for name in TRAIN_FILES + TEST_FILES:
+        try:
+            yield folder / name, (folder / name).read_bytes()
+        except OSError as error:
+            raise DataError(f"{folder / name} cannot be read: {error.strerror}") from error
+
+
+def _files_of_archive(archive: Path) -> Iterator[tuple[Path, bytes]]:
+    try:
+        with gzip.open(archive) as unzipped, tarfile.open(fileobj=unzipped, mode="r|") as members:
+            for member in members:
+                path, file = archive / member.name, members.extractfile(member)
+                if file is not None and path.name in TRAIN_FILES + TEST_FILES:
+                    yield path, file.read()
+            while unzipped.read(1 << 20):  # to the end: only there does gzip hold its checksum against the contents
+                pass
+    except (gzip.BadGzipFile, EOFError, zlib.error, tarfile.TarError) as error:
+        raise DataError(f"{archive} is truncated or corrupt ({error}); {_ADVICE}") from error
+
+
+def _parse(path: Path, data: bytes) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    if len(data) != RECORDS * RECORD_BYTES:
+        raise DataError(
+            f"{path} has {len(data):,} bytes; expected {RECORDS * RECORD_BYTES:,} "
+            f"({RECORDS:,} records of {RECORD_BYTES:,})"
+        )
+    records = np.frombuffer(data, np.uint8).reshape(RECORDS, RECORD_BYTES)
+    labels = records[:, 0]
+    if labels.max() >= len(CLASSES):
+        worst = int(labels.argmax())
+        raise DataError(f"{path}: record {worst} has label {labels[worst]}; expected 0 to {len(CLASSES) - 1}")
+    return labels, records[:, 1:].reshape(RECORDS, 3, 32, 32)
+
+
+def fetch(url: str, target: Path) -> None:
+    """Download the CIFAR-10 archive to `target`, which appears only when it is complete and its SHA-256 is right.
+
+    What has arrived waits in ``<target>.part``: an interrupted download goes on from there next time. If two
+    processes want the archive at once, one downloads and the other waits for it.
+
+    Parameters
+    ----------
+    url : str
+        A URL (``http``, ``https``, ``ftp``, ``file``) or a path: of the archive, or of the folder it is in (such a
+        URL ends in ``/``).
+    target : Path
+        Where it shall be; the folder is made if need be.
+
+    Raises
+    ------
+    DataError
+        If the server cannot be reached, breaks off, or has another file than the official archive.
+    """
+    from http.client import HTTPException
+
+    if "://" not in url:
+        path = Path(url).expanduser().resolve()
+        url = (path / ARCHIVE if path.is_dir() else path).as_uri()
+    if url.endswith("/"):
+        url += ARCHIVE
+    part = target.with_name(target.name + ".part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(target.with_name(target.name + ".lock")):
+            if target.exists():  # another process was quicker
+                return
+            _fill(url, part)
+            with open(part, "rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+            if found != ARCHIVE_SHA256:
+                part.unlink()
+                raise DataError(
+                    f"what came from {url} is not the official archive (SHA-256 {found}, expected {ARCHIVE_SHA256}) "
+                    f"and has been removed"
+                )
+            os.replace(part, target)
+    except (OSError, HTTPException, ValueError) as error:
+        kept = part.stat().st_size if part.exists() else 0
+        resume = f"{kept:,} of {ARCHIVE_BYTES:,} bytes are kept; run again to go on from there, or " * (kept > 0)
+        raise DataError(
+            f"cannot fetch {url} to {target}: {error or type(error).__name__} "
+            f"({resume}set MINICNN_CIFAR_URL to a mirror or a local copy)"
+        ) from error
+
+
+def _fill(url: str, part: Path) -> None:
+    """Bring `part` to the archive's size, from where it stands if the server can do that."""
+    from urllib.request import Request, urlopen
+
+    from tqdm.auto import tqdm
+
+    done = part.stat().st_size if part.exists() else 0
+    if done == ARCHIVE_BYTES:
+        return
+    request = Request(url, headers={"Range": f"bytes={done}-"} if 0 < done < ARCHIVE_BYTES else {})
+    with urlopen(request, timeout=TIMEOUT) as answer:
+        resumed = answer.status == 206  # any other answer is the file from its beginning
+        start = done if resumed else 0
+        announced = answer.headers["Content-Length"]
+        if announced is not None and start + int(announced) != ARCHIVE_BYTES:
+            if resumed:
+                part.unlink()  # else the same answer would come for ever
+            raise DataError(f"{url} has {start + int(announced):,} bytes; the official archive has {ARCHIVE_BYTES:,}")
+        bar = tqdm(desc=ARCHIVE, total=ARCHIVE_BYTES, initial=start, unit="B", unit_scale=True)
+        with bar, open(part, "ab" if resumed else "wb") as file:
+            while chunk := answer.read(1 << 16):
+                file.write(chunk)
+                bar.update(len(chunk))
+    if part.stat().st_size < ARCHIVE_BYTES:
+        raise OSError("the connection broke off")
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Wait until no other process is in this block for the same lock file; leave no lock file behind."""
+    while True:
+        with open(lock, "ab") as file:
+            if fcntl is not None:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    print(f"another process is downloading to {lock.parent}: waiting for it", file=sys.stderr)
+                    fcntl.flock(file, fcntl.LOCK_EX)
+                except OSError:
+                    pass  # some network file systems cannot lock; the checksum still notices
+            try:
+                if not os.path.samestat(os.fstat(file.fileno()), os.stat(lock)):
+                    continue
+            except FileNotFoundError:
+                continue  # whoever held it has removed it, and a third process may lock a new one: try again
+            try:
+                yield
+            finally:
+                with suppress(OSError):  # Windows keeps it while it is open
+                    lock.unlink()
+            return

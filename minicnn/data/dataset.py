@@ -1,0 +1,43 @@
+"""What every data source of this package returns, and the error they all raise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class DataError(RuntimeError):
+    """A data file is missing, truncated, corrupt or cannot be fetched; the message names the file."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Labelled training and test pictures.
+
+    Attributes
+    ----------
+    name : str
+        What the data are called in plots and tables.
+    train_images, test_images : ndarray of uint8, (N, 3, H, W)
+        Red, green and blue planes, 0 to 255.
+    train_labels, test_labels : ndarray of int64, (N,)
+        Positions in `classes`.
+    classes : tuple of str
+        The name of each label.
+    """
+
+    name: str
+    train_images: NDArray[np.uint8]
+    train_labels: NDArray[np.int64]
+    test_images: NDArray[np.uint8]
+    test_labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        height, width = self.train_images.shape[2:]
+        return (
+            f"Dataset({self.name!r}: {len(self.train_images)} train and {len(self.test_images)} test pictures "
+            f"of {height}x{width}, {len(self.classes)} classes)"
+        )
