@@ -17,6 +17,7 @@ from minicnn.checks import GradcheckError, GradcheckReport, gradcheck
 from minicnn.kernels import use_kernels, warmup
 
 from minicnn import functional, nn, optim  # isort: skip
+from minicnn.walking import walk
 
 __all__ = [
     "BackwardStep",
@@ -36,5 +37,6 @@ __all__ = [
     "optim",
     "set_num_threads",
     "use_kernels",
+    "walk",
     "warmup",
 ]

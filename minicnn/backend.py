@@ -226,6 +226,7 @@ def _forget_threads() -> None:
     """Threads do not survive a fork: the child starts its own."""
     global _pool, _blas_lock, _blas_users
     _pool, _blas_lock, _blas_users = None, threading.Lock(), 0
+    _memory.lock = threading.RLock()  # a thread that is no more may have held it
 
 
 if hasattr(os, "register_at_fork"):

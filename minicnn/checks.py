@@ -595,6 +595,8 @@ def _operator_cases(draw: _Draw) -> Iterator[_Case]:
     yield "[]", "boolean mask", lambda x: x[np.eye(3, 4, dtype=bool)], (normal(3, 4),)
     yield "flatten", "all", F.flatten, (normal(2, 3, 4),)
     yield "flatten", "from dimension 1", partial(F.flatten, start_dim=1), (normal(2, 3, 4),)
+    for margins in ((0, 3, 0, 2), (1, 2), (2, 0, 0, 1, 1, 1)):
+        yield "pad", f"{margins}", partial(F.pad, pad=margins, value=0.5), (normal(2, 3, 4),)
 
 
 def _activation_cases(draw: _Draw) -> Iterator[_Case]:

@@ -2,6 +2,7 @@
 
 Examples
 --------
+>>> import minicnn
 >>> import minicnn.functional as F
 >>> F.relu(minicnn.Tensor([-1.0, 0.0, 2.0])).numpy()
 array([0., 0., 2.], dtype=float32)
@@ -14,7 +15,7 @@ from minicnn.ops.linear import linear
 from minicnn.ops.loss import cross_entropy
 from minicnn.ops.lrn import local_response_norm
 from minicnn.ops.pool import avg_pool2d, max_pool2d
-from minicnn.ops.shape import flatten
+from minicnn.ops.shape import flatten, pad
 
 __all__ = [
     "avg_pool2d",
@@ -26,6 +27,7 @@ __all__ = [
     "local_response_norm",
     "log_softmax",
     "max_pool2d",
+    "pad",
     "relu",
     "sigmoid",
     "softmax",

@@ -174,9 +174,7 @@ def test_functions_are_given_arrays_even_where_there_is_one_number() -> None:
 def test_a_leafs_gradient_is_its_own() -> None:
     a, b = leaf(1, 2), leaf(3, 4)
     gradient = np.array([1.0, 1.0])
-    y = (
-        (a + b).reshape(2, 1).reshape(2)
-    )  # every backward here hands on the array that it was given, or a view
+    y = (a + b).reshape(2, 1).reshape(2)  # every backward here hands on the array that it was given, or a view
     y.backward(gradient)
     for mine in (a, b):
         for other in (a.data, b.data, y.data, gradient, (b if mine is a else a).grad):
@@ -272,9 +270,7 @@ def test_a_gradient_for_many_outputs() -> None:
 
 def test_the_starting_gradient_is_checked() -> None:
     y = leaf(1, 2, 3) * 2
-    with pytest.raises(
-        ValueError, match=r"backward: gradient may be left out .* this tensor has shape \(3,\)"
-    ):
+    with pytest.raises(ValueError, match=r"backward: gradient may be left out .* this tensor has shape \(3,\)"):
         y.backward()
     with pytest.raises(ValueError, match=r"gradient has shape \(2,\), the tensor has shape \(3,\)"):
         y.backward(np.ones(2))
@@ -318,7 +314,7 @@ class Bad(Function):
 def test_wrong_gradients_do_not_travel_on() -> None:
     a, b = leaf(1, 2), leaf(3, 4)
     with pytest.raises(
-        RuntimeError, match=r"Bad.backward returned a gradient of shape \(3,\) for input 0 of shape \(2"
+        RuntimeError, match=r"Bad.backward returned a gradient of shape \(3,\) for input 0.* shape \(2,\)"
     ):
         Bad(np.ones(3))(a).backward(np.ones(2))
     with pytest.raises(RuntimeError, match="Bad.backward returned None for input 1, which needs a gradient"):

@@ -114,7 +114,9 @@ def in_child(queue: "multiprocessing.Queue[int]") -> None:
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_threads_are_started_anew_after_a_fork() -> None:
     minicnn.set_num_threads(3)
-    backend.split(np, 6, lambda start, stop: None)  # the parent's pool exists now; its threads die in the fork
+    everyone = threading.Barrier(3)
+    backend.split(np, 3, lambda start, stop: everyone.wait(timeout=20) and None)
+    # All threads of the parent's pool exist now, and wait for work. They die in the fork, but the pool does not know.
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
     child = context.Process(target=in_child, args=(queue,), daemon=True)
@@ -260,6 +262,27 @@ def test_matmul(M: int, K: int, N: int, threads: int, dtype: type, rng: np.rando
 def test_matmul_of_transposed_matrices(rng: np.random.Generator) -> None:
     a, b = rng.standard_normal((100, 200)), rng.standard_normal((90, 100))
     np.testing.assert_allclose(backend.matmul(np, a.T, b.T), a.T @ b.T, rtol=0, atol=1e-12)
+
+
+# --- element by element -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, 65_536, 65_537, 200_001])
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_elementwise(size: int, threads: int, dtype: type, rng: np.random.Generator) -> None:
+    minicnn.set_num_threads(threads)
+    a, b = rng.standard_normal((2, size)).astype(dtype)
+    y = backend.elementwise(np, lambda a, b: a * b + a, a, b)
+    assert (y.shape, y.dtype) == ((size,), dtype)
+    np.testing.assert_array_equal(y, a * b + a)
+
+
+def test_elementwise_keeps_the_shape_and_pairs_the_right_elements(rng: np.random.Generator) -> None:
+    a = rng.standard_normal((7, 3, 64, 65))
+    b = np.asfortranarray(rng.standard_normal(a.shape))
+    for second in (b, np.ascontiguousarray(b), np.broadcast_to(b[:1], a.shape)):
+        np.testing.assert_array_equal(backend.elementwise(np, np.subtract, a, second), a - second)
+        np.testing.assert_array_equal(backend.elementwise(np, np.subtract, second, a), second - a)
 
 
 # --- random numbers -----------------------------------------------------------------------------------------

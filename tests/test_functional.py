@@ -24,6 +24,7 @@ SIGNATURES = {
     "log_softmax": "(input, dim)",
     "cross_entropy": "(input, target, weight=None, ignore_index=-100, reduction='mean', label_smoothing=0.0)",
     "flatten": "(input, start_dim=0, end_dim=-1)",
+    "pad": "(input, pad, mode='constant', value=None)",
 }
 
 

@@ -45,7 +45,7 @@ def _cpu_kernels() -> ModuleType:
         try:
             _chosen = _load("numba")
         except ImportError as error:
-            if importlib.util.find_spec("numba"):  # it is there and does not work: slow is better than nothing, but say so
+            if importlib.util.find_spec("numba"):
                 warnings.warn(f"{error}. The NumPy kernels are used, which are slower", RuntimeWarning, stacklevel=3)
             _chosen = numpy_kernels
     return _chosen

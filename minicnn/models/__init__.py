@@ -1,5 +1,9 @@
 """Networks, ready to train."""
 
+from minicnn.models.alexnets import alexnet, alexnet_cifar
+from minicnn.models.building import MODELS, build
 from minicnn.models.four_layers import four_layer
+from minicnn.models.lenet import lenet5
+from minicnn.models.network import Network
 
-__all__ = ["four_layer"]
+__all__ = ["MODELS", "Network", "alexnet", "alexnet_cifar", "build", "four_layer", "lenet5"]

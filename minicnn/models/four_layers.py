@@ -1,13 +1,12 @@
 """The four-layer network of the paper's Figure 1, on which ReLU is compared with tanh."""
 
 from minicnn import nn
+from minicnn.models.network import ACTIVATIONS, Network, one_of
 
 __all__ = ["four_layer"]
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
 
-
-def four_layer(activation: str = "relu", num_classes: int = 10, init: str = "normal") -> nn.Sequential:
+def four_layer(activation: str = "relu", num_classes: int = 10, init: str = "normal") -> Network:
     """Build three convolutions and a linear layer for pictures of 32x32 in three colours.
 
     conv 5x5/32 - act - max 3/2, conv 5x5/32 - act - max 3/2, conv 5x5/64 - act - max 3/2, fc. The
@@ -27,7 +26,7 @@ def four_layer(activation: str = "relu", num_classes: int = 10, init: str = "nor
 
     Returns
     -------
-    Sequential
+    Network
         (N, 3, 32, 32) to (N, num_classes): scores, without a softmax.
 
     Raises
@@ -39,11 +38,8 @@ def four_layer(activation: str = "relu", num_classes: int = 10, init: str = "nor
     ----------
     Krizhevsky et al. 2012, section 3.1, Figure 1; section 5 for the weights.
     """
-    if activation not in ACTIVATIONS:
-        known = ", ".join(ACTIVATIONS)
-        raise ValueError(f"four_layer: activation must be one of {known}; got {activation!r}")
-    if init not in ("normal", "xavier", "he"):
-        raise ValueError(f"four_layer: init must be one of normal, xavier, he; got {init!r}")
+    one_of("four_layer", "activation", activation, ACTIVATIONS)
+    one_of("four_layer", "init", init, ("normal", "xavier", "he"))
     parts: dict[str, nn.Module] = {}
     channels = 3
     for number, filters in enumerate((32, 32, 64), start=1):
@@ -54,7 +50,7 @@ def four_layer(activation: str = "relu", num_classes: int = 10, init: str = "nor
     parts["flatten"] = nn.Flatten()
     parts["fc"] = nn.Linear(channels * 3 * 3, num_classes)
 
-    network = nn.Sequential(parts)
+    network = Network(parts)
     for name, parameter in network.named_parameters():
         if name.endswith("bias"):
             nn.init.zeros_(parameter)
@@ -64,4 +60,10 @@ def four_layer(activation: str = "relu", num_classes: int = 10, init: str = "nor
             nn.init.kaiming_normal_(parameter)
         else:
             nn.init.normal_(parameter, std=0.01)
+    network.config = {
+        "model": "four_layer",
+        "activation": activation,
+        "num_classes": int(num_classes),
+        "init": init,
+    }
     return network

@@ -5,6 +5,9 @@ Each function fills ``tensor.data`` and returns the tensor. Random numbers come 
 """
 
 import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,6 +22,7 @@ __all__ = [
     "kaiming_normal_",
     "kaiming_uniform_",
     "normal_",
+    "skip_arrays",
     "uniform_",
     "xavier_normal_",
     "xavier_uniform_",
@@ -26,6 +30,36 @@ __all__ = [
 ]
 
 T = TypeVar("T", bound=Tensor)
+
+_skipping = ContextVar("skipping", default=False)
+
+
+@contextmanager
+def skip_arrays() -> Iterator[None]:
+    """Build networks without their numbers: in this context a layer knows the shapes of its parameters, no more.
+
+    Each parameter is one zero that is read again and again, nothing is drawn at random, and the initialisers
+    leave everything as it is. It is for looking at a network, as :func:`minicnn.walk` does; such a parameter
+    cannot be written to.
+
+    Examples
+    --------
+    >>> from minicnn import nn
+    >>> with nn.init.skip_arrays():
+    ...     fc = nn.Linear(1_000_000, 1_000_000)  # 4 TB
+    >>> fc.weight.shape
+    (1000000, 1000000)
+    """
+    token = _skipping.set(True)
+    try:
+        yield
+    finally:
+        _skipping.reset(token)
+
+
+def new_array(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Return the array of a new parameter, its numbers still to be set."""
+    return np.broadcast_to(np.zeros((), dtype), shape) if _skipping.get() else np.empty(shape, dtype)
 
 
 def uniform_(tensor: T, a: float = 0.0, b: float = 1.0, generator: np.random.Generator | None = None) -> T:
@@ -38,7 +72,7 @@ def uniform_(tensor: T, a: float = 0.0, b: float = 1.0, generator: np.random.Gen
     """
     if a > b:
         raise ValueError(f"uniform_: a must not be greater than b, got a={a} and b={b}")
-    return _fill(tensor, a + (b - a) * _source(generator).random(tensor.shape, dtype=tensor.dtype))
+    return _fill(tensor, lambda: a + (b - a) * _source(generator).random(tensor.shape, dtype=tensor.dtype))
 
 
 def normal_(tensor: T, mean: float = 0.0, std: float = 1.0, generator: np.random.Generator | None = None) -> T:
@@ -55,17 +89,17 @@ def normal_(tensor: T, mean: float = 0.0, std: float = 1.0, generator: np.random
     """
     if std < 0:
         raise ValueError(f"normal_: std must be 0 or more, got {std}")
-    return _fill(tensor, mean + std * _source(generator).standard_normal(tensor.shape, dtype=tensor.dtype))
+    return _fill(tensor, lambda: mean + std * _source(generator).standard_normal(tensor.shape, dtype=tensor.dtype))
 
 
 def constant_(tensor: T, val: float) -> T:
     """Set every number to `val`. Any shape."""
-    return _fill(tensor, val)
+    return _fill(tensor, lambda: val)
 
 
 def zeros_(tensor: T) -> T:
     """Set every number to 0. Any shape."""
-    return _fill(tensor, 0.0)
+    return _fill(tensor, lambda: 0.0)
 
 
 def xavier_uniform_(tensor: T, gain: float = 1.0, generator: np.random.Generator | None = None) -> T:
@@ -187,8 +221,9 @@ def _source(generator: np.random.Generator | None) -> np.random.Generator:
     return default_generator() if generator is None else generator
 
 
-def _fill(tensor: T, numbers: Any) -> T:
-    tensor.data[...] = get_array_module(tensor.data).asarray(numbers)
+def _fill(tensor: T, numbers: Callable[[], Any]) -> T:
+    if not _skipping.get():
+        tensor.data[...] = get_array_module(tensor.data).asarray(numbers())
     return tensor
 
 

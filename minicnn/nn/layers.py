@@ -1,7 +1,7 @@
 """The layers: each holds its settings and parameters, and calls the function of the same name."""
 
 import math
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from minicnn import functional as F
 from minicnn.autograd import Tensor
 from minicnn.nn import init
 from minicnn.nn.module import Module, Parameter
-from minicnn.ops.arguments import number, pair, probability, whole
+from minicnn.ops.arguments import image, number, pair, probability, whole
 
 __all__ = [
     "AvgPool2d",
@@ -19,6 +19,7 @@ __all__ = [
     "Linear",
     "LocalResponseNorm",
     "MaxPool2d",
+    "PadTo",
     "ReLU",
     "Sigmoid",
     "Tanh",
@@ -282,7 +283,8 @@ class LocalResponseNorm(Module):
         How many neighbouring channels the window holds.
     alpha, beta, k : float
         As in the formula. PyTorch divides alpha by `size` and the paper does not: the paper's layer (n = 5,
-        alpha = 1e-4, beta = 0.75, k = 2) is ``LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2)``.
+        alpha = 1e-4, beta = 0.75, k = 2) is ``LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2)``, or
+        :meth:`from_paper`; :meth:`from_tensorflow` and :meth:`from_caffe` take the numbers of those.
 
     Raises
     ------
@@ -300,6 +302,74 @@ class LocalResponseNorm(Module):
         self.alpha = number("LocalResponseNorm", "alpha", alpha)
         self.beta = number("LocalResponseNorm", "beta", beta)
         self.k = number("LocalResponseNorm", "k", k)
+
+    @classmethod
+    def from_paper(cls, n: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75) -> Self:
+        """Make the layer from the paper's numbers: b_i = a_i / (k + alpha * sum of a_j^2)^beta, alpha undivided.
+
+        Parameters
+        ----------
+        n : int
+            How many neighbouring channels the sum runs over, odd: n // 2 on each side.
+        k, alpha, beta : float
+            As in the paper, whose numbers are the defaults.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `n` is not an odd, positive integer, or another argument is no number.
+
+        References
+        ----------
+        Krizhevsky et al. 2012, section 3.3.
+        """
+        n = _odd("LocalResponseNorm.from_paper", "n", n)
+        return cls(n, number("LocalResponseNorm.from_paper", "alpha", alpha) * n, beta, k)
+
+    @classmethod
+    def from_tensorflow(cls, depth_radius: int = 5, bias: float = 1.0, alpha: float = 1.0, beta: float = 0.5) -> Self:
+        """Make the layer from the arguments of ``tf.nn.local_response_normalization``, whose defaults these are.
+
+        The sum runs over 2 depth_radius + 1 channels, and alpha is not divided. TensorFlow's channels are the
+        last dimension; here they are the second.
+
+        Parameters
+        ----------
+        depth_radius : int
+            How many neighbours on each side; 2 in the paper.
+        bias : float
+            The paper's k.
+        alpha, beta : float
+            As in the paper.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `depth_radius` is not an integer of at least 0, or another argument is no number.
+        """
+        size = 2 * whole("LocalResponseNorm.from_tensorflow", "depth_radius", depth_radius, 0) + 1
+        k = number("LocalResponseNorm.from_tensorflow", "bias", bias)
+        return cls(size, number("LocalResponseNorm.from_tensorflow", "alpha", alpha) * size, beta, k)
+
+    @classmethod
+    def from_caffe(cls, local_size: int = 5, alpha: float = 1.0, beta: float = 0.75, k: float = 1.0) -> Self:
+        """Make the layer from the parameters of Caffe's LRN across channels, whose defaults these are.
+
+        Caffe divides alpha by local_size, as this class does.
+
+        Parameters
+        ----------
+        local_size : int
+            How many neighbouring channels the sum runs over, odd.
+        alpha, beta, k : float
+            As in Caffe.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `local_size` is not an odd, positive integer, or another argument is no number.
+        """
+        return cls(_odd("LocalResponseNorm.from_caffe", "local_size", local_size), alpha, beta, k)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
@@ -388,7 +458,66 @@ class Flatten(Module):
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
 
 
+class PadTo(Module):
+    """Pad pictures with zeros, below and to the right, until they measure `size`. Input (N, C, H, W).
+
+    It makes 227 of AlexNet's 224. The authors' program rounds the number of windows up,
+    1 + ceil((224 - 11) / 4) = 55, so that the last ones hang over the edge by three pixels, which is the same.
+
+    Parameters
+    ----------
+    size : int
+        Height and width of the output.
+    smallest : int
+        The smallest height and width that are padded; what is smaller is refused, for it is hardly meant.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not a positive integer, or `smallest` is more than `size`.
+    """
+
+    def __init__(self, size: int, smallest: int = 1) -> None:
+        super().__init__()
+        self.size = whole("PadTo", "size", size, 1)
+        self.smallest = whole("PadTo", "smallest", smallest, 1)
+        if self.smallest > self.size:
+            raise ValueError(f"PadTo: smallest must be at most size={self.size}, got {smallest}")
+
+    def forward(self, input: Tensor) -> Tensor:
+        input = input if isinstance(input, Tensor) else Tensor(input)
+        image("PadTo", input)
+        below, right = self.missing(input.shape)
+        return F.pad(input, (0, right, 0, below))
+
+    def missing(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """Return how many rows and columns pictures of shape (N, C, H, W) are short of.
+
+        Raises
+        ------
+        ValueError
+            If they are larger than `size` or smaller than `smallest`.
+        """
+        H, W = shape[2:]
+        if not all(self.smallest <= side <= self.size for side in (H, W)):
+            raise ValueError(
+                f"PadTo: input must have a height and width from {self.smallest} to {self.size}, got {H}x{W}"
+            )
+        return self.size - H, self.size - W
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, smallest={self.smallest}"
+
+
 # --- what several layers do ---------------------------------------------------------------------------------
+
+
+def _odd(function: str, argument: str, value: Any) -> int:
+    """Return a window's size, refusing an even one, which has no middle."""
+    size = whole(function, argument, value, 1)
+    if size % 2 == 0:
+        raise ValueError(f"{function}: {argument} must be odd, got {size}")
+    return size
 
 
 def _only(layer: str, argument: str, value: Any, *accepted: Any) -> None:
@@ -419,8 +548,8 @@ def _weight_and_bias(layer: str, shape: tuple[int, ...], bias: bool, dtype: Any)
     if dtype not in (None, "float32", "float64", np.float32, np.float64):
         raise NotImplementedError(f"{layer}: dtype={dtype!r} is not supported; accepted: float32 or float64")
     bound = 1 / math.sqrt(math.prod(shape[1:]))
-    weight = Parameter(np.empty(shape, dtype or np.float32))
+    weight = Parameter(init.new_array(shape, dtype or np.float32))
     init.uniform_(weight, -bound, bound)
     if not bias:
         return weight, None
-    return weight, init.uniform_(Parameter(np.empty(shape[:1], dtype or np.float32)), -bound, bound)
+    return weight, init.uniform_(Parameter(init.new_array(shape[:1], dtype or np.float32)), -bound, bound)

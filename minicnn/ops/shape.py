@@ -1,4 +1,4 @@
-"""Operations that move numbers without changing them: reshape, flatten, transpose, permute, indexing."""
+"""Operations that move numbers without changing them: reshape, flatten, transpose, permute, indexing, padding."""
 
 import math
 from types import ModuleType
@@ -6,9 +6,9 @@ from typing import Any
 
 from minicnn.autograd import Function, Tensor, install_methods
 from minicnn.backend import Array
-from minicnn.ops.arguments import axis
+from minicnn.ops.arguments import axis, floating, number, whole
 
-__all__ = ["Index", "Permute", "Reshape", "flatten", "permute", "reshape", "transpose"]
+__all__ = ["Index", "Pad", "Permute", "Reshape", "flatten", "pad", "permute", "reshape", "transpose"]
 
 
 class Reshape(Function):
@@ -57,6 +57,26 @@ class Index(Function):
         return grad_input
 
 
+class Pad(Function):
+    """y is x with a margin of one value around it;  dL/dx is dL/dy without the margin.
+
+    Shapes: x (d0, d1, ...), y (before0 + d0 + after0, before1 + d1 + after1, ...).
+    """
+
+    def __init__(self, margins: tuple[tuple[int, int], ...], value: float) -> None:
+        self.margins, self.value = margins, value
+
+    def forward(self, xp: ModuleType, x: Array) -> Array:
+        sides = list(zip(x.shape, self.margins, strict=True))
+        self.inside = tuple(slice(before, before + length) for length, (before, _) in sides)
+        y = xp.full([before + length + after for length, (before, after) in sides], self.value, dtype=x.dtype)
+        y[self.inside] = x
+        return y
+
+    def backward(self, xp: ModuleType, grad_output: Array) -> Array:
+        return grad_output[self.inside]
+
+
 def reshape(input: Tensor, *shape: Any) -> Tensor:
     """Return the same numbers under another shape; one length may be -1 and is worked out.
 
@@ -93,12 +113,58 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     ValueError
         If one of them does not exist, or the first comes after the last.
     """
+    input = input if isinstance(input, Tensor) else Tensor(input)
     first = axis("flatten", "start_dim", start_dim, input.ndim)
     last = axis("flatten", "end_dim", end_dim, input.ndim)
     if first > last:
         raise ValueError(f"flatten: start_dim must not come after end_dim, got {start_dim} and {end_dim}")
     joined = math.prod(input.shape[first : last + 1])
     return Reshape((*input.shape[:first], joined, *input.shape[last + 1 :]))(input)
+
+
+def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = None) -> Tensor:
+    """Put a margin around a tensor, as ``torch.nn.functional.pad`` does.
+
+    Parameters
+    ----------
+    input : Tensor
+        Any shape, float32 or float64.
+    pad : sequence of int
+        How much before and after the last dimension, then the one before it, and so on: ``(left, right, top,
+        bottom)`` for images.
+    mode : str
+        Only "constant".
+    value : float, optional
+        What the margin is filled with, by default 0.
+
+    Returns
+    -------
+    Tensor
+        `input` itself if there is nothing to add.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `input` is not floating point, `pad` is not an even number of integers of at least 0, at most two for
+        each dimension, or `value` is no number.
+    NotImplementedError
+        For another mode.
+    """
+    input = input if isinstance(input, Tensor) else Tensor(input)
+    floating("pad", "input", input)
+    if mode != "constant":
+        raise NotImplementedError(f"pad: mode={mode!r} is not supported; accepted: 'constant'")
+    if not isinstance(pad, (tuple, list)) or len(pad) % 2 or len(pad) > 2 * input.ndim:
+        raise ValueError(
+            f"pad: pad must be two integers for each of up to {input.ndim} dimensions, the last one first, got {pad!r}"
+        )
+    amounts = [whole("pad", "pad", amount, 0) for amount in pad]
+    value = 0.0 if value is None else number("pad", "value", value)
+    if not any(amounts):
+        return input
+    pairs = list(zip(amounts[::2], amounts[1::2], strict=True))
+    margins = (*[(0, 0)] * (input.ndim - len(pairs)), *reversed(pairs))
+    return Pad(margins, value)(input)
 
 
 def permute(input: Tensor, *dims: Any) -> Tensor:

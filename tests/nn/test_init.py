@@ -147,3 +147,26 @@ def test_spread_is_torchs(name, arguments):
     ours = getattr(init, name)(weight(), generator=np.random.default_rng(0), **arguments).data
     theirs = getattr(torch.nn.init, name)(torch.empty(SHAPE), **arguments).numpy()
     assert ours.std() == pytest.approx(theirs.std(), rel=0.02)
+
+
+def test_skip_arrays_makes_shapes_without_numbers():
+    minicnn.manual_seed(1)
+    with init.skip_arrays():
+        conv, fc = nn.Conv2d(4, 6, 3), nn.Linear(1_000_000, 1_000_000, dtype="float64")
+        for function in (init.normal_, init.xavier_uniform_, init.kaiming_normal_, init.zeros_):
+            assert function(fc.weight) is fc.weight
+        init.constant_(conv.bias, 1.0)
+    assert (conv.weight.shape, conv.weight.dtype) == ((6, 4, 3, 3), np.float32)
+    assert (fc.weight.shape, fc.bias.shape, fc.weight.dtype) == ((1_000_000, 1_000_000), (1_000_000,), np.float64)
+    assert (conv.bias.data == 0).all()
+    with pytest.raises(ValueError, match="read-only"):
+        init.zeros_(conv.weight)
+    after = nn.Linear(3, 2).weight.data
+    minicnn.manual_seed(1)
+    np.testing.assert_array_equal(nn.Linear(3, 2).weight.data, after)
+
+
+def test_skip_arrays_ends_with_its_context():
+    with pytest.raises(KeyError), init.skip_arrays():
+        raise KeyError
+    assert nn.Linear(3, 2).weight.data.any()

@@ -2,6 +2,7 @@
 
 import inspect
 
+import naive
 import numpy as np
 import pytest
 
@@ -90,6 +91,83 @@ def test_layers_without_parameters_pass_everything_on(layer, function):
     assert list(layer.parameters()) == []
 
 
+# --- LRN in the terms of others: below, above, k and a of the plain formula, with alpha near 1 -----------------
+
+
+@pytest.mark.parametrize(
+    ("layer", "below", "above", "k", "a", "beta"),
+    [
+        (nn.LocalResponseNorm.from_paper(5, 2.0, 0.7, 0.6), 2, 2, 2.0, 0.7, 0.6),
+        (nn.LocalResponseNorm.from_paper(n=3, alpha=0.7), 1, 1, 2.0, 0.7, 0.75),
+        (nn.LocalResponseNorm.from_paper(1, 1, 0.7, 1), 0, 0, 1.0, 0.7, 1.0),
+        (nn.LocalResponseNorm.from_tensorflow(2, 2.0, 0.7, 0.75), 2, 2, 2.0, 0.7, 0.75),
+        (nn.LocalResponseNorm.from_tensorflow(1), 1, 1, 1.0, 1.0, 0.5),
+        (nn.LocalResponseNorm.from_tensorflow(depth_radius=0, bias=3), 0, 0, 3.0, 1.0, 0.5),
+        (nn.LocalResponseNorm.from_caffe(5, 0.7, 0.6, 2.0), 2, 2, 2.0, 0.7 / 5, 0.6),
+        (nn.LocalResponseNorm.from_caffe(local_size=3), 1, 1, 1.0, 1 / 3, 0.75),
+    ],
+    ids=str,
+)
+def test_lrn_in_the_terms_of_others(layer, below, above, k, a, beta):
+    x = np.random.default_rng(4).standard_normal((2, 8, 2, 3))
+    expected = naive.local_response_norm(x, below, above, k, a, beta)
+    np.testing.assert_allclose(layer(x).data, expected, rtol=1e-12)
+
+
+def test_lrns_defaults_are_those_of_the_others():
+    def numbers(layer):
+        return layer.size, layer.alpha / layer.size, layer.beta, layer.k
+
+    assert numbers(nn.LocalResponseNorm.from_paper()) == pytest.approx((5, 1e-4, 0.75, 2))
+    assert numbers(nn.LocalResponseNorm.from_tensorflow()) == pytest.approx((11, 1, 0.5, 1))
+    assert numbers(nn.LocalResponseNorm.from_caffe()) == pytest.approx((5, 1 / 5, 0.75, 1))
+
+
+def test_the_numbers_that_the_article_prints():
+    """tf.nn.lrn(a, 2, 0, 1, 1) of 1 2 ... 8: 1/14, 2/30, 3/55, 4/90, ..."""
+    layer = nn.LocalResponseNorm.from_tensorflow(2, 0, 1, 1)
+    y = layer(np.arange(1.0, 9.0).reshape(1, 8)).data
+    np.testing.assert_allclose(y[0, :4], [1 / 14, 2 / 30, 3 / 55, 4 / 90], rtol=1e-12)
+    np.testing.assert_allclose(y[0, 6:], [0.04022989, 0.05369128], rtol=1e-6)
+
+
+def test_the_papers_layer_in_three_dialects():
+    paper = nn.LocalResponseNorm.from_paper()
+    assert repr(paper) == repr(nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2))
+    assert repr(paper) == repr(nn.LocalResponseNorm.from_tensorflow(2, 2, 1e-4, 0.75))
+    assert repr(paper) == repr(nn.LocalResponseNorm.from_caffe(5, 5e-4, 0.75, 2))
+
+
+# --- padding ------------------------------------------------------------------------------------------------
+
+
+def test_pad_to_adds_zeros_below_and_to_the_right():
+    x = Tensor(IMAGES, requires_grad=True)  # 7 x 9
+    y = nn.PadTo(10)(x)
+    assert y.shape == (2, 4, 10, 10)
+    np.testing.assert_array_equal(y.data[:, :, :7, :9], IMAGES)
+    assert not y.data[:, :, 7:].any()
+    assert not y.data[:, :, :, 9:].any()
+    gradient = np.random.default_rng(5).standard_normal(y.shape).astype(np.float32)
+    y.backward(gradient)
+    np.testing.assert_array_equal(x.grad, gradient[:, :, :7, :9])
+    assert nn.PadTo(9)(nn.PadTo(9)(IMAGES)).shape == (2, 4, 9, 9)
+    assert repr(nn.PadTo(227, 224)) == "PadTo(227, smallest=224)"
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "message"),
+    [
+        (nn.PadTo(8), (1, 1, 9, 8), "PadTo: input must have a height and width from 1 to 8, got 9x8"),
+        (nn.PadTo(8, smallest=6), (1, 1, 8, 5), "PadTo: input must have a height and width from 6 to 8, got 8x5"),
+        (nn.PadTo(8), (8, 8), r"PadTo: input must have shape \(N, C, H, W\), got \(8, 8\)"),
+    ],
+)
+def test_pad_to_refuses_pictures(layer, shape, message):
+    with pytest.raises(ValueError, match=message):
+        layer(np.zeros(shape, np.float32))
+
+
 def test_dropout_only_drops_in_training():
     layer = nn.Dropout(0.25)
     ones = np.ones((100, 100), np.float32)
@@ -165,6 +243,16 @@ def test_reprs():
             TypeError,
             "LocalResponseNorm: alpha must be a number, got 'a'",
         ),
+        (lambda: nn.LocalResponseNorm.from_paper(4), ValueError, "from_paper: n must be odd, got 4"),
+        (lambda: nn.LocalResponseNorm.from_paper(0), ValueError, "from_paper: n must be at least 1, got 0"),
+        (lambda: nn.LocalResponseNorm.from_paper(alpha=None), TypeError, "from_paper: alpha must be a number"),
+        (lambda: nn.LocalResponseNorm.from_caffe(2), ValueError, "from_caffe: local_size must be odd, got 2"),
+        (lambda: nn.LocalResponseNorm.from_caffe(5.0), TypeError, "from_caffe: local_size must be an integer"),
+        (lambda: nn.LocalResponseNorm.from_tensorflow(2.5), TypeError, "from_tensorflow: depth_radius must be an int"),
+        (lambda: nn.LocalResponseNorm.from_tensorflow(-1), ValueError, "from_tensorflow: depth_radius .*least 0"),
+        (lambda: nn.LocalResponseNorm.from_tensorflow(bias="1"), TypeError, "from_tensorflow: bias must be a number"),
+        (lambda: nn.PadTo(0), ValueError, "PadTo: size must be at least 1, got 0"),
+        (lambda: nn.PadTo(8, 9), ValueError, "PadTo: smallest must be at most size=8, got 9"),
         (lambda: nn.ReLU(inplace=True), NotImplementedError, "ReLU: inplace=True .*accepted: False"),
         (lambda: nn.Dropout(1.5), ValueError, "Dropout: p must lie between 0 and 1, got 1.5"),
         (lambda: nn.Dropout(inplace=True), NotImplementedError, "Dropout: inplace=True"),

@@ -1,4 +1,4 @@
-"""reshape, flatten, transpose, permute, indexing."""
+"""reshape, flatten, transpose, permute, indexing, padding."""
 
 import itertools
 from typing import Any
@@ -135,6 +135,52 @@ def test_permute_refuses(dims: tuple[int, ...]) -> None:
 def test_transpose_refuses(dims: tuple[Any, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         Tensor(counted(2, 3, 4)).transpose(*dims)
+
+
+@pytest.mark.parametrize(
+    ("shape", "amounts", "margins"),
+    [
+        ((2, 3), (1, 2), [(0, 0), (1, 2)]),
+        ((2, 3), (1, 2, 3, 0), [(3, 0), (1, 2)]),
+        ((2, 3, 4, 5), (0, 1, 2, 0), [(0, 0), (0, 0), (2, 0), (0, 1)]),
+        ((4,), [2, 0], [(2, 0)]),
+        ((0, 2), (1, 1, 1, 1), [(1, 1), (1, 1)]),
+        ((), (), []),
+        ((2, 3), (0, 0, 0, 0), [(0, 0), (0, 0)]),
+    ],
+)
+@pytest.mark.parametrize("value", [None, 0.5, -np.inf])
+def test_pad(shape: Any, amounts: Any, margins: Any, value: float | None, dtype: type) -> None:
+    x = Tensor(counted(*shape, dtype=dtype), requires_grad=True)
+    y = F.pad(x, amounts, value=value)
+    assert y.dtype == dtype
+    assert y.shape == tuple(before + size + after for size, (before, after) in zip(shape, margins, strict=True))
+    gradient = counted(*y.shape, dtype=dtype)
+    y.backward(gradient)
+    for place in np.ndindex(y.shape):
+        source = tuple(i - before for i, (before, _) in zip(place, margins, strict=True))
+        if all(0 <= i < size for i, size in zip(source, shape, strict=True)):
+            assert y.data[place] == x.data[source]
+            assert x.grad[source] == gradient[place]
+        else:
+            assert y.data[place] == (value or 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (((1, 2, 3),), ValueError, r"pad must be two integers for each .* got \(1, 2, 3\)"),
+        (((1,) * 6,), ValueError, r"pad must be two integers for each of up to 2 dimensions"),
+        ((1,), ValueError, "pad must be two integers .* got 1"),
+        (((1, -1),), ValueError, "pad must be at least 0, got -1"),
+        (((1, 1.5),), TypeError, "pad must be an integer, got 1.5"),
+        (((1, 1), "reflect"), NotImplementedError, "mode='reflect' is not supported; accepted: 'constant'"),
+        (((1, 1), "constant", "0"), TypeError, "value must be a number, got '0'"),
+    ],
+)
+def test_pad_refuses(arguments: tuple[Any, ...], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=f"pad: {message}"):
+        F.pad(Tensor(counted(2, 3)), *arguments)
 
 
 INDICES = [

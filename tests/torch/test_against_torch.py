@@ -314,6 +314,16 @@ def test_flatten(dims: tuple[int, ...]) -> None:
     compare(F.flatten, torch.flatten, normal(0, ()))
 
 
+@pytest.mark.parametrize("amounts", [(1, 2), (0, 1, 2, 0), (1, 0, 0, 2, 3, 1), (0, 0)])
+def test_pad(amounts: tuple[int, ...]) -> None:
+    for value in (None, -1.5):
+        compare(
+            lambda x, value=value: F.pad(x, amounts, value=value) * 1,
+            lambda x, value=value: TF.pad(x, amounts, value=value) * 1,
+            normal(0, (2, 3, 4)),
+        )
+
+
 @pytest.mark.parametrize(
     "shapes",
     [((2, 3), (3, 4)), ((3,), (3, 4)), ((2, 3), (3,)), ((3,), (3,)), ((5, 2, 3), (3, 4)), ((6, 1, 2, 3), (5, 3, 4))],
