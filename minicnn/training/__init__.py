@@ -1,0 +1,41 @@
+"""Training: the loop, what is measured on the way, and how results and states reach the disk whole."""
+
+from minicnn.training.checkpoint import (
+    CheckpointError,
+    SavedModel,
+    SavedTraining,
+    load_model,
+    load_state,
+    load_training,
+    save_model,
+    save_state,
+    save_training,
+    write_atomically,
+)
+from minicnn.training.evaluation import Evaluation, evaluate, probabilities
+from minicnn.training.loop import EpochProgress, TrainingError, train_epoch
+from minicnn.training.metrics import crossings, epochs_to_target
+from minicnn.training.progress import RunProgress, say
+
+__all__ = [
+    "CheckpointError",
+    "EpochProgress",
+    "Evaluation",
+    "RunProgress",
+    "SavedModel",
+    "SavedTraining",
+    "TrainingError",
+    "crossings",
+    "epochs_to_target",
+    "evaluate",
+    "load_model",
+    "load_state",
+    "load_training",
+    "probabilities",
+    "save_model",
+    "save_state",
+    "save_training",
+    "say",
+    "train_epoch",
+    "write_atomically",
+]

@@ -1,0 +1,382 @@
+"""Files that are whole or not there: written under another name, flushed to the disk, then renamed.
+
+A *checkpoint* is a trained network with all that is needed to use it: one safetensors file. Its arrays are
+``model.<path>`` for each parameter, ``input.mean`` and ``input.deviation`` for the pictures' preparation, and, if
+training is to go on from it, ``optimizer.<number>.<name>``. The text ``minicnn`` among its metadata is a checksum and
+JSON: the network's config, the classes, how pictures are prepared, checksums of the arrays, and whatever else is told.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minicnn import models, nn
+from minicnn.backend import asnumpy
+from minicnn.data.preparation import Preparation
+from minicnn.models import Network
+from minicnn.nn import Module
+from minicnn.optim import Optimizer
+
+__all__ = [
+    "CheckpointError",
+    "SavedModel",
+    "SavedTraining",
+    "load_model",
+    "load_state",
+    "load_training",
+    "save_model",
+    "save_state",
+    "save_training",
+    "write_atomically",
+]
+
+
+class CheckpointError(RuntimeError):
+    """A saved state cannot be read, or belongs to something else; the message names the file."""
+
+
+def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> None:
+    """Write a file so that at any moment, even a power cut, `path` is the old file or the new one, never a part.
+
+    Parameters
+    ----------
+    path : path
+        Its folder must exist.
+    content : str or bytes
+        Text is written as UTF-8.
+
+    Raises
+    ------
+    OSError
+        If the disk is full or the folder cannot be written; what was there before is untouched.
+    """
+    path = Path(path)
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with open(part, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+# --- a network and how its training stands -------------------------------------------------------------------
+
+
+MAX_BYTES = 8 << 30  # AlexNet and its optimiser take half a gigabyte: a file with more than this is none of ours
+
+
+@dataclass(frozen=True, eq=False)
+class SavedModel:
+    """What a checkpoint holds.
+
+    Attributes
+    ----------
+    network : Network
+        Built from its config, with the saved parameters.
+    preparation : Preparation
+        What is done to pictures before the network sees them.
+    classes : tuple of str
+        The name of each output.
+    info : dict
+        Whatever else was saved with it.
+    """
+
+    network: Network
+    preparation: Preparation
+    classes: tuple[str, ...]
+    info: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class SavedTraining:
+    """What a checkpoint holds that training can go on from.
+
+    Attributes
+    ----------
+    model : SavedModel
+        The network and what belongs to it.
+    optimizer : dict
+        For ``Optimizer.load_state_dict``.
+    progress : dict
+        Where training stands.
+    """
+
+    model: SavedModel
+    optimizer: dict[str, Any]
+    progress: dict[str, Any]
+
+
+def save_model(
+    path: str | os.PathLike[str],
+    network: Network,
+    preparation: Preparation,
+    classes: Sequence[str],
+    info: Mapping[str, Any] | None = None,
+) -> None:
+    """Save a network as a checkpoint, atomically.
+
+    Parameters
+    ----------
+    path : path
+        Where to.
+    network : Network
+        One of :mod:`minicnn.models`, whose ``config`` says how to build it.
+    preparation : Preparation
+        What is done to pictures before the network sees them.
+    classes : sequence of str
+        The name of each output.
+    info : mapping, optional
+        Anything else that JSON can hold.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    ValueError
+        If there are fewer names than outputs, or more.
+    """
+    _write(path, _model_arrays(network, preparation), _model_settings(network, preparation, classes, info))
+
+
+def save_training(
+    path: str | os.PathLike[str],
+    network: Network,
+    preparation: Preparation,
+    classes: Sequence[str],
+    info: Mapping[str, Any],
+    optimizer: Optimizer,
+    progress: Mapping[str, Any],
+) -> None:
+    """Save a network as :func:`save_model` does, with all that its training needs to go on.
+
+    Parameters
+    ----------
+    path, network, preparation, classes, info
+        As for :func:`save_model`.
+    optimizer : Optimizer
+        Of the network's parameters.
+    progress : mapping
+        Where training stands, in anything that JSON can hold.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+    memories, settings = _optimizer_state(optimizer)
+    _write(
+        path,
+        _model_arrays(network, preparation) | memories,
+        _model_settings(network, preparation, classes, info) | {"optimizer": settings, "progress": dict(progress)},
+    )
+
+
+def load_model(path: str | os.PathLike[str]) -> SavedModel:
+    """Read a checkpoint, whether training can go on from it or not.
+
+    Nothing in the file is trusted: the arrays must be exactly those of the network that its config describes, and that
+    is known before any memory is taken for them.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is absent, truncated, corrupt, not one of ours, or does not fit together.
+    """
+    with _opened(path) as (file, settings):
+        return _model(file, settings)
+
+
+def load_training(path: str | os.PathLike[str]) -> SavedTraining:
+    """Read a checkpoint that training can go on from.
+
+    Raises
+    ------
+    CheckpointError
+        If :func:`load_model` would raise it, or the file holds a network alone.
+    """
+    with _opened(path) as (file, settings):
+        if not {"optimizer", "progress"} <= set(settings):
+            raise ValueError("it holds a network, but not the state of its training")
+        model = _model(file, settings)
+        arrays = {name: _array(file, settings, name) for name in file.keys() if name.startswith("optimizer.")}
+        return SavedTraining(model, _optimizer_dict(arrays, settings["optimizer"]), dict(settings["progress"]))
+
+
+def _model_arrays(network: Network, preparation: Preparation) -> dict[str, np.ndarray]:
+    arrays = {f"model.{name}": asnumpy(parameter.data) for name, parameter in network.named_parameters()}
+    return arrays | {"input.mean": preparation.mean, "input.deviation": preparation.deviation}
+
+
+def _model_settings(
+    network: Network, preparation: Preparation, classes: Sequence[str], info: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    if len(classes) != (outputs := _outputs(network)):
+        raise ValueError(f"save_model: classes holds {len(classes)} names; the network has {outputs} outputs")
+    return {
+        "config": network.config,
+        "input": {"size": preparation.size, "crop": preparation.crop},
+        "classes": list(classes),
+        "info": dict(info or {}),
+    }
+
+
+def _outputs(network: Network) -> int:
+    """Return how many classes the last layer tells apart: one for each of its biases."""
+    return list(network.parameters())[-1].shape[0]
+
+
+def _write(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> None:
+    import safetensors.numpy
+
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    text = json.dumps({**settings, "checksums": {name: zlib.crc32(array.data) for name, array in arrays.items()}})
+    text = f"{zlib.crc32(text.encode()):08x} {text}"
+    write_atomically(path, safetensors.numpy.save(arrays, metadata={"minicnn": text}))
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Open a checkpoint for reading, and turn whatever goes wrong with it into one kind of error."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        if os.path.getsize(path) > MAX_BYTES:
+            raise ValueError(f"it is larger than {MAX_BYTES >> 30} GiB")
+        with safe_open(path, framework="numpy") as file:
+            checksum, _, text = (file.metadata() or {}).get("minicnn", "").partition(" ")
+            if not text:
+                raise ValueError("it is no checkpoint of minicnn")
+            if checksum != f"{zlib.crc32(text.encode()):08x}":
+                raise ValueError("it is corrupt: its description has changed since it was written")
+            yield file, json.loads(text)
+    except OSError as error:
+        raise CheckpointError(f"{os.fspath(path)} cannot be read: {error.strerror or error}") from error
+    except SafetensorError as error:
+        raise CheckpointError(f"{os.fspath(path)} is truncated, corrupt or no checkpoint: {error}") from error
+    except KeyError as error:
+        raise CheckpointError(f"{os.fspath(path)} cannot be used: {error} is missing in it") from error
+    except (ValueError, TypeError, AttributeError, ArithmeticError, MemoryError, RecursionError) as error:
+        raise CheckpointError(f"{os.fspath(path)} cannot be used: {error or type(error).__name__}") from error
+
+
+def _model(file: Any, settings: Mapping[str, Any]) -> SavedModel:
+    with nn.init.skip_arrays():
+        network = models.build(settings["config"])
+    parameters = dict(network.named_parameters())
+    # Until here a parameter is a shape. Once it is known to be that of an array in the file, it takes memory.
+    expected = {f"model.{name}": parameter.shape for name, parameter in parameters.items()}
+    found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys() if name.startswith("model.")}
+    for name in expected | found:
+        if expected.get(name) != found.get(name):
+            there, here = (f"of shape {shapes[name]}" if name in shapes else "absent" for shapes in (expected, found))
+            raise ValueError(f"{name} is {here} in the file and {there} in the network that it describes")
+    classes, outputs = settings["classes"], _outputs(network)
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes) or len(classes) != outputs:
+        raise ValueError(f"classes must be {outputs} names, one for each output of the network")
+    preparation = Preparation(
+        size=settings["input"]["size"],
+        crop=settings["input"]["crop"],
+        mean=_array(file, settings, "input.mean"),
+        deviation=_array(file, settings, "input.deviation"),
+    )
+    for name, parameter in parameters.items():
+        parameter.data = np.array(_array(file, settings, f"model.{name}"))  # a copy lies in memory as any array does
+    return SavedModel(network, preparation, tuple(classes), dict(settings["info"]))
+
+
+def _array(file: Any, settings: Mapping[str, Any], name: str) -> np.ndarray:
+    kind = file.get_slice(name).get_dtype()
+    if kind != "F32":
+        raise ValueError(f"{name} holds numbers of kind {kind}; expected F32")
+    array: np.ndarray = file.get_tensor(name)
+    if zlib.crc32(array.data) != settings["checksums"][name]:
+        raise ValueError(f"it is corrupt: {name} has changed since it was written")
+    return array
+
+
+def _optimizer_state(optimizer: Optimizer) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Take an optimiser's state apart into arrays, and what JSON can hold."""
+    state = optimizer.state_dict()
+    arrays: dict[str, np.ndarray] = {}
+    counters: dict[str, Any] = {}
+    for number, memories in state["state"].items():
+        for name, value in memories.items():
+            place: dict[str, Any] = arrays if isinstance(value, np.ndarray) else counters
+            place[f"optimizer.{number}.{name}"] = value
+    return arrays, {"counters": counters, "param_groups": state["param_groups"]}
+
+
+def _optimizer_dict(arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Put together what :func:`_optimizer_state` took apart."""
+    memories: dict[int, dict[str, Any]] = {}
+    for key, value in {**arrays, **settings["counters"]}.items():
+        _, number, name = key.split(".", 2)
+        memories.setdefault(int(number), {})[name] = value
+    return {"state": memories, "param_groups": settings["param_groups"]}
+
+
+# --- any parameters, without what they belong to -------------------------------------------------------------
+
+
+def save_state(path: str | os.PathLike[str], model: Module, optimizer: Optimizer, info: Mapping[str, Any]) -> None:
+    """Save the parameters and the optimiser's memories as one safetensors file, atomically.
+
+    Parameters
+    ----------
+    path : path
+        Where to.
+    model : Module
+        Saved under ``model.<path>``.
+    optimizer : Optimizer
+        Saved under ``optimizer.<number>.<name>``.
+    info : mapping
+        Anything else that JSON can hold (the epoch, settings); :func:`load_state` gives it back.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+    import safetensors.numpy
+
+    memories, settings = _optimizer_state(optimizer)
+    arrays = {f"model.{name}": array for name, array in model.state_dict().items()} | memories
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    text = json.dumps({"info": dict(info), **settings})
+    write_atomically(path, safetensors.numpy.save(arrays, metadata={"minicnn": text}))
+
+
+def load_state(path: str | os.PathLike[str], model: Module, optimizer: Optimizer) -> dict[str, Any]:
+    """Put parameters and memories back as :func:`save_state` found them, and return its `info`.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is absent, truncated, not one of ours, or of another network. Model and optimiser may then hold
+        a mixture and should be made anew.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            settings = json.loads((file.metadata() or {})["minicnn"])
+            arrays = {name: file.get_tensor(name) for name in file.keys()}
+        parameters = {key.removeprefix("model."): arrays.pop(key) for key in list(arrays) if key.startswith("model.")}
+        model.load_state_dict(parameters)
+        optimizer.load_state_dict(_optimizer_dict(arrays, settings))
+        return settings["info"]
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{os.fspath(path)} cannot be read as a saved state: {error}") from error

@@ -1,0 +1,162 @@
+"""What a trained network is worth on pictures that it has not learnt from, and what it sees in a single one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minicnn import functional as F
+from minicnn.autograd import Tensor, no_grad
+from minicnn.backend import asnumpy
+from minicnn.data import Loader, Preparation
+from minicnn.data.loader import Pictures
+from minicnn.nn import Module
+from minicnn.training.metrics import count_wrong
+
+__all__ = ["Evaluation", "evaluate", "probabilities"]
+
+BATCH_PICTURES = 128  # crops count one each, so that ten of each picture take no more memory
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What :func:`evaluate` has found.
+
+    Attributes
+    ----------
+    images : int
+        How many pictures there were.
+    error : float
+        The share of them that the network classed wrongly, 0 to 1.
+    top5_error : float
+        The share whose class was not among the five that the network held most likely.
+    loss : float
+        The mean cross-entropy, in nats.
+    seconds : float
+        How long it took.
+    """
+
+    images: int
+    error: float
+    top5_error: float
+    loss: float
+    seconds: float
+
+    @property
+    def images_per_second(self) -> float:
+        """How fast it went."""
+        return self.images / self.seconds
+
+    def __str__(self) -> str:
+        return (
+            f"error {100 * self.error:.2f} %, top-5 error {100 * self.top5_error:.2f} %, loss {self.loss:.4f} "
+            f"({self.images:,} pictures, {self.images_per_second:,.0f} images/s)"
+        )
+
+
+def evaluate(
+    network: Module,
+    preparation: Preparation,
+    images: Pictures,
+    labels: NDArray[Any],
+    ten_crop: bool = False,
+    workers: int = 0,
+    after_batch: Callable[[int], object] | None = None,
+) -> Evaluation:
+    """Measure error and loss without learning anything.
+
+    Parameters
+    ----------
+    network : Module
+        Takes pictures and returns scores of shape (N, classes). It is switched to evaluation, and afterwards back.
+    preparation : Preparation
+        What is done to the pictures first.
+    images : ndarray of uint8 or ImageFolder, (N, 3, size, size)
+        At least one picture.
+    labels : ndarray of int, (N,)
+        Their classes.
+    ten_crop : bool
+        Average the probabilities over ten crops of each picture instead of using its centre alone.
+    workers : int
+        How many threads read and prepare pictures ahead.
+    after_batch : callable, optional
+        Called with the number of pictures of each batch that is done. What it raises ends the evaluation.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    ValueError
+        If there is no picture, they are of the wrong size, or there are fewer labels or more.
+
+    References
+    ----------
+    Krizhevsky et al. 2012, section 4.1 (ten crops), 6 (top-1 and top-5 error rates).
+    """
+
+    def prepare(pictures: NDArray[Any], rng: np.random.Generator) -> NDArray[np.float32]:
+        return preparation.ten_crops(pictures) if ten_crop else preparation.prepare(pictures)
+
+    start = time.perf_counter()
+    wrong, wrong_top5, summed_loss = 0, 0, 0.0
+    batch_size = max(1, BATCH_PICTURES // 10) if ten_crop else BATCH_PICTURES
+    loader = Loader(images, labels, batch_size, shuffle=False, transform=prepare, workers=workers)
+    training = network.training
+    network.eval()
+    try:
+        for pictures, its_labels in loader:
+            likely = _probabilities(network, pictures)
+            found = count_wrong(likely, its_labels)
+            wrong, wrong_top5 = wrong + found[0], wrong_top5 + found[1]
+            # A probability that is 0 in float32 may be any number below 1e-45.
+            own = likely[np.arange(len(likely)), its_labels]
+            summed_loss -= float(np.log(np.maximum(own, np.finfo(np.float64).tiny)).sum())
+            if after_batch is not None:
+                after_batch(len(its_labels))
+    finally:
+        network.train(training)
+    N = len(labels)
+    return Evaluation(N, wrong / N, wrong_top5 / N, summed_loss / N, time.perf_counter() - start)
+
+
+def probabilities(
+    network: Module, preparation: Preparation, images: NDArray[np.uint8], ten_crop: bool = False
+) -> NDArray[np.float64]:
+    """Return how likely each class is for each picture, as the network sees it.
+
+    Parameters
+    ----------
+    network, preparation, ten_crop
+        As for :func:`evaluate`.
+    images : ndarray of uint8, (N, 3, size, size)
+        The pictures.
+
+    Returns
+    -------
+    ndarray of float64, (N, classes)
+        Rows that add up to 1.
+    """
+    training = network.training
+    network.eval()
+    try:
+        return _probabilities(network, preparation.ten_crops(images) if ten_crop else preparation.prepare(images))
+    finally:
+        network.train(training)
+
+
+def _probabilities(network: Module, pictures: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return (N, classes) for (N, 3, H, W), or for (N, crops, 3, H, W) their means over the crops."""
+    crops = pictures.reshape(-1, *pictures.shape[-3:])  # (N * crops, 3, H, W)
+    with no_grad(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        scores = asnumpy(network(Tensor(crops)).data).astype(np.float64)
+        likely = asnumpy(F.softmax(Tensor(scores), 1).data)
+    if pictures.ndim == 5:
+        likely = likely.reshape(*pictures.shape[:2], -1).mean(axis=1)
+    return likely

@@ -1,0 +1,102 @@
+"""Checkpoints made from the weights of others, and for the programs of others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from minicnn.data.preparation import Preparation
+from minicnn.data.transforms import center_crop
+from minicnn.models.onnx_export import onnx_model
+from minicnn.models.torch_files import WeightsError, torchvision_alexnet
+from minicnn.training.checkpoint import load_model, save_model, write_atomically
+
+__all__ = ["export_onnx", "import_torchvision"]
+
+# What torchvision does to pictures of 0 to 1, in grey levels of 0 to 255.
+IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32) * 255
+IMAGENET_DEVIATION = np.array([0.229, 0.224, 0.225], np.float32) * 255
+
+
+def import_torchvision(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    classes: Sequence[str] | None = None,
+    force: bool = False,
+) -> None:
+    """Make a checkpoint of torchvision's AlexNet from a file of its weights. Nothing in the file is executed.
+
+    Parameters
+    ----------
+    source : path
+        A ``.pth`` or ``.safetensors`` file, see :func:`minicnn.models.torch_files.read_state_dict`.
+    out : path
+        The checkpoint, with torchvision's preparation of pictures: 256 to 224, and ImageNet's mean and deviation.
+    classes : sequence of str, optional
+        The name of each output; without them its number.
+    force : bool
+        Replace what is at `out`.
+
+    Raises
+    ------
+    WeightsError
+        If the file cannot be read or holds something else, or the number of classes is not that of the outputs.
+    OSError
+        If there is something at `out`, or it cannot be written.
+    """
+    _refuse_existing(out, force)
+    network = torchvision_alexnet(source)
+    outputs = network.config["num_classes"]
+    names = [str(number) for number in range(outputs)] if classes is None else list(classes)
+    if len(names) != outputs:
+        raise WeightsError(f"{source} has {outputs} outputs, but there are {len(names)} names of classes")
+    mean, deviation = IMAGENET_MEAN.reshape(3, 1, 1), IMAGENET_DEVIATION.reshape(3, 1, 1)
+    save_model(out, network, Preparation(256, 224, mean, deviation), names, {"imported": Path(source).name})
+
+
+def export_onnx(
+    checkpoint: str | os.PathLike[str], out: str | os.PathLike[str], force: bool = False
+) -> tuple[int, int, int]:
+    """Write a checkpoint's network as an ONNX file that takes grey levels: the preparation is a part of the graph.
+
+    Parameters
+    ----------
+    checkpoint : path
+        What ``minicnn train`` or :func:`import_torchvision` wrote.
+    out : path
+        The ONNX file; see :func:`minicnn.models.onnx_export.onnx_model`.
+    force : bool
+        Replace what is at `out`.
+
+    Returns
+    -------
+    (C, H, W)
+        The shape of the pictures that the graph takes: the middle of what the checkpoint's preparation takes.
+
+    Raises
+    ------
+    CheckpointError
+        If the checkpoint cannot be read.
+    ExportError
+        If the package onnx is not installed, or ONNX cannot say what a layer does.
+    OSError
+        If there is something at `out`, or it cannot be written.
+    """
+    _refuse_existing(out, force)
+    saved = load_model(checkpoint)
+    prepared = saved.preparation
+    shape = (3, prepared.crop, prepared.crop)
+    mean = prepared.mean
+    if mean.shape[1] == prepared.size:
+        mean = center_crop(mean[None], size=prepared.crop)[0]
+    model = onnx_model(saved.network, shape, mean, prepared.deviation, saved.classes)
+    write_atomically(out, model.SerializeToString())
+    return shape
+
+
+def _refuse_existing(path: str | os.PathLike[str], force: bool) -> None:
+    if Path(path).exists() and not force:
+        raise FileExistsError(f"{os.fspath(path)} exists already; --force replaces it")

@@ -1,0 +1,188 @@
+"""One epoch of training: every batch forward, back, and a step; the error and the loss counted on the way."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minicnn import functional as F
+from minicnn.autograd import Function, Tensor
+from minicnn.backend import asnumpy
+from minicnn.nn import Module
+from minicnn.optim import Optimizer
+from minicnn.training.metrics import count_wrong
+
+__all__ = ["EpochProgress", "TrainingError", "train_epoch"]
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message says where it stopped, and what may help."""
+
+
+@dataclass(frozen=True)
+class EpochProgress:
+    """How an epoch stands after some of its batches.
+
+    Error and loss are *running* ones: each batch is judged by the network as it was before that batch's own update.
+
+    Attributes
+    ----------
+    epoch : int
+        The epoch, counted from 1.
+    steps : int
+        Batches so far.
+    images : int
+        Pictures so far.
+    wrong : int
+        How many of them the network classed wrongly.
+    wrong_top5 : int
+        For how many of them the right class was not even among the five that the network held most likely.
+    summed_loss : float
+        The sum of their cross-entropies, in nats.
+    seconds : float
+        Since the epoch began.
+    """
+
+    epoch: int
+    steps: int
+    images: int
+    wrong: int
+    wrong_top5: int
+    summed_loss: float
+    seconds: float
+
+    @property
+    def error(self) -> float:
+        """The share of pictures that the network classed wrongly, 0 to 1."""
+        return self.wrong / self.images
+
+    @property
+    def top5_error(self) -> float:
+        """The share of pictures whose class was not among the network's first five."""
+        return self.wrong_top5 / self.images
+
+    @property
+    def loss(self) -> float:
+        """The mean cross-entropy, in nats."""
+        return self.summed_loss / self.images
+
+    @property
+    def images_per_second(self) -> float:
+        """How fast the epoch has been so far."""
+        return self.images / self.seconds if self.seconds > 0 else 0.0
+
+
+def train_epoch(
+    model: Module,
+    optimizer: Optimizer,
+    loader: Iterable[tuple[Any, Any]],
+    *,
+    epoch: int = 1,
+    after_step: Callable[[EpochProgress], object] | None = None,
+    before: EpochProgress | None = None,
+) -> EpochProgress:
+    """Train on every batch of `loader` once.
+
+    Parameters
+    ----------
+    model : Module
+        Takes pictures and returns scores of shape (N, classes). It is switched to training.
+    optimizer : Optimizer
+        Of the model's parameters.
+    loader : iterable of (images, labels)
+        Batches: arrays of shape (N, ...) and (N,).
+    epoch : int
+        The number of this epoch, for the messages and the result.
+    after_step : callable, optional
+        Called with the :class:`EpochProgress` so far after each step. What it raises ends the epoch.
+    before : EpochProgress, optional
+        What came of the epoch's first batches, where `loader` has only those that are left. The counts go on from it.
+
+    Returns
+    -------
+    EpochProgress
+        The running error and loss of the whole epoch.
+
+    Raises
+    ------
+    TrainingError
+        If a loss is infinite or not a number. The parameters are left as they were before that batch.
+    ValueError
+        If `loader` has no batch, and none came before.
+    """
+    model.train()
+    progress = before or EpochProgress(epoch, steps=0, images=0, wrong=0, wrong_top5=0, summed_loss=0.0, seconds=0.0)
+    start = time.perf_counter() - progress.seconds
+    for images, labels in loader:
+        # What overflows shows up in the loss, and one clear error says more than a dozen of NumPy's warnings.
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            scores = model(Tensor(images))
+            loss = F.cross_entropy(scores, labels)
+            if not math.isfinite(loss.item()):
+                raise _not_finite(model, optimizer, loss, epoch, progress.steps + 1)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        wrong, wrong_top5 = count_wrong(asnumpy(scores.data), labels)
+        progress = EpochProgress(
+            epoch,
+            steps=progress.steps + 1,
+            images=progress.images + len(labels),
+            wrong=progress.wrong + wrong,
+            wrong_top5=progress.wrong_top5 + wrong_top5,
+            summed_loss=progress.summed_loss + loss.item() * len(labels),
+            seconds=time.perf_counter() - start,
+        )
+        if after_step is not None:
+            after_step(progress)
+    if progress.steps == 0:
+        raise ValueError("train_epoch: loader has no batch; expected at least one")
+    return progress
+
+
+def _not_finite(model: Module, optimizer: Optimizer, loss: Tensor, epoch: int, step: int) -> TrainingError:
+    rates = ", ".join(f"{group['lr']:g}" for group in optimizer.param_groups)
+    return TrainingError(
+        f"the loss is {loss.item()} in epoch {epoch}, step {step} ({_origin(model, loss)}); "
+        f"expected a finite number. Try a lower learning rate than {rates}"
+    )
+
+
+def _origin(model: Module, loss: Tensor) -> str:
+    """Say where the first number came from that is not finite, following the graph from the loss to its leaves."""
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    found, functions, waiting, seen = [], [], [loss], {id(loss)}
+    while waiting:
+        tensor = waiting.pop()
+        if tensor.dtype.kind == "f" and not np.isfinite(asnumpy(tensor.data)).all():
+            found.append(tensor)
+        if tensor.creator is None:
+            continue
+        functions.append(tensor.creator)
+        for source in tensor.creator.inputs or ():
+            if source is not None and id(source) not in seen:
+                seen.add(id(source))
+                waiting.append(source)
+    # Functions are numbered in the order in which they ran, and leaves were there before any of them.
+    first = min(found, key=lambda tensor: -1 if tensor.creator is None else tensor.creator.number)
+    if first.creator is not None:
+        functions.sort(key=lambda function: function.number)
+        return f"first in the output of {_layer(model, functions, first.creator, names)}"
+    return f"first in the parameter {names[id(first)]}" if id(first) in names else "first in the input pictures"
+
+
+def _layer(model: Module, functions: list[Function], function: Function, names: dict[int, str]) -> str:
+    """Name an operation with its layer: the one whose parameters it uses, else the one of the same kind and place."""
+    kind = type(function).__name__
+    used = [names[id(tensor)].rpartition(".")[0] for tensor in function.inputs or () if id(tensor) in names]
+    if used:
+        return f"{kind} {used[0]}"
+    layers = [name for name, module in model.named_modules() if type(module).__name__ == kind]
+    alike = [other for other in functions if type(other).__name__ == kind]
+    # As many operations as layers of a kind: then, in a chain, the third operation is the third layer's.
+    return f"{kind} {layers[alike.index(function)]}" if len(layers) == len(alike) else kind

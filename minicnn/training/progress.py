@@ -1,0 +1,77 @@
+"""How a run is doing: a bar for people, a line for each epoch where the output goes to a file."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Self
+
+from tqdm.auto import tqdm
+
+from minicnn.training.loop import EpochProgress
+
+__all__ = ["RunProgress", "say", "shows_bar"]
+
+
+def say(text: str) -> None:
+    """Print a line to stderr, above any bar."""
+    tqdm.write(text, file=sys.stderr)
+
+
+def shows_bar() -> bool:
+    """Return whether somebody is looking: a notebook shows bars, though its output is not a terminal."""
+    return sys.stderr.isatty() or "ipykernel" in sys.modules
+
+
+class RunProgress:
+    """The progress of one run, to be used in a ``with`` statement.
+
+    Parameters
+    ----------
+    name : str
+        What the run is called.
+    epochs : int
+        How many epochs it has at most.
+    done : int
+        How many of them were done earlier.
+    images : int
+        How many pictures an epoch has.
+    ahead : int
+        How many pictures of the next epoch were done earlier as well.
+    """
+
+    def __init__(self, name: str, epochs: int, done: int, images: int, ahead: int = 0) -> None:
+        self.name, self.epochs, self.images = name, epochs, images
+        self.shows_bar = shows_bar()
+        self.bar = tqdm(
+            desc=name,
+            total=epochs * images,
+            initial=done * images + ahead,
+            unit=" images",
+            unit_scale=True,
+            disable=not self.shows_bar,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.bar.close()
+
+    def after_step(self, progress: EpochProgress) -> None:
+        """Move the bar."""
+        if self.shows_bar:
+            error = f"error {100 * progress.error:.1f} %"
+            text = f"epoch {progress.epoch}/{self.epochs}, loss {progress.loss:.3f}, {error}"
+            self.bar.set_postfix_str(text, refresh=False)
+            self.bar.update((progress.epoch - 1) * self.images + progress.images - self.bar.n)
+
+    def after_epoch(self, progress: EpochProgress, more: str = "", always: bool = False) -> None:
+        """Write the epoch's line, with `more` at its end; if there is a bar only if `always`."""
+        if always or not self.shows_bar:
+            say(
+                f"{self.name}, epoch {progress.epoch}/{self.epochs}: error {100 * progress.error:.1f} %, "
+                f"loss {progress.loss:.3f}, {progress.images_per_second:,.0f} images/s{more}"
+            )

@@ -1,0 +1,126 @@
+"""A trained network, put to use: judged by labelled pictures, or asked what is in a picture."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from minicnn.data import load_image
+from minicnn.data.sources import load_test
+from minicnn.training.checkpoint import load_model, write_atomically
+from minicnn.training.evaluation import Evaluation, evaluate, probabilities
+from minicnn.training.progress import shows_bar
+
+__all__ = ["evaluate_checkpoint", "predict_images"]
+
+BAR = 30  # characters for 100 %
+
+
+def evaluate_checkpoint(
+    checkpoint: str | os.PathLike[str],
+    data: str,
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    ten_crop: bool = False,
+    limit: int | None = None,
+    skip_bad: bool = False,
+    workers: int | None = None,
+    json_file: str | os.PathLike[str] | None = None,
+) -> Evaluation:
+    """Judge a saved network by test pictures, and print what comes of it.
+
+    Parameters
+    ----------
+    checkpoint : path
+        See :func:`minicnn.training.load_model`.
+    data, data_dir, limit, skip_bad
+        See :func:`minicnn.data.sources.load_test`.
+    ten_crop : bool
+        Average over ten crops of each picture.
+    workers : int, optional
+        How many threads prepare the next batches: by default 2 for a folder, else none.
+    json_file : path, optional
+        Where the numbers are written, too.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    CheckpointError, DataError
+        If the checkpoint or the pictures cannot be read, or do not fit together.
+    OSError
+        If `json_file` cannot be written.
+    """
+    saved = load_model(checkpoint)
+    images, labels = load_test(
+        data, saved.preparation.size, saved.classes, data_dir=data_dir, limit=limit, skip_bad=skip_bad
+    )
+    if workers is None:
+        workers = 0 if isinstance(images, np.ndarray) else 2
+    with tqdm(total=len(labels), unit=" images", leave=False, disable=not shows_bar()) as bar:
+        judged = evaluate(saved.network, saved.preparation, images, labels, ten_crop, workers, bar.update)
+    print(f"{'ten crops' if ten_crop else 'centre crop'}: {judged}")
+    if json_file is not None:
+        crops = {"checkpoint": str(checkpoint), "data": str(data), "crops": 10 if ten_crop else 1}
+        write_atomically(json_file, json.dumps(crops | asdict(judged), indent=2) + "\n")
+    return judged
+
+
+def predict_images(
+    checkpoint: str | os.PathLike[str],
+    images: Sequence[str | os.PathLike[str]],
+    *,
+    ten_crop: bool = False,
+    draw: Callable[[list[NDArray[np.uint8]], tuple[str, ...], NDArray[Any], list[str]], object] | None = None,
+) -> NDArray[np.float64]:
+    """Ask a saved network what is in pictures, and print its five likeliest answers to each.
+
+    Parameters
+    ----------
+    checkpoint : path
+        See :func:`minicnn.training.load_model`.
+    images : sequence of path
+        JPEG, PNG or WebP files.
+    ten_crop : bool
+        Average over ten crops of each picture.
+    draw : callable, optional
+        ``draw(pictures, classes, probabilities, captions)`` draws the same.
+
+    Returns
+    -------
+    ndarray of float64, (pictures, classes)
+
+    Raises
+    ------
+    CheckpointError, DataError
+        If the checkpoint or a picture cannot be read.
+    """
+    saved = load_model(checkpoint)
+    pictures = [load_image(path, saved.preparation.size) for path in images]
+    likely = np.concatenate(
+        [probabilities(saved.network, saved.preparation, picture[None], ten_crop) for picture in pictures]
+    )
+    for path, row in zip(images, likely, strict=True):
+        print(f"{os.fspath(path)}\n{_bars(row, saved.classes)}")
+    if draw is not None:
+        draw(pictures, saved.classes, likely, [Path(path).name for path in images])
+    return likely
+
+
+def _bars(likely: NDArray[np.float64], classes: Sequence[str]) -> str:
+    best = np.argsort(-likely, kind="stable")[:5]
+    width = max(len(classes[index]) for index in best)
+    return "\n".join(
+        f"  {classes[index]:<{width}}  {100 * likely[index]:5.1f} %  {'#' * round(BAR * likely[index])}".rstrip()
+        for index in best
+    )

@@ -1,0 +1,34 @@
+"""Pictures, drawn with matplotlib's Figure objects: nothing here touches pyplot or its global state."""
+
+from minicnn.viz.confusion import confusion_matrix, draw_confusion
+from minicnn.viz.curves import Curve, Panel, error_curves, save_figure
+from minicnn.viz.drawing import Drawn, draw_network
+from minicnn.viz.features import Layer, draw_features, feature_maps
+from minicnn.viz.filters import draw_filters, first_filters
+from minicnn.viz.predictions import draw_predictions
+from minicnn.viz.saliency import draw_saliency, gradient_saliency, occlusion_saliency
+from minicnn.viz.showing import show_confusion, show_features, show_filters, show_saliency
+
+__all__ = [
+    "Curve",
+    "Drawn",
+    "Layer",
+    "Panel",
+    "confusion_matrix",
+    "draw_confusion",
+    "draw_features",
+    "draw_filters",
+    "draw_network",
+    "draw_predictions",
+    "draw_saliency",
+    "error_curves",
+    "feature_maps",
+    "first_filters",
+    "gradient_saliency",
+    "occlusion_saliency",
+    "save_figure",
+    "show_confusion",
+    "show_features",
+    "show_filters",
+    "show_saliency",
+]

@@ -1,0 +1,109 @@
+"""Which classes a network takes for which others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from numpy.typing import NDArray
+
+from minicnn.viz.curves import FAINT, INK
+
+__all__ = ["confusion_matrix", "draw_confusion"]
+
+NUMBERED, NAMED = 20, 60  # up to so many classes there is room for numbers in the cells, and for names
+
+
+def confusion_matrix(labels: NDArray[Any], predictions: NDArray[Any], classes: int) -> NDArray[np.int64]:
+    """Count how often each class was taken for each.
+
+    Parameters
+    ----------
+    labels, predictions : ndarray of int, (N,)
+        The right classes and the network's.
+    classes : int
+        How many there are.
+
+    Returns
+    -------
+    ndarray of int64, (classes, classes)
+        Row i, column j: pictures of class i that the network took for class j.
+
+    Raises
+    ------
+    ValueError
+        If the two differ in length, or hold something that is no class.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> confusion_matrix(np.array([0, 0, 1]), np.array([0, 1, 1]), 2).tolist()
+    [[1, 1], [0, 1]]
+    """
+    for name, values in (("labels", labels), ("predictions", predictions)):
+        if values.shape != labels.shape or values.ndim != 1:
+            raise ValueError(f"confusion_matrix: {name} must have shape ({labels.size},), got {values.shape}")
+        if values.size and not 0 <= values.min() <= values.max() < classes:
+            raise ValueError(
+                f"confusion_matrix: {name} must lie from 0 to {classes - 1}, got {values.min()} to {values.max()}"
+            )
+    counts = np.bincount(labels.astype(np.int64) * classes + predictions, minlength=classes * classes)
+    return counts.reshape(classes, classes)
+
+
+def draw_confusion(matrix: NDArray[Any], classes: Sequence[str], title: str = "") -> Figure:
+    """Draw a confusion matrix: the share of each row as the darkness of its cells.
+
+    Parameters
+    ----------
+    matrix : ndarray of int, (classes, classes)
+        What :func:`confusion_matrix` returned.
+    classes : sequence of str
+        Their names, written if there are at most sixty; percentages are written up to twenty classes.
+    title : str
+        Over everything.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        If `matrix` is not square or there are fewer names or more.
+    """
+    K = len(classes)
+    if matrix.shape != (K, K) or K == 0:
+        raise ValueError(f"draw_confusion: matrix must have shape ({K}, {K}) for {K} classes, got {matrix.shape}")
+    of_row = matrix.sum(axis=1, keepdims=True)
+    shares = matrix / np.maximum(of_row, 1)
+    side = min(11.0, max(4.6, 1.8 + 0.52 * K))
+    figure = Figure(figsize=(side, side), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1, compress=True))
+    axes = figure.subplots()
+    # Without numbers the rare confusions must show by themselves.
+    norm = PowerNorm(1 if K <= NUMBERED else 0.4, vmin=0, vmax=1)
+    axes.imshow(shares, cmap="Blues", norm=norm, interpolation="nearest")
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0, labelcolor=INK, labelsize=9 if K <= NUMBERED else 6)
+    axes.set_xlabel("the network's answer", color=FAINT)
+    axes.set_ylabel("what the picture shows", color=FAINT)
+    if K <= NAMED:
+        axes.set_xticks(range(K), labels=classes, rotation=90 if max(map(len, classes)) > 3 else 0)
+        axes.set_yticks(range(K), labels=classes)
+    if K <= NUMBERED:
+        for row, column in np.argwhere(matrix > 0):
+            share = shares[row, column]
+            some = f"{100 * share:.0f}" != "0"
+            color = "white" if share > 0.5 else INK if some else FAINT
+            text = f"{100 * share:.0f}" if some else "<1"
+            axes.text(column, row, text, ha="center", va="center", fontsize=8.5, color=color)
+    right = int(np.trace(matrix))
+    note = f"{right:,} of {int(matrix.sum()):,} pictures right; each row is 100 %" if matrix.sum() else "no pictures"
+    axes.set_title(note, fontsize=9, color=FAINT, loc="left")
+    if title:
+        figure.suptitle(title, color=INK, fontsize=12.5)
+    return figure

@@ -1,0 +1,217 @@
+"""What every layer makes of one picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from minicnn import nn
+from minicnn.autograd import Tensor, no_grad
+from minicnn.backend import asnumpy
+from minicnn.viz.curves import FAINT, INK
+from minicnn.viz.mosaic import frameless, mosaic
+
+__all__ = ["Layer", "draw_features", "feature_maps"]
+
+EXPLANATION = """Of each convolution the maps that answer most strongly are shown, and then the same ones
+until the next convolution. Each row has one scale. Where there are negative numbers,
+they are blue, positive ones red, and zero is white; elsewhere zero is black."""
+LABELS, SHEET, PICTURE, STRIP, GAP = 1.35, 10.4, 1.5, 0.3, 0.1  # inches
+
+
+class Layer(NamedTuple):
+    """What one layer made of a picture.
+
+    Attributes
+    ----------
+    name : str
+        The layer's path in the network.
+    output : ndarray
+        Maps (C, H, W), or numbers (features,).
+    begins : bool
+        Whether its channels are new ones, as those of a convolution are, or those of the layer before.
+    """
+
+    name: str
+    output: NDArray[Any]
+    begins: bool
+
+
+def feature_maps(network: nn.Sequential, image: NDArray[np.float32]) -> list[Layer]:
+    """Return what each layer makes of a picture; layers that only pass it on, such as dropout, are left out.
+
+    Parameters
+    ----------
+    network : Sequential
+        A chain of layers, at any depth. It is switched to evaluation, and afterwards back.
+    image : ndarray of float32, (C, H, W)
+        What the network takes, without the batch.
+
+    Returns
+    -------
+    list of Layer
+
+    Raises
+    ------
+    TypeError
+        If `network` is no chain.
+    """
+    if not isinstance(network, nn.Sequential):
+        raise TypeError(f"feature_maps: network must be a Sequential, got a {type(network).__name__}")
+    found = []
+    value = Tensor(image[None])
+    training = network.training
+    network.eval()
+    try:
+        with no_grad():
+            for path, layer in network.named_modules(remove_duplicate=False):
+                if isinstance(layer, nn.Sequential):
+                    continue
+                value = layer(value)
+                if not isinstance(layer, (nn.Dropout, nn.Flatten, nn.PadTo)):
+                    found.append(Layer(path, asnumpy(value.data)[0], isinstance(layer, (nn.Conv2d, nn.Linear))))
+    finally:
+        network.train(training)
+    return found
+
+
+def draw_features(
+    layers: Sequence[Layer],
+    picture: NDArray[Any],
+    maps: int = 16,
+    towers: int = 1,
+    title: str = "",
+    outputs: Sequence[str] = (),
+) -> Figure:
+    """Draw a row for each layer: some of its maps as pictures, or its numbers as a strip.
+
+    Shown are the maps in which a convolution answers most strongly, and the same ones in the layers behind it, until
+    the next convolution. A row has one scale: black is 0 and white the largest number; where there are
+    negative numbers, these are blue, positive ones red, and zero is white.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        What :func:`feature_maps` returned.
+    picture : ndarray, (H, W, 3) or (H, W)
+        What is shown at the top, in any way that matplotlib draws.
+    maps : int
+        How many maps of a layer are shown.
+    towers : int
+        In how many towers the maps lie; then each of them shows its share, side by side.
+    title : str
+        Over everything.
+    outputs : sequence of str
+        The names of the last layer's numbers, written in its strip if there are at most twenty.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        With one pair of axes for the picture and one for each layer.
+
+    Raises
+    ------
+    ValueError
+        If there is no layer, or `maps` is less than `towers`.
+    """
+    if not layers:
+        raise ValueError("draw_features: layers must hold at least one layer")
+    if not 1 <= towers <= maps:
+        raise ValueError(f"draw_features: maps must be at least 1 for each of the {towers} towers, got {maps}")
+    sheets, notes = [], []
+    chosen = np.zeros(0, int)
+    for layer in layers:
+        output = layer.output
+        if output.ndim == 3:
+            if layer.begins or len(chosen) == 0 or chosen.max() >= len(output):
+                chosen = _strongest(output, maps, towers)
+            sheets.append(_in_one_row(output[chosen], towers))
+            shown = f", {len(chosen)} shown" if len(chosen) < len(output) else ""
+            notes.append(f"{'x'.join(map(str, output.shape))}{shown}")
+        else:
+            sheets.append(_strip(output))
+            notes.append(f"{output.size} numbers")
+    heights = [
+        sheet.shape[0] * SHEET / sheet.shape[1] if s.output.ndim == 3 else STRIP
+        for sheet, s in zip(sheets, layers, strict=True)
+    ]
+
+    above = 0.75 if title else 0.25
+    total = above + PICTURE + 0.35 + sum(heights) + GAP * len(heights) + 0.15
+    width = LABELS + SHEET + 0.2
+    figure = Figure(figsize=(width, total))
+
+    def place(top: float, left: float, wide: float, high: float) -> Any:
+        axes = figure.add_axes((left / width, 1 - (top + high) / total, wide / width, high / total))
+        frameless(axes)
+        return axes
+
+    axes = place(above, LABELS, PICTURE, PICTURE)
+    axes.imshow(picture, cmap="gray")
+    axes.text(-0.08, 0.5, "picture", transform=axes.transAxes, ha="right", va="center", fontsize=9, color=INK)
+    axes.text(1.12, 1, EXPLANATION, transform=axes.transAxes, va="top", fontsize=9, color=FAINT, linespacing=1.5)
+    top = above + PICTURE + 0.35
+    if towers > 1 and layers[0].output.ndim == 3:
+        for tower in range(towers):
+            x = (LABELS + SHEET * (tower + 0.5) / towers) / width
+            figure.text(
+                x, 1 - (top - 0.08) / total, f"tower {tower + 1}", ha="center", va="bottom", fontsize=9, color=FAINT
+            )
+    for layer, sheet, note, height in zip(layers, sheets, notes, heights, strict=True):
+        axes = place(top, LABELS, SHEET, height)
+        largest = float(np.abs(layer.output).max()) or 1.0
+        signed = bool((layer.output < 0).any())
+        axes.imshow(
+            np.ma.masked_invalid(sheet),
+            cmap="RdBu_r" if signed else "gray",
+            vmin=-largest if signed else 0,
+            vmax=largest,
+            interpolation="nearest",
+            aspect="auto",
+        )
+        if layer is layers[-1] and len(outputs) == sheet.size <= 20:
+            for number, name in enumerate(outputs):
+                color = "white" if abs(sheet[0, number]) > 0.6 * largest else INK
+                axes.text(number, 0, name, ha="center", va="center", fontsize=8, color=color)
+        label = {"transform": axes.transAxes, "ha": "right"}
+        axes.text(-0.012, 0.5, layer.name, va="bottom", fontsize=9, color=INK, **label)
+        axes.text(-0.012, 0.46, note, va="top", fontsize=7, color=FAINT, **label)
+        top += height + GAP
+    if title:
+        figure.suptitle(title, color=INK, fontsize=12.5, y=1 - 0.2 / total, va="top")
+    return figure
+
+
+def _strongest(output: NDArray[Any], maps: int, towers: int) -> NDArray[Any]:
+    """Return the channels with the largest numbers, the same share from each tower, in their order."""
+    strength = (
+        output.max(axis=(1, 2)).reshape(towers, -1) if len(output) % towers == 0 else output.max(axis=(1, 2))[None]
+    )
+    share = min(maps // len(strength), strength.shape[1])
+    first = np.sort(np.argsort(-strength, axis=1, kind="stable")[:, :share], axis=1)
+    return (first + strength.shape[1] * np.arange(len(strength))[:, None]).ravel()
+
+
+def _in_one_row(tiles: NDArray[Any], towers: int) -> NDArray[Any]:
+    """Lay maps side by side, with a wider gap between towers."""
+    finer = math.ceil(24 / tiles.shape[1])  # of small maps a pixel would make too wide a gap
+    tiles = tiles.repeat(finer, axis=1).repeat(finer, axis=2)
+    H = tiles.shape[1]
+    gap = round(H / 18)
+    if len(tiles) % towers:
+        return mosaic(tiles, len(tiles), gap)
+    parts = [mosaic(part, len(part), gap) for part in np.split(tiles, towers)]
+    between = np.full((H, 3 * gap), np.nan)
+    return np.concatenate([piece for part in parts for piece in (part, between)][:-1], axis=1)
+
+
+def _strip(numbers: NDArray[Any]) -> NDArray[Any]:
+    """Fold numbers into rows, so that they make a strip that is not too thin to see."""
+    most = max(1, math.isqrt(numbers.size) // 4)
+    rows = next(rows for rows in range(most, 0, -1) if numbers.size % rows == 0)
+    return numbers.reshape(rows, -1)

@@ -1,0 +1,110 @@
+"""A training run as it goes on: loss and error by epoch, and where the learning rate fell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from minicnn.viz.curves import FAINT, INK
+
+__all__ = ["draw_log"]
+
+TRAINING, VALIDATION = "#0b62a4", "#c8500a"
+
+
+def draw_log(rows: Sequence[Mapping[str, Any]], title: str = "") -> Figure:
+    """Draw the rows of a run's ``log.csv``.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        A row an epoch, at least one: "epoch", "lr", and "train_" and "validation_" with "loss", "error" and
+        "top5_error" behind them.
+    title : str
+        Over everything.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        On the left the loss; on the right the error, and the top-5 error dashed. The training's are running ones.
+
+    Raises
+    ------
+    ValueError
+        If there is no row.
+    """
+    if not rows:
+        raise ValueError("draw_log: rows is empty; expected at least one")
+    figure = Figure(figsize=(9.6, 4.2), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08))
+    left, right = figure.subplots(1, 2)
+    for axes, name in ((left, "loss"), (right, "error")):
+        for part, color in (("train", TRAINING), ("validation", VALIDATION)):
+            _draw_curve(axes, rows, f"{part}_{name}", color, "training" if part == "train" else part)
+        _draw_drops(axes, rows)
+        _style(axes, len(rows))
+    for part, color in (("train", TRAINING), ("validation", VALIDATION)):
+        _draw_curve(right, rows, f"{part}_top5_error", color, None, "--")
+    left.plot([], [], "--", color=FAINT, linewidth=1.4, label="top-5 error")
+    left.set_ylim(bottom=0)
+    right.set_ylim(bottom=0)
+    right.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    best = min(rows, key=lambda row: row["validation_error"])
+    right.plot(best["epoch"], best["validation_error"], "o", color=VALIDATION, markersize=5)
+    right.annotate(
+        f"{100 * best['validation_error']:.1f} %",
+        xy=(best["epoch"], best["validation_error"]),
+        xytext=(0, 9),
+        textcoords="offset points",
+        horizontalalignment="center",
+        fontsize=9,
+        color=VALIDATION,
+    )
+    left.set_title("loss", loc="left", fontsize=11, color=INK, pad=18)
+    right.set_title("error", loc="left", fontsize=11, color=INK, pad=18)
+    left.legend(loc="upper right", framealpha=1, edgecolor="none", fontsize=9)
+    if title:
+        figure.suptitle(title, color=INK, fontsize=12)
+    return figure
+
+
+def _draw_curve(
+    axes: Axes, rows: Sequence[Mapping[str, Any]], name: str, color: str, label: str | None, line: str = "-"
+) -> None:
+    epochs, values = [row["epoch"] for row in rows], [row[name] for row in rows]
+    marker = "." if len(rows) == 1 else ""
+    width = 2.0 if line == "-" else 1.4
+    axes.plot(epochs, values, line, color=color, linewidth=width, marker=marker, label=label)
+
+
+def _draw_drops(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Mark each epoch with another learning rate than the one before."""
+    for before, row in zip([None, *rows], rows, strict=False):
+        if before is None or before["lr"] != row["lr"]:
+            x = row["epoch"] - 0.5
+            if before is not None:
+                axes.axvline(x, color=FAINT, linewidth=1, linestyle=(0, (1, 2)))
+            axes.text(
+                x,
+                1.0,
+                f"lr {row['lr']:.3g}",
+                transform=axes.get_xaxis_transform(),
+                fontsize=8,
+                color=FAINT,
+                verticalalignment="bottom",
+            )
+
+
+def _style(axes: Axes, epochs: int) -> None:
+    axes.set_xlim(0.5, max(epochs, 2) + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("epoch")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(FAINT)
+    axes.tick_params(colors=FAINT, labelcolor=INK)
+    axes.grid(axis="y", color="#ececec", linewidth=0.8)
+    axes.set_axisbelow(True)

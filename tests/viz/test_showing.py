@@ -1,0 +1,114 @@
+"""A checkpoint, looked at from the command line."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from minicnn import cli, models
+from minicnn.data import Preparation, load_image, load_shapes
+from minicnn.training import SavedModel, load_model, save_model
+from minicnn.training.evaluation import probabilities
+from minicnn.viz import show_confusion, show_features, show_filters, show_saliency
+
+
+def call(*arguments: Any) -> int:
+    try:
+        return cli.main([str(argument) for argument in arguments])
+    except SystemExit as leave:
+        return int(leave.code or 0)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a checkpoint of an untrained network and a photo."""
+    folder = tmp_path_factory.mktemp("showing")
+    shapes = load_shapes(train=50, test=1)
+    network = models.build({"model": "alexnet_cifar", "groups": 2})
+    save_model(folder / "a.safetensors", network, Preparation.fit(shapes.train_images, 28), shapes.classes)
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(folder / "photo.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def saved(folder: Path) -> SavedModel:
+    return load_model(folder / "a.safetensors")
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        ("filters",),
+        ("features", "photo.png", "--maps", "4"),
+        ("saliency", "photo.png", "--class", "star"),
+        ("confusion", "--data", "shapes", "--limit", "30"),
+    ],
+    ids=lambda what: what[0],
+)
+def test_every_picture_is_reachable(
+    what: tuple[str, ...],
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(folder)
+    out = tmp_path / "picture.png"
+    assert call("show", "a.safetensors", *what, "--out", out) == 0
+    assert capsys.readouterr().out.strip() == str(out)
+    with Image.open(out) as picture:
+        assert picture.format == "PNG" and min(picture.size) > 400
+
+
+def test_ilsvrc_is_reachable(tmp_path: Path) -> None:
+    assert call("ilsvrc", "--out", tmp_path / "winners.svg") == 0
+    assert (tmp_path / "winners.svg").read_text().startswith("<?xml")
+
+
+def test_mistakes_are_one_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint, photo, out = folder / "a.safetensors", folder / "photo.png", tmp_path / "a.png"
+    for arguments, message in (
+        (("show", checkpoint, "filters", "--out", tmp_path / "a.gif"), "ends in .png, .svg or .pdf, got"),
+        (("show", checkpoint, "filters"), "--out"),
+        (("show", tmp_path / "none", "filters", "--out", out), "none"),
+        (("show", photo, "filters", "--out", out), "photo.png"),
+        (("show", checkpoint, "features", tmp_path / "none.jpg", "--out", out), "none.jpg cannot be read"),
+        (("show", checkpoint, "features", photo, "--maps", "1", "--out", out), "at least 1 for each of the 2 towers"),
+        (("show", checkpoint, "saliency", photo, "--class", "cat", "--out", out), "one of disc, ring, square"),
+        (("show", checkpoint, "confusion", "--data", tmp_path, "--out", out), str(tmp_path)),
+        (("ilsvrc", "--out", tmp_path / "a"), "ends in .png, .svg or .pdf, got"),
+    ):
+        assert call(*arguments) == 2
+        error = capsys.readouterr().err
+        assert message in error and error.count("\n") == 1 and error.startswith("minicnn: error: "), error
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_titles_say_what_the_network_answers(saved: SavedModel, folder: Path) -> None:
+    image = load_image(folder / "photo.png", 32)
+    likely = probabilities(saved.network, saved.preparation, image[None])[0]
+    best = f"“{saved.classes[likely.argmax()]}”, {100 * likely.max():.0f} %"
+    assert show_features(saved, image).get_suptitle() == f"From a picture to scores: {best}"
+    assert show_saliency(saved, image).get_suptitle() == f"What speaks for {best}"
+    assert show_saliency(saved, image, 3).get_suptitle() == f"What speaks for “triangle”, {100 * likely[3]:.0f} %"
+
+
+def test_what_is_shown_is_what_the_network_sees(saved: SavedModel, folder: Path) -> None:
+    image = load_image(folder / "photo.png", 32)
+    seen = image[:, 2:30, 2:30].transpose(1, 2, 0)
+    np.testing.assert_array_equal(show_features(saved, image).axes[0].images[0].get_array(), seen)
+    np.testing.assert_array_equal(show_saliency(saved, image).axes[0].images[0].get_array(), seen)
+    assert len(show_filters(saved).axes) == 2  # towers
+
+
+def test_the_confusion_counts_every_picture_once(saved: SavedModel) -> None:
+    shapes = load_shapes(train=1, test=140)  # more than a batch
+    answers = probabilities(saved.network, saved.preparation, shapes.test_images).argmax(axis=1)
+    (axes,) = show_confusion(saved, shapes.test_images, shapes.test_labels).axes
+    right = int((answers == shapes.test_labels).sum())
+    assert axes.get_title("left") == f"{right} of 140 pictures right; each row is 100 %"
+    shares = np.asarray(axes.images[0].get_array())
+    assert shares[0, 1] == pytest.approx((answers[shapes.test_labels == 0] == 1).mean())

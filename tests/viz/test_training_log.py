@@ -1,0 +1,48 @@
+from typing import Any
+
+import pytest
+
+from minicnn.viz.training_log import draw_log
+
+
+def rows(count: int, drop: int = 100) -> list[dict[str, Any]]:
+    names = [f"{part}_{what}" for part in ("train", "validation") for what in ("loss", "error", "top5_error")]
+    return [
+        {"epoch": epoch, "lr": 0.01 if epoch < drop else 0.001}
+        | {name: (place + 1) / 10 / epoch for place, name in enumerate(names)}
+        for epoch in range(1, count + 1)
+    ]
+
+
+def test_each_number_of_the_log_is_on_its_curve() -> None:
+    log = rows(4)
+    left, right = draw_log(log).axes
+    for axes, names in (
+        (left, ("train_loss", "validation_loss")),
+        (right, ("train_error", "validation_error", "train_top5_error", "validation_top5_error")),
+    ):
+        curves = [list(map(float, line.get_ydata())) for line in axes.lines if len(line.get_ydata()) == 4]
+        for name in names:
+            assert [row[name] for row in log] in curves
+    assert [text.get_text() for text in left.get_legend().get_texts()] == ["training", "validation", "top-5 error"]
+
+
+def test_the_lowest_validation_error_is_marked() -> None:
+    log = rows(5)
+    log[2]["validation_error"] = 0.01
+    right = draw_log(log).axes[1]
+    assert [text.get_text() for text in right.texts if "%" in text.get_text()] == ["1.0 %"]
+    (mark,) = [line for line in right.lines if line.get_marker() == "o"]
+    assert (list(mark.get_xdata()), list(mark.get_ydata())) == ([3], [0.01])
+
+
+def test_each_learning_rate_is_written_where_it_begins() -> None:
+    for axes in draw_log(rows(6, drop=4)).axes:
+        found = [(text.get_position()[0], text.get_text()) for text in axes.texts if "lr" in text.get_text()]
+        assert found == [(0.5, "lr 0.01"), (3.5, "lr 0.001")]
+
+
+def test_one_epoch_is_drawn_and_none_is_an_error() -> None:
+    assert all(line.get_marker() in (".", "o", "None") for line in draw_log(rows(1), "a run").axes[1].lines)
+    with pytest.raises(ValueError, match="rows is empty"):
+        draw_log([])
