@@ -165,9 +165,13 @@ def test_signals_save_and_leave_and_a_killed_process_loses_little(tmp_path: Path
         before = newest()
         with open(tmp_path / "printed", "w+") as printed:
             process = subprocess.Popen(
-                [*command, "100000", "--out", str(out), "--resume"], stderr=printed, stdout=printed, cwd=ROOT
+                [*command, "100000", "--out", str(out), "--resume"],
+                stderr=printed,
+                stdout=printed,
+                cwd=ROOT,
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a script's background ignores it
             )
-            patience = time.monotonic() + 100
+            patience = time.monotonic() + 200
             while newest() < before + 3 and time.monotonic() < patience and process.poll() is None:
                 time.sleep(0.01)
             process.send_signal(number)

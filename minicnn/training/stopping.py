@@ -29,7 +29,8 @@ class Stopped(KeyboardInterrupt):
 class GracefulStop:
     """In a ``with`` statement, remember SIGINT and SIGTERM instead of being torn out of what is going on.
 
-    A second Ctrl-C has its usual effect, at once. Only the main thread can hear signals; in others nothing changes.
+    A second Ctrl-C has its usual effect, at once. Only the main thread can hear signals; in others nothing changes. A
+    signal that was ignored before, as SIGINT is in a script's background, is ignored still.
 
     Attributes
     ----------
@@ -44,7 +45,8 @@ class GracefulStop:
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self.before[number] = signal.signal(number, self._remember)
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self.before[number] = signal.signal(number, self._remember)
         return self
 
     def __exit__(

@@ -144,11 +144,22 @@ def test_raw_inputs_keep_their_scale_and_standardised_ones_do_not(
 
 
 def test_a_run_ends_at_its_target_if_asked_to(tmp_path: Path) -> None:
-    study(tmp_path / "on", inputs="raw", epochs=3, target_error=0.99)
-    assert len(rows(tmp_path / "on")) == 6
-    study(tmp_path / "stop", inputs="raw", epochs=3, target_error=0.99, stop_at_target=True)
-    assert [row["epoch"] for row in rows(tmp_path / "stop")] == ["1", "1"]
-    assert summary(tmp_path / "stop")["results"]["raw"]["ratio"] == "1"
+    study(tmp_path / "on", inputs="raw", epochs=3)
+    whole = rows(tmp_path / "on")
+    assert len(whole) == 6
+    errors = {
+        name: [float(row["train_error"]) for row in whole if row["activation"] == name] for name in ("relu", "tanh")
+    }
+    target = min(errors["tanh"])  # reached by tanh in some epoch
+    study(tmp_path / "stop", inputs="raw", epochs=3, target_error=target, stop_at_target=True)
+    needed = {
+        name: next((n for n, error in enumerate(found, 1) if error <= target), 3) for name, found in errors.items()
+    }
+    assert needed["tanh"] < 3
+    expected = [row for row in whole if int(row["epoch"]) <= needed[row["activation"]]]
+    assert [(row["activation"], row["epoch"], row["train_error"]) for row in rows(tmp_path / "stop")] == [
+        (row["activation"], row["epoch"], row["train_error"]) for row in expected
+    ]
 
 
 def test_an_explicit_learning_rate_holds_for_all_inputs(tmp_path: Path) -> None:

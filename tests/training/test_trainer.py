@@ -29,6 +29,14 @@ SMALL = {"limit": 40, "batch_size": 16, "epochs": 2}  # 36 pictures to learn fro
 
 
 @pytest.fixture(autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """As it is in a terminal; where tests run in a script's background, it would be ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(autouse=True)
 def numpy_kernels() -> Iterator[None]:
     """Nothing has to be compiled for these few pictures."""
     with minicnn.use_kernels("numpy"):
@@ -368,6 +376,15 @@ def test_a_second_ctrl_c_leaves_at_once() -> None:
         assert stop.signal == signal.SIGINT
         signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_what_is_ignored_stays_ignored() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with GracefulStop() as stop:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+    assert stop.signal == signal.SIGTERM
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
 def test_another_thread_can_train_too(tmp_path: Path) -> None:
