@@ -169,7 +169,13 @@ def test_warmup_says_what_is_ready(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 def test_ctrl_c_keeps_what_is_finished_and_resume_goes_on(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "minicnn", "relu-vs-tanh", "--data", "shapes", "--limit", "32", "--inputs", "raw"]
     command += ["--out", str(tmp_path)]
-    with subprocess.Popen([*command, "--epochs", "100000"], stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+    with subprocess.Popen(
+        [*command, "--epochs", "100000"],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a script's background ignores it
+    ) as process:
         try:
             while not (tmp_path / "states" / "raw-relu-0.safetensors").exists():
                 assert process.poll() is None, process.stderr and process.stderr.read()
