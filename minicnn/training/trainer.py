@@ -141,14 +141,9 @@ def run(
             recipe = Recipe.new(model, data, switched, given)
         else:
             recipe = _recipe_of(saved, folder, model, data, switched, given)
-        if saved is not None:
             with _using(folder):
                 data_dir, skip_bad = data_dir or saved.progress["data_dir"], skip_bad or saved.progress["skip_bad"]
-        if threads is None and saved is not None:
-            with _using(folder):
-                threads = whole("checkpoint", "threads", saved.progress["environment"]["threads"], 1)
-                if threads > MOST_THREADS:
-                    raise ValueError(f"threads is {threads}; expected at most {MOST_THREADS}")
+                threads = threads or _threads_of(saved)
         if threads is not None:
             set_num_threads(threads)
         folder.remove_parts()
@@ -210,6 +205,13 @@ def _refuse(folder: RunFolder, wrong: Sequence[str]) -> None:
             f"the run in {folder.folder} cannot be resumed: {'; '.join(wrong)}. "
             "Repeat its settings, or choose another folder with --out"
         )
+
+
+def _threads_of(saved: SavedTraining) -> int:
+    threads = whole("checkpoint", "threads", saved.progress["environment"]["threads"], 1)
+    if threads > MOST_THREADS:
+        raise ValueError(f"threads is {threads}; expected at most {MOST_THREADS}")
+    return threads
 
 
 def _environment() -> dict[str, Any]:
