@@ -325,31 +325,32 @@ _BLOCK_BYTES = 1 << 18  # small enough that what one line of NumPy leaves is sti
 
 
 def elementwise(xp: ModuleType, compute: Callable[..., Array], *arrays: Array) -> Array:
-    """Return ``compute(*arrays)`` for arrays of one shape, a block at a time, the blocks shared among the cores.
+    """Return what ``compute(*arrays, out)`` writes, a block at a time, the blocks shared among the cores.
 
     Parameters
     ----------
     xp : module
         The module of the arrays.
     compute : callable
-        Treats every element alike, so that it may be called on blocks of the arrays.
+        Treats every element alike, so that it may be called on blocks of the arrays, and writes into its last argument.
     *arrays : array
-        All of the same shape; the result has the dtype of the first.
+        All of the same shape; the result has the shape and the dtype of the first.
     """
-    first = arrays[0]
-    if xp is not np or first.nbytes <= _BLOCK_BYTES or not all(array.flags.c_contiguous for array in arrays):
-        return compute(*arrays)
-    flat = [array.reshape(-1) for array in arrays]
-    out = empty(xp, flat[0].shape, first.dtype)
-    step = _BLOCK_BYTES // first.itemsize
+    flat = [xp.ascontiguousarray(array).reshape(-1) for array in arrays]
+    out = empty(xp, flat[0].shape, flat[0].dtype)
+    step = max(1, _BLOCK_BYTES // out.itemsize) if xp is np else max(1, out.size)
 
     def some_blocks(start: int, stop: int) -> None:
         for block in range(start, stop):
             part = slice(block * step, (block + 1) * step)
-            out[part] = compute(*(array[part] for array in flat))
+            compute(*(array[part] for array in flat), out[part])
 
-    split(xp, -(-first.size // step), some_blocks)
-    return out.reshape(first.shape)
+    blocks = -(-out.size // step)
+    if blocks == 1:
+        some_blocks(0, 1)  # not worth waking the other cores
+    else:
+        split(xp, blocks, some_blocks)
+    return out.reshape(arrays[0].shape)
 
 
 _SMALL_PRODUCT = 1 << 17  # multiply-adds (some 10 microseconds) below which a second thread costs more than it brings

@@ -20,12 +20,15 @@ __all__ = [
     "avg_pool2d_backward",
     "avg_pool2d_forward",
     "col2im",
+    "conv2d",
+    "conv2d_grad_w",
     "current",
     "im2col",
     "lrn_backward",
     "lrn_forward",
     "max_pool2d_backward",
     "max_pool2d_forward",
+    "relu_backward",
     "sgd_step",
     "use_kernels",
     "warmup",
@@ -106,12 +109,15 @@ def _kernel(name: str) -> Callable[..., None]:
 
 im2col = _kernel("im2col")
 col2im = _kernel("col2im")
+conv2d = _kernel("conv2d")
+conv2d_grad_w = _kernel("conv2d_grad_w")
 max_pool2d_forward = _kernel("max_pool2d_forward")
 max_pool2d_backward = _kernel("max_pool2d_backward")
 avg_pool2d_forward = _kernel("avg_pool2d_forward")
 avg_pool2d_backward = _kernel("avg_pool2d_backward")
 lrn_forward = _kernel("lrn_forward")
 lrn_backward = _kernel("lrn_backward")
+relu_backward = _kernel("relu_backward")
 sgd_step = _kernel("sgd_step")
 
 
@@ -131,16 +137,20 @@ def warmup(progress: Callable[[str], None] | None = None) -> None:
     for dtype in (np.float32, np.float64):
         x, small = np.ones((1, 2, 4, 4), dtype), np.ones((1, 2, 3, 3), dtype)
         window, index = (2, 2, 1, 1, 0, 0), np.zeros((1, 2, 3, 3), np.uint8)
+        filters, three = np.ones((3, 2, 2, 2), dtype), np.ones((1, 3, 3, 3), dtype)
         flat, vector = x.reshape(1, 2, 16), np.ones(8, dtype)
         calls: list[tuple[Callable[..., None], tuple[Any, ...]]] = [
             (im2col, (x, *window, np.empty((2, 2, 2, 1, 3, 3), dtype))),
             (col2im, (np.ones((2, 2, 2, 1, 3, 3), dtype), *window, x)),
+            (conv2d, (x, filters, np.ones(3, dtype), 1, 1, 0, 0, three)),
+            (conv2d_grad_w, (x, three, 1, 1, 0, 0, filters)),
             (max_pool2d_forward, (x, *window, small, index)),
             (max_pool2d_backward, (small, index, *window, x)),
             (avg_pool2d_forward, (x, *window, np.ones((3, 3), dtype), small)),
             (avg_pool2d_backward, (small, *window, np.ones((3, 3), dtype), x)),
             (lrn_forward, (flat, 1, 1, 1.0, 1.0, 0.75, np.empty_like(flat))),
             (lrn_backward, (flat, flat, 1, 1, 1.0, 1.0, 0.75, np.empty_like(flat))),
+            (relu_backward, (vector, vector, vector.copy())),
             (sgd_step, (vector, vector.copy(), None, 0.1, 0.0, 0.0, False, False)),
             (sgd_step, (vector, vector.copy(), vector.copy(), 0.1, 0.9, 0.0, False, False)),
         ]

@@ -11,6 +11,8 @@ from typing import Any
 import numba
 import numpy as np
 
+from minicnn.kernels import register_tiles
+
 Array = Any
 
 
@@ -89,6 +91,172 @@ def col2im(col: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, x: 
     x[:] = framed[:, :, PH : H - PH, PW : W - PW]
 
 
+# --- convolution without im2col: windows are read where they stand, sums stay in registers ----------------------
+
+_ROWS, _VECTOR_BYTES = register_tiles.ROWS, register_tiles.VECTOR_BYTES
+_transpose_square: Any = register_tiles.transpose_square
+_tile_1, _tile_2, _tile_3 = (register_tiles.tile(vectors, _ROWS[vectors]) for vectors in (1, 2, 3))
+_tile_4 = register_tiles.tile(4, _ROWS[4]) if len(_ROWS) > 4 else _tile_1  # never called without its rows
+
+
+@_kernel
+def _tiles(
+    vectors: int,
+    a: Array,
+    a_start: int,
+    b: Array,
+    b_start: int,
+    rows: Array,
+    places: Array,
+    sums: Array,
+    sums_start: int,
+    add: bool,
+) -> None:
+    """Compute one tile after the other until there are no more rows; see `register_tiles`."""
+    width = vectors * (_VECTOR_BYTES // a.itemsize)
+    for first in range(0, len(rows), _ROWS[vectors]):
+        if vectors == 1:
+            _tile_1(a, a_start, b, b_start, rows, first, places, sums, sums_start + first * width, add)
+        elif vectors == 2:
+            _tile_2(a, a_start, b, b_start, rows, first, places, sums, sums_start + first * width, add)
+        elif vectors == 3:
+            _tile_3(a, a_start, b, b_start, rows, first, places, sums, sums_start + first * width, add)
+        else:
+            _tile_4(a, a_start, b, b_start, rows, first, places, sums, sums_start + first * width, add)
+
+
+@_kernel
+def _vectors_for(filters: int, itemsize: int) -> int:
+    """Return how many vectors of filters make a row of a tile: the more the better, if it comes out even."""
+    vectors = -(-filters * itemsize // _VECTOR_BYTES)
+    for most in range(len(_ROWS) - 1, 1, -1):
+        if vectors % most == 0:
+            return most
+    return 1
+
+
+@_kernel
+def _pixel_places(KH: int, KW: int, channels: int, H: int, W: int) -> Array:
+    """Return how far each pixel of a window is from its first one, in images (channels, H, W)."""
+    places = np.empty(channels * KH * KW, np.int64)
+    i = 0
+    for c in range(channels):
+        for kh in range(KH):
+            for kw in range(KW):
+                places[i] = (c * H + kh) * W + kw
+                i += 1
+    return places
+
+
+@_kernel
+def _window_places(OH: int, OW: int, SH: int, SW: int, W: int) -> Array:
+    """Return where each window begins, in images of width W."""
+    places = np.empty(OH * OW, np.int64)
+    for oh in range(OH):
+        for ow in range(OW):
+            places[oh * OW + ow] = oh * SH * W + ow * SW
+    return places
+
+
+@_kernel
+def _filled_up(places: Array, rows: int) -> Array:
+    """Append zeros until the last tile is full: what comes out of them is thrown away."""
+    full = np.zeros(-(-len(places) // rows) * rows, np.int64)
+    full[: len(places)] = places
+    return full
+
+
+@_kernel
+def _frame(image: Array, PH: int, PW: int, framed: Array) -> None:
+    """Copy an image into a flat frame of zeros."""
+    C, H, W = image.shape
+    for c in range(C):
+        for h in range(H):
+            j = ((c * (H + 2 * PH)) + h + PH) * (W + 2 * PW) + PW
+            framed[j : j + W] = image[c, h]
+
+
+@_kernel
+def _transpose(
+    source: Array, start: int, width: int, target: Array, target_start: int, target_width: int, rows: int, columns: int
+) -> None:
+    """Transpose a part of a matrix into a part of another one: rows and columns are the source's."""
+    side = _VECTOR_BYTES // source.itemsize
+    for top in range(0, rows, side):
+        for left in range(0, columns, side):
+            i, j = start + top * width + left, target_start + left * target_width + top
+            if top + side <= rows and left + side <= columns:
+                _transpose_square(source, i, width, target, j, target_width)
+            else:
+                for row in range(min(side, rows - top)):
+                    for column in range(min(side, columns - left)):
+                        target[_u(j + column * target_width + row)] = source[_u(i + row * width + column)]
+
+
+@_kernel
+def conv2d(x: Array, w: Array, b: Array, SH: int, SW: int, PH: int, PW: int, y: Array) -> None:
+    N, C, H, W = x.shape
+    F, CG, KH, KW = w.shape
+    G, (OH, OW) = C // CG, y.shape[2:]
+    H, W = H + 2 * PH, W + 2 * PW
+    FG, K, size = F // G, CG * KH * KW, OH * OW
+    vectors = _vectors_for(FG, x.itemsize)
+    width = vectors * (_VECTOR_BYTES // x.itemsize)
+    blocks = -(-FG // width)
+    windows, pixels = _filled_up(_window_places(OH, OW, SH, SW, W), _ROWS[vectors]), _pixel_places(KH, KW, CG, H, W)
+    packed = np.zeros(G * blocks * K * width, x.dtype)  # a block of filters side by side: (G, blocks, K, width)
+    filters = w.reshape(-1)
+    for g in range(G):
+        for block in range(blocks):
+            first, count = g * FG + block * width, min(width, FG - block * width)
+            _transpose(filters, first * K, K, packed, (g * blocks + block) * K * width, width, count, K)
+    framed = np.zeros(C * H * W, x.dtype)
+    sums = np.empty(len(windows) * width, x.dtype)
+    target = y.reshape(-1)
+    for n in range(N):
+        _frame(x[n], PH, PW, framed)
+        for g in range(G):
+            for block in range(blocks):
+                first, count = g * FG + block * width, min(width, FG - block * width)
+                start = (g * blocks + block) * K * width
+                _tiles(vectors, packed, start, framed, g * CG * H * W, windows, pixels, sums, 0, False)
+                _transpose(sums, 0, width, target, (n * F + first) * size, size, size, count)
+                for f in range(first, first + count):
+                    start = (n * F + f) * size
+                    for i in range(size):
+                        target[_u(start + i)] += b[f]
+
+
+@_kernel
+def conv2d_grad_w(x: Array, grad_y: Array, SH: int, SW: int, PH: int, PW: int, grad_w: Array) -> None:
+    N, C, H, W = x.shape
+    F, CG, KH, KW = grad_w.shape
+    G, (OH, OW) = C // CG, grad_y.shape[2:]
+    H, W = H + 2 * PH, W + 2 * PW
+    FG, K, size = F // G, CG * KH * KW, OH * OW
+    vectors = _vectors_for(FG, x.itemsize)
+    width = vectors * (_VECTOR_BYTES // x.itemsize)
+    blocks = -(-FG // width)
+    windows, pixels = _window_places(OH, OW, SH, SW, W), _filled_up(_pixel_places(KH, KW, CG, H, W), _ROWS[vectors])
+    framed = np.zeros(C * H * W, x.dtype)
+    packed = np.zeros(size * width, x.dtype)  # what comes back to a block of filters side by side: (OH OW, width)
+    sums = np.zeros(G * blocks * len(pixels) * width, x.dtype)
+    source, target = grad_y.reshape(-1), grad_w.reshape(-1)
+    for n in range(N):
+        _frame(x[n], PH, PW, framed)
+        for g in range(G):
+            for block in range(blocks):
+                first, count = g * FG + block * width, min(width, FG - block * width)
+                _transpose(source, (n * F + first) * size, size, packed, 0, width, count, size)
+                start = (g * blocks + block) * len(pixels) * width
+                _tiles(vectors, packed, 0, framed, g * CG * H * W, pixels, windows, sums, start, True)
+    for g in range(G):
+        for block in range(blocks):
+            first, count = g * FG + block * width, min(width, FG - block * width)
+            start = (g * blocks + block) * len(pixels) * width
+            _transpose(sums, start, width, target, first * K, K, K, count)
+
+
 @_kernel
 def _largest(
     source: Array, corner: int, W: int, first_kh: int, stop_kh: int, first_kw: int, stop_kw: int, KW: int
@@ -106,9 +274,7 @@ def _largest(
 
 
 @_kernel
-def max_pool2d_forward(
-    x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, y: Array, index: Array
-) -> None:
+def max_pool2d_forward(x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, y: Array, index: Array) -> None:
     N, C, H, W = x.shape
     OH, OW = y.shape[2], y.shape[3]
     source, target, places = x.reshape(-1), y.reshape(-1), index.reshape(-1)
@@ -307,6 +473,13 @@ def lrn_backward(
                         total[s] += through[near, s]
                 for s in range(size):
                     grad_x[n, c, start + s] -= factor * x[n, c, start + s] * total[s]
+
+
+@_kernel
+def relu_backward(y: Array, grad_y: Array, grad_x: Array) -> None:
+    nothing = grad_x.dtype.type(0)
+    for s in range(y.size):
+        grad_x[s] = nothing if y[s] <= 0 else grad_y[s]
 
 
 @_kernel

@@ -59,9 +59,36 @@ def col2im(col: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, x: 
         x[:, :, h, w] += col[:, kh, kw, :, oh, ow].swapaxes(0, 1)
 
 
-def max_pool2d_forward(
-    x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, y: Array, index: Array
-) -> None:
+def conv2d(x: Array, w: Array, b: Array, SH: int, SW: int, PH: int, PW: int, y: Array) -> None:
+    """Slide filters over images: ``y[n, f, oh, ow] = b[f] + sum of w[f, c, kh, kw] x[n, c, oh SH - PH + kh, ...]``.
+
+    x (N, C, H, W); w (F, CG, KH, KW), whose filters see their own of G = C / CG groups of channels; b (F,);
+    y (N, F, OH, OW).
+    """
+    (N, C, H, W), (F, CG, KH, KW), (OH, OW) = x.shape, w.shape, y.shape[2:]
+    G = C // CG
+    x, w = x.reshape(N, G, CG, H, W), w.reshape(G, F // G, CG, KH, KW)
+    y[...] = b[:, None, None]
+    y = y.reshape(N, G, F // G, OH, OW)
+    for kh, kw, oh, ow, h, w_ in _windows(H, W, OH, OW, KH, KW, SH, SW, PH, PW):
+        y[..., oh, ow] += np.einsum("ngchw,gfc->ngfhw", x[..., h, w_], w[..., kh, kw])
+
+
+def conv2d_grad_w(x: Array, grad_y: Array, SH: int, SW: int, PH: int, PW: int, grad_w: Array) -> None:
+    """Collect what comes back to each weight: ``grad_w[f, c, kh, kw] = sum of grad_y[n, f, oh, ow] x[n, c, ...]``.
+
+    x (N, C, H, W); grad_y (N, F, OH, OW); grad_w (F, CG, KH, KW), overwritten.
+    """
+    (N, C, H, W), (F, CG, KH, KW), (OH, OW) = x.shape, grad_w.shape, grad_y.shape[2:]
+    G = C // CG
+    x, grad_y = x.reshape(N, G, CG, H, W), grad_y.reshape(N, G, F // G, OH, OW)
+    grad_w[...] = 0
+    grad_w = grad_w.reshape(G, F // G, CG, KH, KW)
+    for kh, kw, oh, ow, h, w in _windows(H, W, OH, OW, KH, KW, SH, SW, PH, PW):
+        grad_w[..., kh, kw] = np.einsum("ngchw,ngfhw->gfc", x[..., h, w], grad_y[..., oh, ow])
+
+
+def max_pool2d_forward(x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, y: Array, index: Array) -> None:
     """Take each window's maximum, and note where in the window (``kh KW + kw``) it was first met.
 
     Padding counts as minus infinity, and NaN as larger than everything; of several NaN the last counts, as in
@@ -151,6 +178,11 @@ def lrn_backward(
     D = k + a * _window_sum(x * x, below, above)
     through_D = _window_sum(grad_y * x * D ** -(beta + 1), above, below)
     grad_x[...] = grad_y * D**-beta - 2 * a * beta * x * through_D
+
+
+def relu_backward(y: Array, grad_y: Array, grad_x: Array) -> None:
+    """Let through what comes back to the units that are active, or NaN: ``grad_x = 0 where y <= 0, else grad_y``."""
+    grad_x[...] = np.where(y <= 0, 0, grad_y)
 
 
 def sgd_step(

@@ -3,6 +3,7 @@
 from types import ModuleType
 from typing import Any
 
+from minicnn import kernels
 from minicnn.autograd import Function, Tensor
 from minicnn.backend import Array, elementwise
 from minicnn.ops.arguments import axis, floating
@@ -18,11 +19,11 @@ class ReLU(Function):
     """
 
     def forward(self, xp: ModuleType, x: Array) -> Array:
-        self.y = elementwise(xp, lambda x: xp.maximum(x, 0), x)
+        self.y = elementwise(xp, lambda x, y: xp.maximum(x, 0, out=y), x)
         return self.y
 
     def backward(self, xp: ModuleType, grad_output: Array) -> Array:
-        return elementwise(xp, lambda y, grad_y: grad_y * ~(y <= 0), self.y, grad_output)
+        return elementwise(xp, kernels.relu_backward, self.y, grad_output)
 
 
 class Tanh(Function):
@@ -32,11 +33,14 @@ class Tanh(Function):
     """
 
     def forward(self, xp: ModuleType, x: Array) -> Array:
-        self.y = elementwise(xp, xp.tanh, x)
+        self.y = elementwise(xp, lambda x, y: xp.tanh(x, out=y), x)
         return self.y
 
     def backward(self, xp: ModuleType, grad_output: Array) -> Array:
-        return elementwise(xp, lambda y, grad_y: grad_y * (1 - y * y), self.y, grad_output)
+        def times_slope(y: Array, grad_y: Array, grad_x: Array) -> None:
+            xp.multiply(grad_y, 1 - y * y, out=grad_x)
+
+        return elementwise(xp, times_slope, self.y, grad_output)
 
 
 class Sigmoid(Function):
@@ -47,15 +51,18 @@ class Sigmoid(Function):
     """
 
     def forward(self, xp: ModuleType, x: Array) -> Array:
-        def stable(x: Array) -> Array:
+        def stable(x: Array, y: Array) -> None:
             small = xp.exp(-xp.abs(x))
-            return xp.where(x < 0, small, 1) / (1 + small)
+            xp.divide(xp.where(x < 0, small, 1), 1 + small, out=y)
 
         self.y = elementwise(xp, stable, x)
         return self.y
 
     def backward(self, xp: ModuleType, grad_output: Array) -> Array:
-        return elementwise(xp, lambda y, grad_y: grad_y * y * (1 - y), self.y, grad_output)
+        def times_slope(y: Array, grad_y: Array, grad_x: Array) -> None:
+            xp.multiply(grad_y * y, 1 - y, out=grad_x)
+
+        return elementwise(xp, times_slope, self.y, grad_output)
 
 
 class Softmax(Function):

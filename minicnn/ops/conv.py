@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from minicnn import kernels
 from minicnn.autograd import Function, Tensor
 from minicnn.backend import Array, empty, split
 from minicnn.ops.arguments import image, pair, same_dtype, whole
 
-__all__ = ["Conv2d", "Stride1Conv2d", "conv2d"]
+__all__ = ["Conv2d", "DirectConv2d", "conv2d"]
 
 PIECE_BYTES = 1 << 19  # columns of so many bytes at a time: they are read again while they are still in the cache
 
@@ -106,75 +108,56 @@ class Conv2d(Function):
             yield images, col.reshape(self.groups, C // self.groups * KH * KW, n * OH * OW)
 
 
-class Stride1Conv2d(Conv2d):
-    """The same equation for stride 1, with a matrix X that is KH times smaller.
+class DirectConv2d(Conv2d):
+    """The same equations without the matrix X: the kernel reads every window where it stands in the picture.
 
-    At stride 1 the windows of kernel row kh are those of kernel row 0, moved down by kh lines of the picture. So only
-    the kernel's columns are laid out, for every line of the padded picture, and each kernel row has its product:
-
-        Y = sum over kh of  W[kh] X[kh : kh + OH],    dL/dW[kh] = dL/dY X[kh : kh + OH]^T
-
-    with X (CG KW, lines, OW), W[kh] (F/G, CG KW). And dL/dx is a convolution of stride 1 again: of dL/dY, padded by
-    KH - 1 - PH, with every filter turned by half a turn and with filters and channels exchanged.
+    That spares the columns' memory, and the time to lay them out. Where the stride is 1, dL/dx is a convolution again:
+    of dL/dY, padded by KH - 1 - PH, with every filter turned by half a turn, and filters and channels exchanged. For
+    other strides it is left to im2col.
     """
 
     def forward(self, xp: ModuleType, x: Array, w: Array, b: Array | None) -> Array:
-        self.x, self.w = xp.ascontiguousarray(x), w
-        y = self.correlated(xp, self.x, w, self.padding)
-        if b is not None:
-            split(xp, len(y), lambda i, j: xp.add(y[i:j], b[:, None, None], out=y[i:j]))
-        return y
+        self.x, self.w = xp.ascontiguousarray(x), xp.ascontiguousarray(w)
+        bias = xp.zeros(len(w), dtype=w.dtype) if b is None else xp.ascontiguousarray(b)
+        return self.convolved(xp, self.x, self.w, bias, self.stride, self.padding)
 
     def backward(self, xp: ModuleType, grad_output: Array) -> Any:
         wants_x, wants_w, wants_b = self.needs_input_grad
+        if wants_x and self.stride != (1, 1):
+            return super().backward(xp, grad_output)
         grad_y = xp.ascontiguousarray(grad_output)
-        return (
-            self.correlated(xp, grad_y, self.turned_filters(xp), self.backward_padding()) if wants_x else None,
-            self.grad_w(xp, grad_y) if wants_w else None,
-            self.grad_b(xp, grad_y) if wants_b else None,
-        )
+        grad_x = None
+        if wants_x:
+            (PH, PW), (C, (KH, KW)) = self.padding, (self.x.shape[1], self.w.shape[2:])
+            no_bias = xp.zeros(C, dtype=self.w.dtype)
+            padding = KH - 1 - PH, KW - 1 - PW
+            grad_x = self.convolved(xp, grad_y, self.turned_filters(xp), no_bias, (1, 1), padding)
+        return grad_x, self.grad_w(xp, grad_y) if wants_w else None, self.grad_b(xp, grad_y) if wants_b else None
 
-    def correlated(self, xp: ModuleType, x: Array, w: Array, padding: tuple[int, int]) -> Array:
-        """Return the convolution of x with w, without a bias."""
-        (N, _, H, W), (F, CG, KH, KW), G = x.shape, w.shape, self.groups
-        OH, OW = H + 2 * padding[0] - KH + 1, W + 2 * padding[1] - KW + 1
+    def convolved(
+        self, xp: ModuleType, x: Array, w: Array, b: Array, stride: tuple[int, int], padding: tuple[int, int]
+    ) -> Array:
+        """Return the convolution of x with w, in the same groups as self."""
+        (N, _, H, W), (F, _, KH, KW) = x.shape, w.shape
+        OH, OW = (H + 2 * padding[0] - KH) // stride[0] + 1, (W + 2 * padding[1] - KW) // stride[1] + 1
         y = empty(xp, (N, F, OH, OW), x.dtype)
-        y_matrices = y.reshape(N, G, F // G, OH * OW)
-        rows = w.reshape(G, F // G, CG, KH, KW).transpose(3, 0, 1, 2, 4)
-        rows = xp.ascontiguousarray(rows).reshape(KH, G, F // G, CG * KW)  # one matrix for each kernel row
 
         def some_images(start: int, stop: int) -> None:
-            for images, lines in self.lines(xp, x, KW, padding, start, stop):
-                total = y_matrices[images]
-                summand = xp.empty_like(total)
-                for kh in range(KH):
-                    windows = lines[..., kh * OW : (kh + OH) * OW]  # (n, G, CG KW, OH OW)
-                    if kh == 0:
-                        xp.matmul(rows[kh], windows, out=total)  # (n, G, F/G, OH OW)
-                    else:
-                        total += xp.matmul(rows[kh], windows, out=summand)
+            kernels.conv2d(x[start:stop], w, b, *stride, *padding, y[start:stop])
 
         split(xp, N, some_images)
         return y
 
     def grad_w(self, xp: ModuleType, grad_y: Array) -> Array:
         """Return dL/dw."""
-        (N, F, OH, OW), (_, CG, KH, KW), G = grad_y.shape, self.w.shape, self.groups
-        grad_matrices = grad_y.reshape(N, G, F // G, OH * OW).swapaxes(2, 3)
         sums: dict[int, Array] = {}  # each core has its own, added up in the same order every time
 
         def some_images(start: int, stop: int) -> None:
-            total = sums[start] = xp.zeros((KH, G, CG * KW, F // G), dtype=self.x.dtype)
-            for images, lines in self.lines(xp, self.x, KW, self.padding, start, stop):
-                for kh in range(KH):
-                    # transposed, X (dL/dY)^T, because BLAS is faster with the longer side first
-                    products = xp.matmul(lines[..., kh * OW : (kh + OH) * OW], grad_matrices[images])
-                    total[kh] += products.sum(axis=0)  # (n, G, CG KW, F/G) -> (G, CG KW, F/G)
+            sums[start] = xp.empty_like(self.w)
+            kernels.conv2d_grad_w(self.x[start:stop], grad_y[start:stop], *self.stride, *self.padding, sums[start])
 
-        split(xp, N, some_images)
-        total = sum(sums[start] for start in sorted(sums))
-        total = total.reshape(KH, G, CG, KW, F // G).transpose(1, 4, 2, 0, 3)  # (G, F/G, CG, KH, KW)
-        return xp.ascontiguousarray(total).reshape(self.w.shape)
+        split(xp, len(grad_y), some_images)
+        return sum(sums[start] for start in sorted(sums))
 
     def grad_b(self, xp: ModuleType, grad_y: Array) -> Array:
         """Return dL/db."""
@@ -182,36 +165,11 @@ class Stride1Conv2d(Conv2d):
         split(xp, len(grad_y), lambda i, j: grad_y[i:j].sum(axis=(2, 3), out=by_image[i:j]))
         return by_image.sum(axis=0)
 
-    def lines(
-        self, xp: ModuleType, x: Array, KW: int, padding: tuple[int, int], start: int, stop: int
-    ) -> Iterator[tuple[slice, Array]]:
-        """Yield a few images, and the kernel's columns for every line of the padded images: (n, G, CG KW, H' OW).
-
-        All pieces are written into the same buffer, which is in the cache already.
-        """
-        _, C, H, W = x.shape
-        height, OW = H + 2 * padding[0], W + 2 * padding[1] - KW + 1
-        image_size = C * KW * height * OW
-        images_at_once = max(1, min(stop - start, PIECE_BYTES // max(1, image_size * x.itemsize)))
-        buffer = xp.empty(images_at_once * image_size, dtype=x.dtype)
-        for first in range(start, stop, images_at_once):
-            images = slice(first, min(first + images_at_once, stop))
-            n = images.stop - images.start
-            col = buffer[: n * image_size]
-            # Every channel of every image is treated alike, so that to the kernel they are n C channels of one image.
-            channels = x[images].reshape(1, n * C, H, W)
-            kernels.im2col(channels, 1, KW, 1, 1, *padding, col.reshape(n * C, 1, KW, 1, height, OW))
-            yield images, col.reshape(n, self.groups, C // self.groups * KW, height * OW)
-
     def turned_filters(self, xp: ModuleType) -> Array:
         """Return the filters for dL/dx: (C, F/G, KH, KW)."""
         (F, CG, KH, KW), G = self.w.shape, self.groups
         exchanged = self.w.reshape(G, F // G, CG, KH, KW).swapaxes(1, 2).reshape(G * CG, F // G, KH, KW)
-        return exchanged[:, :, ::-1, ::-1]
-
-    def backward_padding(self) -> tuple[int, int]:
-        """Return the padding of dL/dY."""
-        return self.w.shape[2] - 1 - self.padding[0], self.w.shape[3] - 1 - self.padding[1]
+        return xp.ascontiguousarray(exchanged[:, :, ::-1, ::-1])
 
 
 def conv2d(
@@ -288,6 +246,8 @@ def conv2d(
         raise ValueError(
             f"conv2d: weight has a {KH}x{KW} kernel, larger than the padded input of {H + 2 * PH}x{W + 2 * PW}"
         )
-    # Padding of a whole kernel or more (rows of nothing but zeros) has no dL/dx of the shorter kind.
-    function = Stride1Conv2d if (SH, SW) == (1, 1) and PH < KH and PW < KW else Conv2d
+    # The direct kernel is for compiled code on the processor. For padding of a whole kernel or more (windows that see
+    # nothing but zeros) it has no dL/dx.
+    direct = kernels.current() == "numba" and isinstance(input.data, np.ndarray) and PH < KH and PW < KW
+    function = DirectConv2d if direct else Conv2d
     return function((SH, SW), (PH, PW), groups)(input, weight, bias)

@@ -58,9 +58,7 @@ def positions(array: Array) -> Array:
     return array.reshape(N, C, array.size // (N * C) if N * C else 0)
 
 
-def local_response_norm(
-    input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
-) -> Tensor:
+def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
     """Normalise each number by `size` neighbouring channels at its position, as ``torch.nn.functional`` does.
 
     ``y_c = x_c (k + alpha / size * sum of x^2 over the window)^-beta``; the window of channel c reaches from

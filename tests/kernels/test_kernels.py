@@ -31,7 +31,7 @@ small = hypothesis.settings(max_examples=150)
 
 
 def test_both_files_have_the_same_functions_with_the_same_signatures() -> None:
-    assert len(KERNELS) == 9
+    assert len(KERNELS) == 12
     for name in KERNELS:
         reference = inspect.signature(getattr(numpy_kernels, name))
         compiled = getattr(numba_kernels, name)
@@ -154,6 +154,42 @@ def test_max_pool2d(case: Case, index_dtype: Any, special: str) -> None:
 
 
 @small
+@hypothesis.given(cases(), st.integers(1, 3), st.integers(1, 70))
+def test_conv2d(case: Case, groups: int, filters_of_a_group: int) -> None:
+    """Filters of a group in any number: fewer than a vector has lanes, and tiles of every width."""
+    (N, C, H, W), (KH, KW, *steps) = case.shape, case.window
+    F = groups * filters_of_a_group
+    x, w, b = case.numbers((N, groups * C, H, W)), case.numbers((F, C, KH, KW)), case.numbers((F,))
+    expected, y = case.rubbish((N, F, *case.output[2:]))
+    numpy_kernels.conv2d(x, w, b, *steps, expected)
+    numba_kernels.conv2d(x, w, b, *steps, y)
+    hold(expected, naive.conv2d(x, w, b, case.stride, case.padding, groups), case.dtype, C * KH * KW)
+    hold(y, expected, case.dtype, C * KH * KW)
+
+
+@small
+@hypothesis.given(cases(), st.integers(1, 3), st.integers(1, 70))
+def test_conv2d_grad_w(case: Case, groups: int, filters_of_a_group: int) -> None:
+    (N, C, H, W), (KH, KW, *steps) = case.shape, case.window
+    F = groups * filters_of_a_group
+    x, grad_y = case.numbers((N, groups * C, H, W)), case.numbers((N, F, *case.output[2:]))
+    expected, grad_w = case.rubbish((F, C, KH, KW))
+    numpy_kernels.conv2d_grad_w(x, grad_y, *steps, expected)
+    numba_kernels.conv2d_grad_w(x, grad_y, *steps, grad_w)
+    hold(grad_w, expected, case.dtype, grad_y.size // F + 1)
+    # the sum of grad_y * conv2d(x, w) is linear in w: its slope is grad_w
+    w = case.numbers(grad_w.shape)
+    y = naive.conv2d(x, w, None, case.stride, case.padding, groups)
+    size = np.abs(grad_y).sum() * w[0].size * 10 + 1  # no sum of such products is far beyond
+    assert abs((grad_y * y).sum() - (grad_w * w).sum()) < 100 * np.finfo(case.dtype).eps * size
+
+
+def hold(actual: np.ndarray, expected: np.ndarray, dtype: Any, terms: int) -> None:
+    """Compare sums of so many products, each of size about 1."""
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=10 * terms * np.finfo(dtype).eps)
+
+
+@small
 @hypothesis.given(cases(pooling=True))
 def test_avg_pool2d(case: Case) -> None:
     x, grad_y = case.numbers(case.shape), case.numbers(case.output)
@@ -237,6 +273,16 @@ def test_sgd_step_without_momentum(file: ModuleType, dtype: Any, rng: Any) -> No
 
 
 # --- which file is used -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file", [numpy_kernels, numba_kernels])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_relu_backward(file: ModuleType, dtype: Any) -> None:
+    y = np.array([0, -0.0, 1e-30, 2, np.nan, 0, np.inf], dtype)
+    grad_y = np.array([3, 4, 5, np.nan, 7, np.inf, -np.inf], dtype)
+    grad_x = np.full(7, 77, dtype)
+    file.relu_backward(y, grad_y, grad_x)
+    np.testing.assert_array_equal(grad_x, np.array([0, 0, 5, np.nan, 7, 0, -np.inf], dtype))
 
 
 def test_use_kernels_holds_inside_the_block_only() -> None:

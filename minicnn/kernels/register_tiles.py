@@ -1,0 +1,193 @@
+"""The innermost loop of a convolution, written down vector by vector because no compiler finds it.
+
+A processor multiplies and adds fastest when the sums stay in its registers: a *tile* of sums, some rows of a few
+vectors each. For every summand k a few vectors of `a` are loaded, one number of `b` for each row, and every row's
+number is multiplied with every vector::
+
+    sums[row, :] = sum over k of  b[b_start + rows[row] + places[k]] * a[a_start + k * width :][:width]
+
+Nothing is copied together beforehand: `rows` and `places` say where in `b` the numbers stand. This is all of im2col
+that is left: with `b` a picture, `rows` the corners of some windows and `places` the way from a corner to each of the
+window's pixels, this is a convolution (Dukhan 2019, "The Indirect Convolution Algorithm", arXiv:1907.02129).
+
+Loops written in Python would be compiled into something else, with the sums in memory and three loads and stores for
+each multiplication. So this file hands LLVM, which compiles what Numba makes, the vectors themselves.
+"""
+
+from typing import Any
+
+from llvmlite import binding, ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+__all__ = ["ROWS", "VECTOR_BYTES", "tile", "transpose_square"]
+
+_WIDE = binding.get_host_cpu_features().get("avx512f", False)
+
+VECTOR_BYTES = 64 if _WIDE else 32
+
+# How many rows a tile has whose rows are so many vectors long. The sums, one row's vectors and one number for each row
+# must fit into 32 registers where vectors have 64 bytes, into 16 where they have 32, or they go to memory and back.
+ROWS = (0, 16, 8, 8, 6) if _WIDE else (0, 10, 5, 4)
+
+
+def tile(vectors: int, rows: int, vector_bytes: int = VECTOR_BYTES) -> Any:
+    """Return a function for compiled code that computes one tile of sums.
+
+    Parameters
+    ----------
+    vectors : int
+        How many vectors long each row is.
+    rows : int
+        How many rows there are.
+    vector_bytes : int
+        The size of a vector.
+
+    Returns
+    -------
+    function
+        ``tile(a, a_start, b, b_start, rows, first_row, places, sums, sums_start, add)``: writes the sums described
+        above to ``sums[sums_start:]``, row after row, or adds them to what is there if `add` is true. The arrays are
+        contiguous and one-dimensional: `a`, `b` and `sums` float32 or float64, all alike; `rows`, of which those from
+        `first_row` on are used, and `places` int64. Nothing is checked: an index beyond the end reads foreign memory.
+    """
+
+    @intrinsic
+    def one_tile(
+        typing_context: Any,
+        a: Any,
+        a_start: Any,
+        b: Any,
+        b_start: Any,
+        row_places: Any,
+        first_row: Any,
+        places: Any,
+        sums: Any,
+        sums_start: Any,
+        add: Any,
+    ) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            number, index = context.get_value_type(a.dtype), ir.IntType(64)
+            lanes = vector_bytes * 8 // a.dtype.bitwidth
+            vector = ir.VectorType(number, lanes)
+            spread = ir.Constant(ir.VectorType(ir.IntType(32), lanes), None)  # lane 0 for every lane
+            undefined = ir.Constant(vector, ir.Undefined)
+            multiply_add = cgutils.get_or_insert_function(
+                builder.module,
+                ir.FunctionType(vector, [vector] * 3),
+                f"llvm.fma.v{lanes}f{a.dtype.bitwidth}",
+            )
+
+            def array(argument: int) -> Any:
+                return context.make_array(signature.args[argument])(context, builder, values[argument])
+
+            def at(pointer: Any, offset: Any) -> Any:
+                return builder.gep(pointer, [offset])
+
+            def vector_at(pointer: Any, offset: Any) -> Any:
+                return builder.bitcast(at(pointer, offset), vector.as_pointer())
+
+            def load(pointer: Any, offset: Any) -> Any:
+                return builder.load(vector_at(pointer, offset), align=a.dtype.bitwidth // 8)
+
+            a_pointer = at(array(0).data, values[1])
+            b_pointer = at(array(2).data, values[3])
+            first = at(array(4).data, values[5])
+            sums_pointer = at(array(7).data, values[8])
+            row_pointers = [at(b_pointer, builder.load(at(first, index(row)))) for row in range(rows)]
+            count = builder.extract_value(array(6).shape, 0)
+
+            before, loop, after = builder.block, builder.append_basic_block("k"), builder.append_basic_block("end")
+            builder.branch(loop)
+            builder.position_at_end(loop)
+            k = builder.phi(index)
+            k.add_incoming(index(0), before)
+            totals = [builder.phi(vector) for _ in range(rows * vectors)]
+            for total in totals:
+                total.add_incoming(ir.Constant(vector, None), before)
+            start = builder.mul(k, index(vectors * lanes))
+            a_vectors = [load(a_pointer, builder.add(start, index(v * lanes))) for v in range(vectors)]
+            place = builder.load(at(array(6).data, k))
+            for row in range(rows):
+                one = builder.load(at(row_pointers[row], place))
+                one = builder.insert_element(undefined, one, ir.IntType(32)(0))
+                everywhere = builder.shuffle_vector(one, undefined, spread)
+                for v in range(vectors):
+                    total = totals[row * vectors + v]
+                    total.add_incoming(builder.call(multiply_add, [a_vectors[v], everywhere, total]), loop)
+            next_k = builder.add(k, index(1))
+            k.add_incoming(next_k, loop)
+            builder.cbranch(builder.icmp_signed("<", next_k, count), loop, after)
+
+            builder.position_at_end(after)
+            ends = [total.incomings[1][0] for total in totals]
+            with builder.if_then(values[9]):
+                adding = builder.block
+                olds = [load(sums_pointer, index(i * lanes)) for i in range(len(ends))]
+                sums_of_both = [builder.fadd(old, end) for old, end in zip(olds, ends, strict=True)]
+            for i, (end, both) in enumerate(zip(ends, sums_of_both, strict=True)):
+                result = builder.phi(vector)
+                result.add_incoming(end, after)
+                result.add_incoming(both, adding)
+                ends[i] = result
+            for i, end in enumerate(ends):
+                builder.store(end, vector_at(sums_pointer, index(i * lanes)), align=a.dtype.bitwidth // 8)
+            return context.get_dummy_value()
+
+        place = types.intp
+        signature = types.void(a, place, b, place, row_places, place, places, sums, place, types.boolean)
+        return signature, generate
+
+    return one_tile
+
+
+@intrinsic
+def transpose_square(
+    typing_context: Any,
+    source: Any,
+    source_start: Any,
+    source_width: Any,
+    target: Any,
+    target_start: Any,
+    target_width: Any,
+) -> Any:
+    """Transpose, in compiled code, a square as wide as a vector from one matrix into another one.
+
+    The arrays are contiguous and one-dimensional; rows begin `source_width` and `target_width` apart. Nothing is
+    checked.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        lanes = VECTOR_BYTES * 8 // source.dtype.bitwidth
+        vector = ir.VectorType(context.get_value_type(source.dtype), lanes)
+
+        def row_of(array: int, row: int) -> Any:
+            data = context.make_array(signature.args[array])(context, builder, values[array]).data
+            offset = builder.add(values[array + 1], builder.mul(values[array + 2], ir.IntType(64)(row)))
+            return builder.bitcast(builder.gep(data, [offset]), vector.as_pointer())
+
+        def mixed(first: Any, second: Any, lanes_of_both: list[int]) -> Any:
+            return builder.shuffle_vector(
+                first, second, ir.Constant(ir.VectorType(ir.IntType(32), lanes), lanes_of_both)
+            )
+
+        align = source.dtype.bitwidth // 8
+        rows = [builder.load(row_of(0, row), align=align) for row in range(lanes)]
+        # A square of four squares is transposed by exchanging the upper right and the lower left one, and transposing
+        # each of the four: here from squares of a single number up to the whole.
+        side = 1
+        while side < lanes:
+            for upper in range(lanes):
+                if not upper & side:
+                    first, second = rows[upper], rows[upper + side]
+                    left = [lane if not lane & side else lanes + lane - side for lane in range(lanes)]
+                    right = [lane + side if not lane & side else lanes + lane for lane in range(lanes)]
+                    rows[upper], rows[upper + side] = mixed(first, second, left), mixed(first, second, right)
+            side *= 2
+        for row in range(lanes):
+            builder.store(rows[row], row_of(3, row), align=align)
+        return context.get_dummy_value()
+
+    place = types.intp
+    return types.void(source, place, place, target, place, place), generate

@@ -1,0 +1,60 @@
+"""Tiles of every size that some processor has, whatever this one has: LLVM cuts wider vectors into its own."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+numba: Any = pytest.importorskip("numba")
+from minicnn.kernels import register_tiles  # noqa: E402
+
+VECTOR_BYTES = register_tiles.VECTOR_BYTES
+SIZES = [(1, 16, 64), (2, 8, 64), (3, 8, 64), (4, 6, 64), (1, 10, 32), (2, 5, 32), (3, 4, 32)]
+
+
+@pytest.mark.parametrize(("vectors", "rows", "vector_bytes"), SIZES)
+@pytest.mark.parametrize("count", [1, 7])
+def test_tile(vectors: int, rows: int, vector_bytes: int, count: int, dtype: type, rng: np.random.Generator) -> None:
+    compute = register_tiles.tile(vectors, rows, vector_bytes)
+    width = vectors * vector_bytes // np.dtype(dtype).itemsize
+
+    @numba.njit
+    def run(a: Any, b: Any, row_places: Any, places: Any, sums: Any, add: Any) -> None:
+        compute(a, 3, b, 2, row_places, 4, places, sums, 5, add)
+
+    a = rng.standard_normal(3 + count * width).astype(dtype)
+    b = rng.standard_normal(100).astype(dtype)
+    row_places, places = rng.integers(0, 40, 4 + rows + 1), rng.integers(0, 50, count)
+    expected = np.zeros((rows, width))
+    for row in range(rows):
+        for k in range(count):
+            expected[row] += b[2 + row_places[4 + row] + places[k]] * a[3 + k * width :][:width].astype(np.float64)
+
+    sums = np.full(5 + rows * width + 1, 7, dtype)  # what is beyond the tile stays as it is
+    for times in (1, 2):
+        run(a, b, row_places, places, sums, times == 2)
+        np.testing.assert_allclose(sums[5:-1].reshape(rows, width), times * expected, rtol=0, atol=1e-5)
+    assert (sums[:5] == 7).all()
+    assert sums[-1] == 7
+
+
+def test_the_tiles_in_use_fit_into_registers() -> None:
+    registers = 32 if VECTOR_BYTES == 64 else 16
+    for vectors, rows in enumerate(register_tiles.ROWS):
+        assert vectors * rows + vectors < registers
+
+
+def test_transpose_square(dtype: type, rng: np.random.Generator) -> None:
+    side = VECTOR_BYTES // np.dtype(dtype).itemsize
+
+    @numba.njit
+    def run(source: Any, target: Any) -> None:
+        register_tiles.transpose_square(source, 3, side + 2, target, 1, side + 1)
+
+    source = rng.standard_normal(3 + side * (side + 2)).astype(dtype)
+    target = np.full(1 + side * (side + 1), 7, dtype)
+    run(source, target)
+    square, transposed = source[3:].reshape(side, side + 2)[:, :side], target[1:].reshape(side, side + 1)
+    np.testing.assert_array_equal(transposed[:, :side], square.T)
+    assert (transposed[:, side] == 7).all()
+    assert target[0] == 7
