@@ -19,9 +19,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
-NOT_SOURCE = shutil.ignore_patterns(
-    ".*_cache", ".git", ".venv", "venv", "__pycache__", "*.egg-info", "build", "dist"
-)
+NOT_SOURCE = shutil.ignore_patterns(".*_cache", ".git", ".venv", "venv", "__pycache__", "*.egg-info", "build", "dist")
 
 
 def run(*command: str | Path, cwd: Path) -> str:

@@ -422,23 +422,33 @@ _BLOCK = 256  # positions treated together: with all channels' rows they stay in
 
 
 @_kernel
+def _denominators(x: Array, start: int, S: int, size: int, first: int, stop: int, k: float, a: float, D: Array) -> None:
+    """D = k + a times the sum of the squares of the channels from first to stop, for `size` positions from start on."""
+    number = x.dtype.type
+    for s in range(size):
+        D[_u(s)] = 0
+    for near in range(first, stop):
+        i = _u(start + near * S)
+        for s in range(size):
+            D[_u(s)] += x[i + _u(s)] * x[i + _u(s)]
+    for s in range(size):
+        D[_u(s)] = number(k) + number(a) * D[_u(s)]
+
+
+@_kernel
 def lrn_forward(x: Array, below: int, above: int, k: float, a: float, beta: float, y: Array) -> None:
     N, C, S = x.shape
-    number = x.dtype.type
     D, power = np.empty(_BLOCK, x.dtype), np.empty(_BLOCK, x.dtype)
+    source, target = x.reshape(-1), y.reshape(-1)
     for n in range(N):
-        for start in range(0, S, _BLOCK):
-            size = min(_BLOCK, S - start)
+        for block in range(0, S, _BLOCK):
+            start, size = n * C * S + block, min(_BLOCK, S - block)
             for c in range(C):
-                D[:size] = 0
-                for near in range(max(0, c - below), min(C, c + above + 1)):
-                    for s in range(size):
-                        D[s] += x[n, near, start + s] * x[n, near, start + s]
-                for s in range(size):
-                    D[s] = number(k) + number(a) * D[s]
+                _denominators(source, start, S, size, max(0, c - below), min(C, c + above + 1), k, a, D)
                 _powers(D[:size], beta, power[:size])
+                i = _u(start + c * S)
                 for s in range(size):
-                    y[n, c, start + s] = x[n, c, start + s] * power[s]
+                    target[i + _u(s)] = source[i + _u(s)] * power[_u(s)]
 
 
 @_kernel
@@ -446,40 +456,39 @@ def lrn_backward(
     x: Array, grad_y: Array, below: int, above: int, k: float, a: float, beta: float, grad_x: Array
 ) -> None:
     N, C, S = x.shape
-    number = x.dtype.type
-    D, power = np.empty(_BLOCK, x.dtype), np.empty(_BLOCK, x.dtype)
-    through = np.empty((C, _BLOCK), x.dtype)  # grad_y x D^-(beta + 1) of every channel, for one block of positions
-    total = np.empty(_BLOCK, x.dtype)
-    factor = number(2 * a * beta)
+    D, power, total = np.empty(_BLOCK, x.dtype), np.empty(_BLOCK, x.dtype), np.empty(_BLOCK, x.dtype)
+    through = np.empty(C * _BLOCK, x.dtype)  # grad_y x D^-(beta + 1) of every channel, for one block of positions
+    factor = x.dtype.type(2 * a * beta)
+    source, gradient, target = x.reshape(-1), grad_y.reshape(-1), grad_x.reshape(-1)
     for n in range(N):
-        for start in range(0, S, _BLOCK):
-            size = min(_BLOCK, S - start)
+        for block in range(0, S, _BLOCK):
+            start, size = n * C * S + block, min(_BLOCK, S - block)
             for c in range(C):
-                D[:size] = 0
-                for near in range(max(0, c - below), min(C, c + above + 1)):
-                    for s in range(size):
-                        D[s] += x[n, near, start + s] * x[n, near, start + s]
-                for s in range(size):
-                    D[s] = number(k) + number(a) * D[s]
+                _denominators(source, start, S, size, max(0, c - below), min(C, c + above + 1), k, a, D)
                 _powers(D[:size], beta, power[:size])
+                i, j = _u(start + c * S), _u(c * _BLOCK)
                 for s in range(size):
-                    direct = grad_y[n, c, start + s] * power[s]
-                    grad_x[n, c, start + s] = direct
-                    through[c, s] = direct * x[n, c, start + s] / D[s]
+                    direct = gradient[i + _u(s)] * power[_u(s)]
+                    target[i + _u(s)] = direct
+                    through[j + _u(s)] = direct * source[i + _u(s)] / D[_u(s)]
             for c in range(C):
-                total[:size] = 0
-                for near in range(max(0, c - above), min(C, c + below + 1)):
-                    for s in range(size):
-                        total[s] += through[near, s]
                 for s in range(size):
-                    grad_x[n, c, start + s] -= factor * x[n, c, start + s] * total[s]
+                    total[_u(s)] = 0
+                for near in range(max(0, c - above), min(C, c + below + 1)):
+                    j = _u(near * _BLOCK)
+                    for s in range(size):
+                        total[_u(s)] += through[j + _u(s)]
+                i = _u(start + c * S)
+                for s in range(size):
+                    target[i + _u(s)] -= factor * source[i + _u(s)] * total[_u(s)]
 
 
 @_kernel
 def relu_backward(y: Array, grad_y: Array, grad_x: Array) -> None:
     nothing = grad_x.dtype.type(0)
     for s in range(y.size):
-        grad_x[s] = nothing if y[s] <= 0 else grad_y[s]
+        gradient = grad_y[s]  # read it in any case: then this is a selection, not a jump that nobody can foresee
+        grad_x[s] = nothing if y[s] <= 0 else gradient
 
 
 @_kernel

@@ -84,9 +84,7 @@ def check(dataset: cifar10.Dataset, files: dict[str, bytes]) -> None:
 # Where the data are found
 
 
-def test_reads_the_unpacked_folder_the_folder_above_it_and_the_archive(
-    files: dict[str, bytes], tmp_path: Path
-) -> None:
+def test_reads_the_unpacked_folder_the_folder_above_it_and_the_archive(files: dict[str, bytes], tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "a" / "cifar-10-batches-bin", files)
     check(load_cifar10(folder), files)
     check(load_cifar10(str(folder.parent)), files)
@@ -96,9 +94,7 @@ def test_reads_the_unpacked_folder_the_folder_above_it_and_the_archive(
     assert os.listdir(tmp_path / "b") == ["cifar-10-binary.tar.gz"]  # read in memory
 
 
-def test_the_order_of_the_members_in_the_archive_does_not_matter(
-    files: dict[str, bytes], tmp_path: Path
-) -> None:
+def test_the_order_of_the_members_in_the_archive_does_not_matter(files: dict[str, bytes], tmp_path: Path) -> None:
     (tmp_path / "cifar-10-binary.tar.gz").write_bytes(pack(dict(reversed(files.items()))))
     check(load_cifar10(tmp_path), files)
 
@@ -307,9 +303,7 @@ def test_an_interrupted_download_goes_on_too(
     assert server.ranges == [None, f"bytes={kept}-"]
 
 
-def test_a_server_that_ignores_range_starts_over(
-    server: Server, files: dict[str, bytes], tmp_path: Path
-) -> None:
+def test_a_server_that_ignores_range_starts_over(server: Server, files: dict[str, bytes], tmp_path: Path) -> None:
     (tmp_path / PART).write_bytes(server.content[:5000])
     server.ignores_range = True
     check(load_cifar10(tmp_path), files)
