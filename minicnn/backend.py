@@ -74,13 +74,15 @@ def asnumpy(array: Any) -> np.ndarray:
 
 _LARGE = 1 << 18  # bytes from which fresh memory costs more than the arithmetic that fills it: 64 pages to be mapped
 
+_HELD = 1.5  # a training step's sizes do not come in pairs: without some to spare, half of them would be mapped anew
+
 
 class _Recycled(np.ndarray):
     """The owner of some memory: it dies with the last array that uses it, and the memory goes on to the next."""
 
 
 class _Memory:
-    """Memory of dropped arrays, for new ones of the same size. It never holds more than was once in use together."""
+    """Memory of dropped arrays, for new ones of the same size, up to `_HELD` times what was once in use together."""
 
     def __init__(self) -> None:
         self.free: OrderedDict[int, list[np.ndarray]] = OrderedDict()  # by size; the size used last stands last
@@ -100,7 +102,7 @@ class _Memory:
                 block = _Recycled(nbytes, np.uint8)
             self.used_bytes += nbytes
             self.most_bytes = max(self.most_bytes, self.used_bytes)
-            while self.free_bytes + self.used_bytes > self.most_bytes:
+            while self.free_bytes + self.used_bytes > _HELD * self.most_bytes:
                 oldest = next(iter(self.free))
                 if self.free[oldest]:
                     self.free[oldest].pop()

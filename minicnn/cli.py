@@ -114,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_export_onnx(commands)
     _add_show(commands)
     _add_ilsvrc(commands)
+    _add_contributions(commands)
 
     warmup = commands.add_parser("warmup", help="compile every kernel now, so that nothing waits for it later")
     warmup.set_defaults(handler=_warmup)
@@ -358,6 +359,44 @@ def _add_ilsvrc(commands: argparse._SubParsersAction[_Parser]) -> None:
     parser.add_argument("--out", type=_picture, required=True, metavar="FILE", help="the picture: .png, .svg or .pdf")
 
 
+def _add_contributions(commands: argparse._SubParsersAction[_Parser]) -> None:
+    parser = commands.add_parser(
+        "contributions",
+        help="train AlexNet's recipe with everything on, and with one thing off at a time",
+        description="Train alexnet-cifar with everything on, and without its depth, ReLU, dropout, LRN, augmentation "
+        "or overlapping pools, one at a time: what is each worth? Writes a picture, a table and a summary. Ctrl-C "
+        "saves and leaves; --resume goes on, bit for bit.",
+    )
+    parser.set_defaults(handler=_contributions)
+    parser.add_argument("--data", choices=("cifar10", "shapes"), help="pictures to learn (default cifar10)")
+    _add_data_dir(parser)
+    parser.add_argument(
+        "--seeds", type=_whole_numbers, metavar="0,1,2", help="a run for each, for each variant (default 0,1,2)"
+    )
+    parser.add_argument(
+        "--epochs", type=_positive, metavar="N", help="length of each run (default: cifar10 24, shapes 12)"
+    )
+    parser.add_argument(
+        "--limit", type=_positive, metavar="N", help="use so many pictures only (default: cifar10 10000, shapes 2000)"
+    )
+    parser.add_argument(
+        "--target-error", type=float, metavar="E", help="count the epochs to this training error (default 0.5)"
+    )
+    parser.add_argument(
+        "--only",
+        type=lambda text: text.split(","),
+        metavar="NAMES",
+        help="some of depth,relu,dropout,lrn,augmentation,overlapping (default all)",
+    )
+    parser.add_argument("--lr-relu", type=float, metavar="LR", help="learning rate (default: chosen by short runs)")
+    parser.add_argument("--lr-tanh", type=float, metavar="LR", help="learning rate of tanh (default: likewise)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the results (default contributions/DATA)")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with what is in the folder; what is not given is as it was there"
+    )
+    _add_threads(parser)
+
+
 def _add_threads(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--threads", type=_positive, metavar="N", help="cores to use (default all)")
 
@@ -593,4 +632,11 @@ def _ilsvrc(options: argparse.Namespace) -> int:
 
     save_figure(draw_winners(), options.out)
     print(options.out)
+    return 0
+
+
+def _contributions(options: argparse.Namespace) -> int:
+    from minicnn.experiments import contributions
+
+    contributions.run(**{name: value for name, value in vars(options).items() if name != "handler"})
     return 0
