@@ -1,0 +1,129 @@
+"""What each part of a recipe is worth: test errors with everything on, and with one thing off at a time."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from minicnn.viz.curves import FAINT, INK
+
+__all__ = ["Dots", "draw_contributions"]
+
+COLORS = {"worse": "#c8500a", "better": "#0b62a4", "unclear": FAINT}
+
+
+@dataclass(frozen=True)
+class Dots:
+    """One line of the picture.
+
+    Attributes
+    ----------
+    label : str
+        What is off.
+    errors : sequence of float
+        The test error (0 to 1) of each seed.
+    verdict : {"worse", "better", "unclear"}
+        Whether the error is higher or lower than with everything on, or the seeds do not tell.
+    note : str
+        What is written at the right end.
+    """
+
+    label: str
+    errors: Sequence[float]
+    verdict: str
+    note: str
+
+
+def draw_contributions(everything: Dots, others: Sequence[Dots], title: str = "") -> Figure:
+    """Draw a dot for each seed and a bar at the mean, line by line from the top.
+
+    A vertical line goes through the mean of `everything`; lines to its right are worse, lines to its left better.
+
+    Parameters
+    ----------
+    everything : Dots
+        The first line; its verdict has no part.
+    others : sequence of Dots
+        The lines below it.
+    title : str
+        Over everything.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        If a line has no dot, or a verdict that is not known.
+    """
+    for dots in (everything, *others):
+        if not dots.errors or dots.verdict not in COLORS:
+            raise ValueError(
+                f"draw_contributions: {dots.label!r} has {len(dots.errors)} errors and the verdict {dots.verdict!r}; "
+                f"expected at least one, and one of {', '.join(COLORS)}"
+            )
+    lines = [everything, *others]
+    height = 1.7 + 0.48 * len(lines)
+    figure = Figure(figsize=(9.2, height), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
+    axes = figure.subplots()
+    middle = statistics.mean(everything.errors)
+    axes.axvline(middle, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    for place, dots in enumerate(lines):
+        _draw_line(axes, place, dots, INK if place == 0 else COLORS[dots.verdict])
+    axes.set_ylim(len(lines) - 0.5, -0.5)
+    lowest, highest = (pick(error for dots in lines for error in dots.errors) for pick in (min, max))
+    room = 0.08 * (highest - lowest) or 0.01
+    axes.set_xlim(max(0, lowest - room), highest + room)
+    _style(axes, lines)
+    _write_sides(axes, middle)
+    if title:
+        figure.suptitle(title, color=INK, fontsize=12.5)
+    return figure
+
+
+def _draw_line(axes: Axes, place: int, dots: Dots, color: str) -> None:
+    axes.plot(statistics.mean(dots.errors), place, "|", color=color, markersize=22, markeredgewidth=2.2)
+    axes.plot(
+        dots.errors, [place] * len(dots.errors), "o", color=color, markersize=7, alpha=0.6, markeredgecolor="white"
+    )
+    beside = axes.get_yaxis_transform()  # across the axes from 0 to 1, downwards in lines
+    axes.text(1.02, place, dots.note, transform=beside, color=color, fontsize=10, va="center_baseline")
+
+
+def _write_sides(axes: Axes, middle: float) -> None:
+    """Say on either side of the vertical line what it means to be there."""
+    for text, verdict, side, shift in (
+        ("\N{LEFTWARDS ARROW} better without it", "better", "right", -8),
+        ("worse without it \N{RIGHTWARDS ARROW}", "worse", "left", 8),
+    ):
+        axes.annotate(
+            text,
+            xy=(middle, 1),
+            xycoords=axes.get_xaxis_transform(),
+            xytext=(shift, 5),
+            textcoords="offset points",
+            color=COLORS[verdict],
+            fontsize=9.5,
+            ha=side,
+            annotation_clip=False,
+        )
+
+
+def _style(axes: Axes, lines: Sequence[Dots]) -> None:
+    axes.set_yticks(range(len(lines)), labels=[dots.label for dots in lines], fontsize=10.5, color=INK)
+    axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    axes.set_xlabel("test error: a dot for each seed, a bar at their mean", color=INK)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(FAINT)
+    axes.tick_params(axis="x", colors=FAINT, labelcolor=INK)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(color="#ececec", linewidth=0.8)
+    axes.set_axisbelow(True)
