@@ -9,7 +9,9 @@ core away from whatever comes next: on AlexNet's step that costs a factor of thr
 import contextvars
 import math
 import os
+import signal
 import threading
+import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -311,8 +313,25 @@ def split(xp: ModuleType, count: int, work: Callable[[int, int], None]) -> None:
 def _threads() -> ThreadPoolExecutor:
     global _pool
     if _pool is None:
-        _pool = ThreadPoolExecutor(max(1, _num_threads - 1), thread_name_prefix="minicnn")
+        pool = ThreadPoolExecutor(max(1, _num_threads - 1), thread_name_prefix="minicnn")
+        with _no_signals():
+            for _ in range(max(1, _num_threads - 1)):
+                pool.submit(time.sleep, 0.001)  # each starts a thread, because those before are busy still
+        _pool = pool
     return _pool
+
+
+@contextmanager
+def _no_signals() -> Iterator[None]:
+    """Let Ctrl-C wait: in the middle of starting a thread it would leave the pool waiting for it forever."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _run_part(work: Callable[[int, int], None], start: int, stop: int) -> None:

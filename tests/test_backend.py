@@ -2,7 +2,9 @@
 
 import contextlib
 import multiprocessing
+import signal
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -108,6 +110,22 @@ def in_child(queue: "multiprocessing.Queue[int]") -> None:
     parts: list[int] = []
     backend.split(np, 6, lambda start, stop: parts.append(stop - start))
     queue.put(sum(parts))
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="no signal masks here")
+def test_ctrl_c_reaches_the_main_thread_alone() -> None:
+    """While the others start it waits: there it would leave the pool waiting for a thread that never comes."""
+    minicnn.set_num_threads(3)
+    blocked: dict[str, set[int]] = {}
+
+    def work(start: int, stop: int) -> None:
+        blocked[threading.current_thread().name] = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        time.sleep(0.05)
+
+    backend.split(np, 3, work)
+    assert len(blocked) == 3
+    for name, signals in blocked.items():
+        assert (signal.SIGINT in signals) == (name != threading.main_thread().name)
 
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")
