@@ -12,7 +12,7 @@ import numpy as np
 
 from minicnn import kernels
 from minicnn.autograd import Function, Tensor
-from minicnn.backend import Array, empty, split
+from minicnn.backend import Array, empty, get_num_threads, split
 from minicnn.ops.arguments import image, pair, same_dtype, whole
 
 __all__ = ["Conv2d", "DirectConv2d", "conv2d"]
@@ -138,14 +138,24 @@ class DirectConv2d(Conv2d):
         self, xp: ModuleType, x: Array, w: Array, b: Array, stride: tuple[int, int], padding: tuple[int, int]
     ) -> Array:
         """Return the convolution of x with w, in the same groups as self."""
-        (N, _, H, W), (F, _, KH, KW) = x.shape, w.shape
+        (N, _, H, W), (F, CG, KH, KW), FG = x.shape, w.shape, len(w) // self.groups
         OH, OW = (H + 2 * padding[0] - KH) // stride[0] + 1, (W + 2 * padding[1] - KW) // stride[1] + 1
         y = empty(xp, (N, F, OH, OW), x.dtype)
 
         def some_images(start: int, stop: int) -> None:
             kernels.conv2d(x[start:stop], w, b, *stride, *padding, y[start:stop])
 
-        split(xp, N, some_images)
+        def some_filters(start: int, stop: int) -> None:
+            for g in range(start // FG, -(-stop // FG)):
+                group, filters = slice(g * CG, (g + 1) * CG), slice(max(start, g * FG), min(stop, (g + 1) * FG))
+                kernels.conv2d(image[:, group], w[filters], b[filters], *stride, *padding, y[n : n + 1, filters])
+
+        if N >= get_num_threads():
+            split(xp, N, some_images)
+        else:  # too few images for the cores: they share the filters of one after the other
+            for n in range(N):
+                image = x[n : n + 1]
+                split(xp, F, some_filters)
         return y
 
     def grad_w(self, xp: ModuleType, grad_y: Array) -> Array:
