@@ -99,7 +99,7 @@ def test_a_study_writes_a_row_for_each_run_and_epoch(
     assert [line.split()[:5] for line in printed.out.splitlines() if "> 2" in line] == [
         ["raw", "ReLU", "0.003", ">", "2"],
         ["raw", "tanh", "0.03", ">", "2"],
-        ["standardised", "ReLU", "0.02", ">", "2"],
+        ["standardised", "ReLU", "0.03", ">", "2"],
         ["standardised", "tanh", "0.05", ">", "2"],
     ]
     assert "raw inputs, tanh, seed 3, epoch 2/2: error" in printed.err
