@@ -71,6 +71,7 @@ def alexnet(
     dropout: float = 0.5,
     overlapping: bool = True,
     groups: int | None = None,
+    init: str | None = None,
 ) -> Network:
     """Build AlexNet: five convolutions and three fully connected layers.
 
@@ -110,6 +111,10 @@ def alexnet(
         Section 3.4: max pools of 3x3 at stride 2; False has 2x2 at stride 2, which give maps of the same size.
     groups : int, optional
         Section 3.2: 2 for two towers, 1 for one.
+    init : {None, "he"}
+        The first weights: the variant's own, or as He et al. 2015 have them, with biases of 0. From N(0, 0.01^2) a
+        network as deep as this needs thousands of steps before it learns anything, which a million pictures have in
+        them and a few thousand have not; "he" starts at once, on standardised pixels.
 
     Returns
     -------
@@ -126,6 +131,7 @@ def alexnet(
     ----------
     Krizhevsky et al. 2012, "ImageNet classification with deep convolutional neural networks", sections 3 and 5.
     Krizhevsky 2014, "One weird trick for parallelizing convolutional neural networks", for "torchvision".
+    He et al. 2015, "Delving deep into rectifiers", section 2.2, for "he".
     """
     kind = VARIANTS[one_of("alexnet", "variant", variant, VARIANTS)]
     one_of("alexnet", "activation", activation, ACTIVATIONS)
@@ -133,6 +139,8 @@ def alexnet(
     dropout = probability("alexnet", "dropout", dropout)
     lrn = kind.lrn if lrn is None else switch("alexnet", "lrn", lrn)
     switch("alexnet", "overlapping", overlapping)
+    if init is not None:
+        one_of("alexnet", "init", init, ("he",))
     groups = kind.groups if groups is None else whole("alexnet", "groups", groups, 1)
     for width in kind.widths:
         if width % groups:
@@ -184,6 +192,8 @@ def alexnet(
             _keras_values(network)
         else:
             _paper_values(network, ones=activation == "relu")
+    if init == "he":
+        _he_values(network, activation)
     network.config = {
         "model": "alexnet",
         "variant": variant,
@@ -194,6 +204,7 @@ def alexnet(
         "dropout": dropout,
         "overlapping": overlapping,
         "groups": groups,
+        "init": init,
     }
     return network
 
@@ -250,6 +261,25 @@ def _keras_values(network: Network) -> None:
             nn.init.xavier_uniform_(layer.weight)
         if isinstance(layer, (nn.Conv2d, nn.Linear)) and layer.bias is not None:
             nn.init.zeros_(layer.bias)
+
+
+def _he_values(network: Network, activation: str) -> None:
+    """Weights from N(0, 2 / inputs), or Glorot's for tanh and sigmoid, N(0, 0.01^2) in the last layer; biases 0."""
+    layers = [layer for layer in network.modules() if isinstance(layer, (nn.Conv2d, nn.Linear, nn.LocalResponseNorm))]
+    gain = 1.0
+    for layer in layers:
+        if isinstance(layer, nn.LocalResponseNorm):
+            gain = layer.k**layer.beta  # what it divides by at least; the next layer's weights make up for it
+            continue
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+        if layer is layers[-1]:
+            nn.init.normal_(layer.weight, std=0.01)  # no class is preferred at first
+        elif activation == "relu":
+            nn.init.normal_(layer.weight, std=gain * math.sqrt(2 / layer.weight.data[0].size))
+        else:
+            nn.init.xavier_normal_(layer.weight, gain)
+        gain = 1.0
 
 
 # --- its recipe for small pictures --------------------------------------------------------------------------
@@ -355,16 +385,7 @@ def alexnet_cifar(
     parts["fc8"] = nn.Linear(inputs, num_classes)
 
     network = Network(parts)
-    for name, layer in network.named_children():
-        if isinstance(layer, (nn.Conv2d, nn.Linear)) and layer.bias is not None:
-            nn.init.zeros_(layer.bias)
-            gain = 2**0.75 if lrn and name in ("conv2", "conv3" if depth == 5 else "conv5") else 1.0
-            if name == "fc8":
-                nn.init.normal_(layer.weight, std=0.01)  # no class is preferred at first
-            elif activation == "relu":
-                nn.init.normal_(layer.weight, std=gain * math.sqrt(2 / layer.weight.data[0].size))
-            else:
-                nn.init.xavier_normal_(layer.weight, gain)
+    _he_values(network, activation)
     network.config = {
         "model": "alexnet_cifar",
         "num_classes": num_classes,

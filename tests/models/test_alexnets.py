@@ -175,6 +175,20 @@ def test_first_values_of_the_others(arguments):
 # --- switches -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("variant", ["paper", "torchvision"])
+def test_he_has_its_own_first_values_with_which_a_picture_makes_a_difference_at_fc7(variant, rng):
+    network = alexnet(variant, num_classes=7, in_size=95, lrn=True, init="he", dropout=0.0)
+    layers = [layer for layer in network.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
+    for number, layer in enumerate(layers, start=1):
+        expected = np.sqrt(2 / layer.weight.data[0].size) * (2**0.75 if number in (2, 3) else 1)  # 2 and 3 follow LRN
+        assert layer.weight.data.std() == pytest.approx(0.01 if number == 8 else expected, rel=0.05)
+        assert (layer.bias.data == 0).all()
+    assert network.config["init"] == "he"
+    with minicnn.no_grad():
+        scores = network(Tensor(rng.standard_normal((8, 3, 95, 95)).astype(np.float32))).data
+    assert scores.std(axis=0).mean() > 0.05  # with the paper's it is 1e-4 for pixels as these
+
+
 @pytest.mark.parametrize("variant", PARAMETERS)
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
 def test_the_switches_do_what_they_say(variant, activation):
