@@ -3,48 +3,122 @@
 import argparse
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.race import race
+from benchmarks import networks, tables
 
 
-def table(result: dict[str, Any]) -> str:
-    """Return a result as text."""
-    lines = [
-        f"{result['network']}, batch {result['batch']}, training step; "
-        f"median (min to max) of {result['rounds']} rounds"
-    ]
-    for name, facts in result["contenders"].items():
-        speed = facts["images_per_s"]
-        what = ", ".join(str(facts[key]) for key in ("version", "kernels", "blas") if key in facts)
-        lines.append(
-            f"  {name:20} {speed['median']:7.0f} images/s ({speed['min']:.0f} to {speed['max']:.0f})"
-            f"   {facts['threads']} threads, {what}"
-        )
-    for name, ratio in result["ratios"].items():
-        lines.append(f"  {name:28} {ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f})")
-    return "\n".join(lines)
-
-
-def main() -> None:
-    """Run one benchmark and print it."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("network", choices=["four-layer"], help="which network's training step")
-    parser.add_argument("--against", choices=["torch"], help="race PyTorch, in both memory layouts")
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--steps", type=int, default=8, help="steps in a round")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there, too")
-    options = parser.parse_args()
-    contenders = ["minicnn"]
-    if options.against == "torch":
-        contenders += ["torch NCHW", "torch channels_last"]
-    result = race(options.network, contenders, options.batch, options.threads, options.rounds, options.steps)
-    print(table(result))
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one benchmark and print what came out."""
+    options = _parser().parse_args(arguments)
+    result, text = options.run(options)
+    print(text)
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="How fast is minicnn on this machine?")
+    commands = parser.add_subparsers(metavar="BENCHMARK", required=True)
+    for network in networks.CONFIGS:
+        race = _add(commands, network, _race, f"images/s of {network}, whole steps", rounds=9)
+        race.add_argument(
+            "--batch", type=_numbers, default=[128], metavar="N,...", help="pictures in a step (default 128)"
+        )
+        race.add_argument(
+            "--threads", type=_numbers, default=[_cores()], metavar="N,...", help="cores to use (default all)"
+        )
+        _add_forward_only(race)
+    ops = _add(commands, "ops", _ops, "every operation of AlexNet beside the floor", rounds=3)
+    ops.add_argument("--out", type=Path, metavar="FILE", help="draw the roofline there, too: such as roofline.png")
+    startup = _add(commands, "startup", _startup, "the import, and the first training step", rounds=3)
+    memory = _add(commands, "memory", _memory, "the most memory that a step of AlexNet takes", rounds=None)
+    for command, batch in ((ops, 16), (startup, 16), (memory, 128)):
+        command.add_argument("--batch", type=_number, default=batch, metavar="N", help=f"default {batch}")
+        command.add_argument("--threads", type=_number, default=_cores(), metavar="N", help="default all cores")
+    for command in (ops, memory):
+        command.add_argument("--network", choices=networks.CONFIGS, default="alexnet", help="default alexnet")
+    _add_forward_only(memory)
+    return parser
+
+
+def _add(commands: Any, name: str, run: Any, description: str, rounds: int | None) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=description)
+    parser.set_defaults(run=run, benchmark=name)
+    parser.add_argument("--against", choices=["torch"], help="measure PyTorch, too, in both memory layouts")
+    parser.add_argument("--kernels", choices=["numba", "numpy"], default="numba", help="of minicnn (default numba)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there, too")
+    if rounds is not None:
+        parser.add_argument("--rounds", type=_number, default=rounds, metavar="N", help=f"default {rounds}")
+    return parser
+
+
+def _add_forward_only(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--forward-only", action="store_true", help="as a trained network is used; no training")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
+def _numbers(text: str) -> list[int]:
+    return [_number(part) for part in text.split(",")]
+
+
+def _race(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from benchmarks.race import race
+
+    result = race(
+        options.benchmark,
+        options.against == "torch",
+        options.batch,
+        options.threads,
+        options.forward_only,
+        options.kernels,
+        options.rounds,
+    )
+    return result, tables.race_table(result)
+
+
+def _ops(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from benchmarks.operations import operations
+    from benchmarks.roofline import draw
+
+    result = operations(
+        options.network, options.against == "torch", options.batch, options.threads, options.kernels, options.rounds
+    )
+    if options.out:
+        draw(result, options.out)
+    return result, tables.operations_table(result)
+
+
+def _startup(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from benchmarks.startup import startup
+
+    result = startup(options.against == "torch", options.batch, options.threads, options.kernels, options.rounds)
+    return result, tables.startup_table(result)
+
+
+def _memory(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from benchmarks.memory import memory
+
+    result = memory(
+        options.network,
+        options.against == "torch",
+        options.batch,
+        options.threads,
+        options.forward_only,
+        options.kernels,
+    )
+    return result, tables.memory_table(result)
 
 
 if __name__ == "__main__":

@@ -1,93 +1,182 @@
-"""What is raced: each contender builds one network and returns a function that makes one training step.
+"""Who races: each contender builds a network and returns a function that makes one step of it.
 
-A contender runs alone in a child process (``python -m benchmarks.contenders NETWORK CONTENDER BATCH THREADS``). It
-reports what it is, then makes so many steps for every number that it reads, and answers with their seconds.
+A step is a training step (forward, backward, SGD with momentum and weight decay, dropout on), or a forward pass as one
+would use a trained network.
 """
 
-import json
-import sys
+import math
 import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-Step = Callable[[], object]
+from benchmarks import facts, networks
+
+Step = Callable[[], float]
+
+TORCH = ("torch NCHW", "torch channels_last")
+PRODUCTS = "matrix products alone"
 
 
-def batch_of(network: str, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the same random pictures and labels for every contender."""
-    rng = np.random.default_rng(0)
-    shape = {"four-layer": (3, 32, 32)}[network]
-    return rng.standard_normal((size, *shape)).astype(np.float32), rng.integers(0, 10, size)
+class Steps:
+    """One contender, ready to make steps; what a child process holds."""
+
+    def __init__(
+        self, contender: str, network: str, batch: int, threads: int, forward_only: bool, kernels: str
+    ) -> None:
+        build = {"minicnn": minicnn_step, PRODUCTS: products_step}.get(contender, torch_step)
+        arguments = {"channels_last": "channels_last" in contender} if build is torch_step else {"kernels": kernels}
+        self.step, self.facts = build(network, batch, threads, forward_only, **arguments)
+        self.step()  # whatever is compiled or chosen at the first step is not the race
+
+    def seconds(self, steps: int) -> float:
+        """Make some steps, and return the seconds that one took."""
+        started = time.perf_counter()
+        for _ in range(steps):
+            number = self.step()
+        seconds = (time.perf_counter() - started) / steps
+        if not math.isfinite(number):
+            raise RuntimeError(f"benchmarks: the last step gave {number}")
+        return seconds
+
+    def peak_bytes(self) -> int:
+        """Return the most memory that there was in use beside the libraries."""
+        return facts.peak_bytes() - self.facts["libraries_bytes"]
+
+    def profile(self, steps: int) -> dict[str, float]:
+        """Return the seconds that each operation has of one step; minicnn only."""
+        from benchmarks.profiling import timed_operations
+
+        with timed_operations() as seconds:
+            whole = self.seconds(steps)
+        found = {name: total / steps for name, total in seconds.items()}
+        return {**found, "everything else": whole - sum(found.values())}
 
 
-def minicnn_step(network: str, size: int, threads: int) -> tuple[Step, dict[str, Any]]:
-    import threadpoolctl
-
+def minicnn_step(
+    network: str, batch: int, threads: int, forward_only: bool, kernels: str
+) -> tuple[Step, dict[str, Any]]:
     import minicnn
     import minicnn.functional as F
-    from minicnn import optim
-    from minicnn.kernels import current
-    from minicnn.models import four_layer
+    from minicnn.models import build
 
-    minicnn.set_num_threads(threads)
-    minicnn.manual_seed(0)
-    images, labels = batch_of(network, size)
-    model = four_layer(activation="relu")
-    optimizer = optim.SGD(model.parameters(), lr=0.001, momentum=0.9)
+    said = {**facts.minicnn_facts(threads, kernels), "libraries_bytes": facts.resident_bytes()}
+    images, labels = networks.batch_of(network, batch)
+    model = build(networks.CONFIGS[network])
+    if forward_only:
+        model.eval()
 
-    def step() -> None:
+        def look() -> float:
+            with minicnn.no_grad():
+                return float(model(minicnn.Tensor(images)).data[0, 0])
+
+        return look, said
+    optimizer = minicnn.optim.SGD(model.parameters(), **networks.SGD)
+
+    def step() -> float:
         optimizer.zero_grad()
-        F.cross_entropy(model(minicnn.Tensor(images)), labels).backward()
+        loss = F.cross_entropy(model(minicnn.Tensor(images)), labels)
+        loss.backward()
         optimizer.step()
+        return loss.item()
 
-    pools = threadpoolctl.threadpool_info()
-    blas = [f"{pool['internal_api']} {pool['architecture']}" for pool in pools if pool["user_api"] == "blas"]
-    return step, {"version": minicnn.__version__, "kernels": current(), "numpy": np.__version__, "blas": blas}
+    return step, said
 
 
-def torch_step(network: str, size: int, threads: int, channels_last: bool) -> tuple[Step, dict[str, Any]]:
+def torch_step(
+    network: str, batch: int, threads: int, forward_only: bool, channels_last: bool
+) -> tuple[Step, dict[str, Any]]:
     import torch
-    from torch import nn
 
-    torch.set_num_threads(threads)
-    torch.manual_seed(0)
-    images, labels = (torch.from_numpy(array) for array in batch_of(network, size))
-    layers: list[nn.Module] = []
-    for before, after in ((3, 32), (32, 32), (32, 64)):
-        layers += [nn.Conv2d(before, after, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)]
-    model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(576, 10))
+    said = {**facts.torch_facts(threads), "libraries_bytes": facts.resident_bytes()}
+    images, labels = (torch.from_numpy(array) for array in networks.batch_of(network, batch))
+    model = networks.torch_twin(network)
     if channels_last:
         model, images = model.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.001, momentum=0.9)
+    if forward_only:
+        model.eval()
 
-    def step() -> None:
+        def look() -> float:
+            with torch.inference_mode():
+                return float(model(images)[0, 0])
+
+        return look, said
+    optimizer = torch.optim.SGD(model.parameters(), **networks.SGD)
+
+    def step() -> float:
         optimizer.zero_grad()
-        nn.functional.cross_entropy(model(images), labels).backward()
+        loss = torch.nn.functional.cross_entropy(model(images), labels)
+        loss.backward()
         optimizer.step()
+        return loss.item()
 
-    return step, {"version": torch.__version__, "blas": ["MKL" if torch.backends.mkl.is_available() else "other"]}
-
-
-CONTENDERS: dict[str, Callable[[str, int, int], tuple[Step, dict[str, Any]]]] = {
-    "minicnn": minicnn_step,
-    "torch NCHW": lambda *arguments: torch_step(*arguments, channels_last=False),
-    "torch channels_last": lambda *arguments: torch_step(*arguments, channels_last=True),
-}
+    return step, said
 
 
-def main(network: str, contender: str, batch: str, threads: str) -> None:
-    """Answer the parent process, line by line, until it closes the pipe."""
-    step, facts = CONTENDERS[contender](network, int(batch), int(threads))
-    step()  # whatever is compiled or chosen at the first step is not the race
-    print(json.dumps({"contender": contender, "threads": int(threads), **facts}), flush=True)
-    for line in sys.stdin:
-        started = time.perf_counter()
-        for _ in range(int(line)):
-            step()
-        print(time.perf_counter() - started, flush=True)
+# --- what a step would take if nothing but its matrix products took time ----------------------------------------
+
+COLUMNS_BYTES = 1 << 23  # of im2col's columns in one product: BLAS is at its best where small maps are taken together
 
 
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+def products_step(
+    network: str, batch: int, threads: int, forward_only: bool, kernels: str
+) -> tuple[Step, dict[str, Any]]:
+    """Multiply matrices of the shapes that convolution by im2col and linear layers have, with NumPy's sgemm.
+
+    The numbers in them are arbitrary, and nothing is laid out or added up. Each core takes some of the images and runs
+    BLAS on one thread, which was never slower here than BLAS's own threads.
+    """
+    from minicnn import nn
+
+    said = {**facts.minicnn_facts(threads, kernels), "libraries_bytes": facts.resident_bytes()}
+    weighty = [row for row in networks.walked(network, batch) if row.macs]
+    makers = [_conv_products if isinstance(row.layer, nn.Conv2d) else _linear_products for row in weighty]
+    works = [make(row, forward_only, row is weighty[0]) for make, row in zip(makers, weighty, strict=True)]
+
+    def step() -> float:
+        for work in works:
+            work()
+        return 0.0
+
+    return step, said
+
+
+def _numbers(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+
+
+def _conv_products(row: Any, forward_only: bool, is_first: bool) -> Callable[[], None]:
+    from minicnn.backend import split
+
+    N, F, OH, OW = row.output_shape
+    G, K, S = row.layer.groups, row.layer.weight.data[0].size, OH * OW
+    n = max(1, min(N, COLUMNS_BYTES // (4 * G * K * S)))
+    w, col, grad_y = _numbers(G, F // G, K), _numbers(G, K, n * S), _numbers(G, F // G, n * S)
+
+    def some_images(start: int, stop: int) -> None:
+        y, grad_w, grad_col = np.empty_like(grad_y), np.empty((G, K, F // G), np.float32), np.empty_like(col)
+        for first in range(start, stop, n):
+            some = slice(0, min(n, stop - first) * S)
+            np.matmul(w, col[:, :, some], out=y[:, :, some])
+            if not forward_only:
+                np.matmul(col[:, :, some], grad_y[:, :, some].swapaxes(1, 2), out=grad_w)
+                if not is_first:
+                    np.matmul(w.swapaxes(1, 2), grad_y[:, :, some], out=grad_col[:, :, some])
+
+    return lambda: split(np, N, some_images)
+
+
+def _linear_products(row: Any, forward_only: bool, is_first: bool) -> Callable[[], None]:
+    from minicnn.backend import matmul
+
+    x, w, grad_y = _numbers(*row.input_shape), _numbers(*row.layer.weight.shape), _numbers(*row.output_shape)
+
+    def work() -> None:
+        matmul(np, x, w.T)
+        if not forward_only:
+            matmul(np, grad_y.T, x)
+            if not is_first:
+                matmul(np, grad_y, w)
+
+    return work

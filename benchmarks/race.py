@@ -1,77 +1,93 @@
 """Contenders take turns, A B A B ..., so that a machine that grows slower grows slower for all of them."""
 
-import json
-import os
-import statistics
-import subprocess
-import sys
+import itertools
 from typing import Any
 
-UNSET = ("OPENBLAS_", "MKL_", "OMP_", "NUMBA_NUM_THREADS", "GOTO_")
-"""Settings of an environment that a user's machine does not have, and that would decide the race."""
+from benchmarks import networks
+from benchmarks.contenders import PRODUCTS, TORCH
+from benchmarks.processes import children, spread, unset
+
+ROUND_SECONDS = 1.0  # a round has so many steps as fit into that
 
 
-class Child:
-    """One contender in a process of its own."""
+def race(
+    network: str,
+    against_torch: bool,
+    batches: list[int],
+    threads: list[int],
+    forward_only: bool,
+    kernels: str,
+    rounds: int,
+) -> dict[str, Any]:
+    """Return every contender's images/s (median, min, max over rounds), and the ratios of the first to the others.
 
-    def __init__(self, network: str, contender: str, batch: int, threads: int) -> None:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(UNSET)}
-        command = [sys.executable, "-m", "benchmarks.contenders", network, contender, str(batch), str(threads)]
-        pipe = subprocess.PIPE
-        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment)
-        self.facts = json.loads(self._line())
-
-    def _line(self) -> str:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"benchmarks: {self.process.args} stopped with status {self.process.wait()}")
-        return line
-
-    def seconds(self, steps: int) -> float:
-        """Let it make so many steps, and return the seconds that one took."""
-        assert self.process.stdin is not None
-        print(steps, file=self.process.stdin, flush=True)
-        return float(self._line()) / steps
-
-    def close(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
-
-
-def race(network: str, contenders: list[str], batch: int, threads: int, rounds: int, steps: int) -> dict[str, Any]:
-    """Return every contender's images/s (median, min, max over rounds), and the ratios of the first to the others."""
-    children: dict[str, Child] = {}
-    try:
-        for name in contenders:
-            children[name] = Child(network, name, batch, threads)
-        for child in children.values():
-            child.seconds(steps)  # warm-up
-        seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    There is a contender for each batch and each number of threads.
+    """
+    names = ["minicnn", *(TORCH if against_torch else ()), PRODUCTS]
+    settings = {
+        _label(name, batch if len(batches) > 1 else None, count if len(threads) > 1 else None): {
+            "contender": name,
+            "network": network,
+            "batch": batch,
+            "threads": count,
+            "forward_only": forward_only,
+            "kernels": kernels,
+        }
+        for name, batch, count in itertools.product(names, batches, threads)
+    }
+    found: dict[str, dict[str, Any]] = {}
+    speeds: dict[str, list[float]] = {label: [] for label in settings}
+    with children("steps", settings) as running:
+        steps = {
+            label: max(1, round(ROUND_SECONDS / child.ask("seconds", steps=1))) for label, child in running.items()
+        }
         for _ in range(rounds):
-            for name, child in children.items():
-                seconds[name].append(child.seconds(steps))
-    finally:
-        for child in children.values():
-            child.close()
-    first = contenders[0]
+            for label, child in running.items():
+                speeds[label].append(settings[label]["batch"] / child.ask("seconds", steps=steps[label]))
+        for label, child in running.items():
+            chosen = {name: settings[label][name] for name in ("contender", "batch", "threads")}
+            found[label] = {**chosen, **child.facts, "peak_bytes": child.ask("peak_bytes")}
+            if settings[label]["contender"] == "minicnn":
+                found[label]["profile"] = child.ask("profile", steps=steps[label])
+    work = networks.flops(network, forward_only)
+    for label, facts in found.items():
+        facts |= {
+            "steps": steps[label],
+            "images_per_s": spread(speeds[label]),
+            "ms_per_image": spread([1e3 / speed for speed in speeds[label]]),
+            "gflops": spread([speed * work / 1e9 for speed in speeds[label]]),
+        }
     return {
-        "network": network,
-        "batch": batch,
+        "benchmark": network,
+        "input_shape": list(networks.walked(network).input_shape[1:]),
+        "forward_only": forward_only,
+        "flops_per_image": work,
         "rounds": rounds,
-        "steps": steps,
-        "contenders": {
-            name: {**children[name].facts, "images_per_s": spread([batch / s for s in seconds[name]])}
-            for name in contenders
-        },
-        "ratios": {
-            f"{first} / {name}": spread([b / a for a, b in zip(seconds[first], seconds[name], strict=True)])
-            for name in contenders[1:]
-        },
+        "unset": unset(),
+        "contenders": found,
+        "ratios": _ratios(found, speeds),
     }
 
 
-def spread(values: list[float]) -> dict[str, float]:
-    """Return the median of some values, and how far they lie apart."""
-    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+def _label(name: str, batch: int | None, threads: int | None) -> str:
+    parts = [name]
+    parts += [] if batch is None else [f"batch {batch}"]
+    parts += [] if threads is None else [f"{threads} thread" + "s" * (threads > 1)]
+    return ", ".join(parts)
+
+
+def _ratios(found: dict[str, dict[str, Any]], speeds: dict[str, list[float]]) -> dict[str, dict[str, float]]:
+    """Return how many times as fast, round by round, minicnn is as others with the same batch and threads.
+
+    And the first minicnn as those with another batch or number of threads.
+    """
+    ours = [label for label, facts in found.items() if facts["contender"] == "minicnn"]
+    pairs = [(ours[0], other) for other in ours[1:]]
+    for mine, other in itertools.product(ours, found):
+        alike = all(found[mine][name] == found[other][name] for name in ("batch", "threads"))
+        if alike and other not in ours:
+            pairs.append((mine, other))
+    return {
+        f"{mine} / {other}": spread([a / b for a, b in zip(speeds[mine], speeds[other], strict=True)])
+        for mine, other in pairs
+    }

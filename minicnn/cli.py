@@ -28,17 +28,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         SIGTERM.
     """
     options = _parser().parse_args(arguments)
+    try:
+        return int(options.handler(options))
+    except KeyboardInterrupt as stop:
+        print(f"\nminicnn: interrupted. {stop}".rstrip(), file=sys.stderr)
+        return 128 + int(getattr(stop, "signal", 2))  # as a shell reports a process that the signal has ended
+    except Exception as error:
+        if isinstance(error, _users_errors()):
+            return _fail(str(error))
+        raise
+
+
+def _users_errors() -> tuple[type[Exception], ...]:
+    """Return what one line can explain. Found when needed: the doctor must run where a library is absent."""
     from minicnn.data import DataError
     from minicnn.experiments.results import StudyError
     from minicnn.training import CheckpointError, TrainingError
 
-    try:
-        return int(options.handler(options))
-    except (CheckpointError, DataError, OSError, StudyError, TrainingError) as error:
-        return _fail(str(error))
-    except KeyboardInterrupt as stop:
-        print(f"\nminicnn: interrupted. {stop}".rstrip(), file=sys.stderr)
-        return 128 + int(getattr(stop, "signal", 2))  # as a shell reports a process that the signal has ended
+    return CheckpointError, DataError, OSError, StudyError, TrainingError
 
 
 def _fail(message: str) -> int:
@@ -118,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
 
     warmup = commands.add_parser("warmup", help="compile every kernel now, so that nothing waits for it later")
     warmup.set_defaults(handler=_warmup)
+    _add_doctor(commands)
     return parser
 
 
@@ -155,7 +163,11 @@ def _add_train(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     network.add_argument("--groups", type=_positive, metavar="N", help="towers")
     network.add_argument("--depth", type=int, choices=(5, 3), help="convolutions of alexnet-cifar (default 5)")
-    network.add_argument("--init", choices=("normal", "xavier", "he"), help="first weights of four-layer")
+    network.add_argument(
+        "--init",
+        choices=("normal", "xavier", "he"),
+        help="first weights: of four-layer; of alexnet, he for few pictures",
+    )
     network.add_argument("--in-size", type=_positive, metavar="N", help="height and width of what the network sees")
     network.add_argument("--num-classes", type=_positive, metavar="N", help="outputs (default as the data have)")
 
@@ -395,6 +407,16 @@ def _add_contributions(commands: argparse._SubParsersAction[_Parser]) -> None:
         "--resume", action="store_true", help="go on with what is in the folder; what is not given is as it was there"
     )
     _add_threads(parser)
+
+
+def _add_doctor(commands: argparse._SubParsersAction[_Parser]) -> None:
+    parser = commands.add_parser(
+        "doctor",
+        help="what minicnn has on this machine, what is wrong, and how to mend it",
+        description="Print what minicnn computes with on this machine, what is wrong, and how to mend it. The exit "
+        "status is 1 if training would fail.",
+    )
+    parser.set_defaults(handler=_doctor)
 
 
 def _add_threads(parser: argparse._ActionsContainer) -> None:
@@ -640,3 +662,11 @@ def _contributions(options: argparse.Namespace) -> int:
 
     contributions.run(**{name: value for name, value in vars(options).items() if name != "handler"})
     return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from minicnn.doctor import examine
+
+    report = examine()
+    print(report)
+    return 0 if report.can_train else 1

@@ -148,13 +148,13 @@ class DirectConv2d(Conv2d):
         def some_filters(start: int, stop: int) -> None:
             for g in range(start // FG, -(-stop // FG)):
                 group, filters = slice(g * CG, (g + 1) * CG), slice(max(start, g * FG), min(stop, (g + 1) * FG))
-                kernels.conv2d(image[:, group], w[filters], b[filters], *stride, *padding, y[n : n + 1, filters])
+                kernels.conv2d(picture[:, group], w[filters], b[filters], *stride, *padding, y[n : n + 1, filters])
 
         if N >= get_num_threads():
             split(xp, N, some_images)
         else:  # too few images for the cores: they share the filters of one after the other
             for n in range(N):
-                image = x[n : n + 1]
+                picture = x[n : n + 1]
                 split(xp, F, some_filters)
         return y
 

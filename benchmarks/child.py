@@ -1,0 +1,24 @@
+"""A process of its own for whatever is measured: ``python -m benchmarks.child KIND JSON``.
+
+It builds an object of that kind with the settings in JSON, prints what the object says about itself, and then answers,
+line by line, ``{"ask": method, ...arguments}`` with what the method returns, until the pipe is closed.
+"""
+
+import json
+import sys
+from importlib import import_module
+
+KINDS = {"steps": "contenders:Steps", "operations": "layers:Layers", "floors": "floors:Floors"}
+
+
+def main(kind: str, settings: str) -> None:
+    module, _, name = KINDS[kind].partition(":")
+    measured = getattr(import_module(f"benchmarks.{module}"), name)(**json.loads(settings))
+    print(json.dumps(measured.facts), flush=True)
+    for line in sys.stdin:
+        arguments = json.loads(line)
+        print(json.dumps(getattr(measured, arguments.pop("ask"))(**arguments)), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,63 @@
+"""What a child process can say about itself."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+
+def resident_bytes() -> int:
+    """Return the memory that this process has now."""
+    return _status("VmRSS")
+
+
+def peak_bytes() -> int:
+    """Return the most memory that this process ever had.
+
+    Not ``ru_maxrss``: a process starts with its parent's.
+    """
+    return _status("VmHWM")
+
+
+def _status(field: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f"benchmarks: this system does not tell {field}")
+
+
+_for_good = ExitStack()  # a child has the same kernels from its beginning to its end
+
+
+def minicnn_facts(threads: int, kernels: str) -> dict[str, Any]:
+    """Set up minicnn; return the versions that count for it and for NumPy, and NumPy's BLAS."""
+    import numpy as np
+    import threadpoolctl
+
+    import minicnn
+    from minicnn.kernels import current
+
+    _for_good.enter_context(minicnn.use_kernels(kernels))
+    minicnn.set_num_threads(threads)
+    minicnn.manual_seed(0)
+    blas = [
+        f"{pool['internal_api']} {pool['version']} {pool.get('architecture', '')}, set to {pool['num_threads']} threads"
+        for pool in threadpoolctl.threadpool_info()
+        if pool["user_api"] == "blas"
+    ]
+    versions = {"version": minicnn.__version__, "kernels": current(), "numpy": np.__version__}
+    if current() == "numba":
+        import numba
+
+        versions["numba"] = numba.__version__
+    return {**versions, "blas": blas, "used_threads": minicnn.get_num_threads()}
+
+
+def torch_facts(threads: int) -> dict[str, Any]:
+    """Set up PyTorch; return its version and its libraries for matrix products and convolutions."""
+    import torch
+
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    libraries = [line.strip(" -") for line in torch.__config__.show().splitlines() if "Library" in line]
+    libraries.append(f"vectors: {torch.backends.cpu.get_cpu_capability()}")
+    return {"version": torch.__version__, "blas": libraries, "used_threads": torch.get_num_threads()}

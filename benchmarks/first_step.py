@@ -1,0 +1,31 @@
+"""A process that has just begun: ``python -m benchmarks.first_step minicnn|torch BATCH THREADS KERNELS``.
+
+It prints how long the import took, and how long it was from there to the end of the four-layer network's first training
+step, in seconds.
+"""
+
+import sys
+import time
+
+
+def main(contender: str, batch: str, threads: str, kernels: str) -> None:
+    started = time.perf_counter()
+    if contender == "minicnn":
+        import minicnn  # noqa: F401
+    else:
+        import torch  # noqa: F401
+    imported = time.perf_counter() - started
+    from benchmarks import contenders
+
+    started = time.perf_counter()
+    shared = ("four-layer", int(batch), int(threads), False)
+    if contender == "minicnn":
+        step, _ = contenders.minicnn_step(*shared, kernels=kernels)
+    else:
+        step, _ = contenders.torch_step(*shared, channels_last=False)
+    step()
+    print(imported, time.perf_counter() - started)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,42 @@
+"""What the machine can do at best: how fast it multiplies, and how fast it copies."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from benchmarks import facts
+from minicnn.backend import matmul, split
+
+SIDE = 2048  # of the matrices, single precision: large enough for all that BLAS can do
+COPIED = 1 << 26  # numbers, 256 MB: no cache holds them
+
+
+class Floors:
+    """What a child process holds."""
+
+    def __init__(self, threads: int, kernels: str) -> None:
+        self.facts = facts.minicnn_facts(threads, kernels)
+
+    def flops_per_s(self) -> float:
+        """Return the operations per second of one big matrix product, a multiply-add being two."""
+        a, b = np.ones((2, SIDE, SIDE), np.float32)
+        return 2 * SIDE**3 / _best(lambda: matmul(np, a, b))
+
+    def bytes_per_s(self) -> float:
+        """Return the bytes per second that are read and written by a copy, on all cores."""
+        a, b = np.ones((2, COPIED), np.float32)
+
+        def some(start: int, stop: int) -> None:
+            b[start:stop] = a[start:stop]
+
+        return 2 * a.nbytes / _best(lambda: split(np, COPIED, some))
+
+
+def _best(call: Callable[[], object], times: int = 5) -> float:
+    seconds = []
+    for _ in range(times):
+        started = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - started)
+    return min(seconds)

@@ -1,0 +1,92 @@
+"""The networks that are measured, as minicnn builds them, and the same ones in PyTorch."""
+
+from typing import Any
+
+import numpy as np
+
+from minicnn import nn
+from minicnn.models import build
+from minicnn.walking import Row, Walk, walk_config
+
+CONFIGS: dict[str, dict[str, Any]] = {
+    "alexnet": {"model": "alexnet", "variant": "paper", "in_size": 227},
+    "alexnet-no-lrn": {"model": "alexnet", "variant": "paper", "in_size": 227, "lrn": False},
+    "four-layer": {"model": "four_layer"},
+}
+"""By name. AlexNet is given pictures of 227x227, so that neither side pads."""
+
+SGD: dict[str, Any] = {"lr": 0.001, "momentum": 0.9, "weight_decay": 0.0005}
+"""Of every contender."""
+
+
+def walked(network: str, batch: int = 1) -> Walk:
+    """Return what every layer makes of a batch of pictures."""
+    return walk_config(CONFIGS[network], batch)
+
+
+def batch_of(network: str, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the same random pictures and labels for every contender."""
+    rng = np.random.default_rng(0)
+    found = walked(network, size)
+    labels = rng.integers(0, found.rows[-1].output_shape[1], size)
+    return rng.standard_normal(found.input_shape, dtype=np.float32), labels
+
+
+def multiply_adds(row: Row, backward: bool, needs_input_grad: bool = True) -> int:
+    """Return how many a layer's pass takes for one picture.
+
+    Backward, each product of the forward pass is one for the weights' gradient and one for the input's.
+    """
+    return row.macs * (1 + needs_input_grad if backward else 1)
+
+
+def flops(network: str, forward_only: bool) -> int:
+    """Return the operations of one picture, a multiply-add being two, as the network's shapes give them.
+
+    The pictures themselves need no gradient, so the first layer makes none for its input.
+    """
+    weighty = [row for row in walked(network) if row.macs]
+    forward = sum(multiply_adds(row, backward=False) for row in weighty)
+    backward = sum(multiply_adds(row, True, needs_input_grad=row is not weighty[0]) for row in weighty)
+    return 2 * (forward if forward_only else forward + backward)
+
+
+def torch_twin(network: str) -> Any:
+    """Return the network as a ``torch.nn.Sequential``, its layers under the same names.
+
+    Its ReLUs work in place, as in torchvision's AlexNet. Its first values are PyTorch's own: no operation takes longer
+    for one finite number than for another.
+    """
+    import torch
+
+    with nn.init.skip_arrays():
+        layers = dict(build(CONFIGS[network]).named_children())
+    twin = torch.nn.Sequential()
+    for name, layer in layers.items():
+        twin.add_module(name, torch_layer(layer))
+    return twin
+
+
+def torch_layer(layer: nn.Module) -> Any:
+    """Return PyTorch's layer with the same settings."""
+    from torch import nn as theirs
+
+    match layer:
+        case nn.Conv2d():
+            settings = (layer.kernel_size, layer.stride, layer.padding)
+            return theirs.Conv2d(layer.in_channels, layer.out_channels, *settings, groups=layer.groups)
+        case nn.Linear():
+            return theirs.Linear(layer.in_features, layer.out_features)
+        case nn.MaxPool2d():
+            return theirs.MaxPool2d(layer.kernel_size, layer.stride, layer.padding, ceil_mode=layer.ceil_mode)
+        case nn.LocalResponseNorm():
+            return theirs.LocalResponseNorm(layer.size, layer.alpha, layer.beta, layer.k)
+        case nn.ReLU():
+            return theirs.ReLU(inplace=True)
+        case nn.Dropout():
+            return theirs.Dropout(layer.p)
+        case nn.Flatten():
+            return theirs.Flatten()
+        case nn.PadTo():  # nothing to pad, see CONFIGS
+            return theirs.Identity()
+    raise TypeError(f"benchmarks: no PyTorch layer is known for {layer}")

@@ -1,0 +1,118 @@
+"""Results as text."""
+
+from typing import Any
+
+Result = dict[str, Any]
+
+
+def race_table(result: Result) -> str:
+    """Return a race's contenders, its ratios, and where minicnn's time goes."""
+    what = "forward only" if result["forward_only"] else "training step"
+    picture = "x".join(map(str, result["input_shape"]))
+    contenders = result["contenders"]
+    batches = sorted({facts["batch"] for facts in contenders.values()})
+    lines = [
+        f"{result['benchmark']}, {what}, pictures of {picture}, {_batch(batches)}, "
+        f"{result['flops_per_image'] / 1e9:.3g} GFLOP per image; median (min to max) of {result['rounds']} rounds"
+    ]
+    rows = [["", "images/s", "ms/image", "GFLOP/s", "peak memory"]]
+    for name, facts in contenders.items():
+        speeds = [_spread(facts[unit]) for unit in ("images_per_s", "ms_per_image", "gflops")]
+        rows.append([name, *speeds, _bytes(facts["peak_bytes"])])
+    lines += _columns(rows)
+    if result["ratios"]:
+        lines += ["", "times as fast:", *_columns([[name, _spread(each)] for name, each in result["ratios"].items()])]
+    for name, facts in contenders.items():
+        if "profile" in facts:
+            whole = sum(facts["profile"].values())
+            parts = sorted(facts["profile"].items(), key=lambda part: -part[1])
+            cells = [[part, f"{seconds / whole:.1%}", f"{1e3 * seconds:.3g} ms"] for part, seconds in parts]
+            lines += ["", f"{name}, share of a step of {whole:.3g} s:", *_columns(cells)]
+    return "\n".join([*lines, "", *_facts(result)])
+
+
+def memory_table(result: Result) -> str:
+    """Return every contender's peak."""
+    what = "forward only" if result["forward_only"] else "training step"
+    lines = [f"{result['network']}, {what}, {_batch([result['batch']])}: most memory in use, libraries not counted"]
+    lines += _columns([[name, _bytes(each["peak_bytes"])] for name, each in result["contenders"].items()])
+    if result["ratios"]:
+        lines += ["", *_columns([[name, f"{ratio:.2f}"] for name, ratio in result["ratios"].items()])]
+    return "\n".join([*lines, "", *_facts(result)])
+
+
+def operations_table(result: Result) -> str:
+    """Return every operation's time, and in brackets how many times its floor that is."""
+    names = list(result["contenders"])
+    roofs = result["roofs"]
+    lines = [
+        f"{result['network']}, {_batch([result['batch']])}, {_threads(result['threads'])}: ms, and (times the floor); "
+        f"median of {result['rounds']} rounds",
+        f"floor: {roofs['flops_per_s'] / 1e9:.0f} GFLOP/s (one big matrix product), "
+        f"{roofs['bytes_per_s'] / 1e9:.1f} GB/s (a copy, read and written)",
+    ]
+    head = ["", "", "floor", *names]
+    if len(names) > 1:
+        head.append("minicnn's time / best other's")
+    rows = [head]
+    for each in result["operations"]:
+        medians = {name: each["seconds"][name]["median"] for name in names}
+        cells = [f"{1e3 * medians[name]:.3g} ({each['over_floor'][name]:.2f})" for name in names]
+        if len(names) > 1:
+            cells.append(f"{medians['minicnn'] / min(medians[name] for name in names[1:]):.2f}")
+        rows.append([each["name"], each["which"], f"{1e3 * each['floor_s']:.3g} {each['bound_by']}", *cells])
+    return "\n".join([*lines, *_columns(rows), "", *_facts(result)])
+
+
+def startup_table(result: Result) -> str:
+    """Return the waits for the import and for the first step."""
+    lines = [
+        f"start-up: seconds of the import, and from there to the end of {result['network']}'s first training step, "
+        f"{_batch([result['batch']])}, {_threads(result['threads'])}; median (min to max) of {result['rounds']} rounds"
+    ]
+    rows = [["", "import", "first step"]]
+    for name, each in result["contenders"].items():
+        rows.append([name, _spread(each["import_s"]), _spread(each["first_step_s"])])
+    return "\n".join([*lines, *_columns(rows), *_unset(result)])
+
+
+def _facts(result: Result) -> list[str]:
+    lines = []
+    for name, facts in result["contenders"].items():
+        parts = [facts["version"]]
+        parts += [f"{library} {facts[library]}" for library in ("numpy", "numba") if library in facts]
+        parts += [f"{facts['kernels']} kernels"] if "kernels" in facts else []
+        lines.append(f"{name}: {', '.join([*parts, _threads(facts['used_threads'])])}; {'; '.join(facts['blas'])}")
+    return [*lines, *_unset(result)]
+
+
+def _unset(result: Result) -> list[str]:
+    return [f"taken out of the environment: {', '.join(result['unset'])}"] if result["unset"] else []
+
+
+def _batch(batches: list[int]) -> str:
+    return f"batch {', '.join(map(str, batches))}"
+
+
+def _threads(count: int) -> str:
+    return f"{count} thread" + "s" * (count > 1)
+
+
+def _spread(values: dict[str, float]) -> str:
+    return f"{_number(values['median'])} ({_number(values['min'])} to {_number(values['max'])})"
+
+
+def _number(value: float) -> str:
+    """Write three figures, and no fewer than stand before the point."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def _columns(rows: list[list[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  " + "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]

@@ -1,0 +1,287 @@
+"""The doctor: what minicnn has on this machine, what is wrong with it, and how to mend that."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+import warnings
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import threadpoolctl
+
+from minicnn import kernels
+from minicnn._version import __version__
+from minicnn.backend import get_num_threads, matmul
+
+__all__ = ["Diagnosis", "Report", "examine"]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Something that is wrong.
+
+    Attributes
+    ----------
+    what : str
+        What it is, and what it does.
+    remedy : str
+        How to mend it.
+    prevents_training : bool
+        False if minicnn works with it, only more slowly.
+    """
+
+    what: str
+    remedy: str
+    prevents_training: bool = False
+
+
+@dataclass(frozen=True)
+class Report:
+    """What :func:`examine` has found; as text, what ``minicnn doctor`` prints.
+
+    Attributes
+    ----------
+    facts : dict of str
+        By name.
+    diagnoses : tuple of Diagnosis
+        Empty if all is well.
+    """
+
+    facts: dict[str, str]
+    diagnoses: tuple[Diagnosis, ...]
+
+    @property
+    def can_train(self) -> bool:
+        """Whether nothing prevents training."""
+        return not any(diagnosis.prevents_training for diagnosis in self.diagnoses)
+
+    def __str__(self) -> str:
+        width = max(map(len, self.facts))
+        lines = [f"{name:{width}}  {fact}" for name, fact in self.facts.items()]
+        if not self.diagnoses:
+            return "\n".join([*lines, "", "All is well."])
+        for diagnosis in self.diagnoses:
+            kind = "broken" if diagnosis.prevents_training else "slow"
+            lines += ["", f"{kind}: {diagnosis.what}", f"  -> {diagnosis.remedy}"]
+        return "\n".join(lines)
+
+
+def examine() -> Report:
+    """Look at everything that minicnn computes with, in a second or two.
+
+    Returns
+    -------
+    Report
+    """
+    pools = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+    kernel_facts, kernel_diagnoses = _kernels()
+    facts = {
+        "minicnn": f"{__version__}, {get_num_threads()} of {os.cpu_count()} cores",
+        "Python": f"{platform.python_version()}, {platform.system()} {platform.machine()}",
+        "NumPy": np.__version__,
+        "BLAS": "; ".join(_pool(pool) for pool in pools) or "unknown to threadpoolctl",
+        "speed": f"{_gflops():.0f} GFLOP/s, a matrix product in single precision",
+        **kernel_facts,
+        **_gpu(),
+    }
+    diagnoses = [*_requirements(), *_wrong_products(), *kernel_diagnoses, *_narrow_blas(pools), *_one_core()]
+    return Report(facts, tuple(diagnoses))
+
+
+# --- what must be there ----------------------------------------------------------------------------------------------
+
+
+def _requirements() -> list[Diagnosis]:
+    """Hold what is installed against what minicnn asks for; Numba may be absent."""
+    try:
+        required = metadata.requires("minicnn") or []
+    except metadata.PackageNotFoundError:  # run from its source, without an installation
+        return []
+    found = []
+    for line in required:
+        parts = re.match(r"([\w.-]+)>=([\d.]+)", line.replace(" ", ""))
+        if parts is None or "extra==" in line.replace(" ", ""):
+            continue
+        name, least = parts.groups()
+        try:
+            version = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            if name != "numba":
+                found.append(Diagnosis(f"{name} is not installed", f"pip install '{name}>={least}'", True))
+            continue
+        if _numbers(version) < _numbers(least):
+            what = f"{name} {version} is older than minicnn works with"
+            found.append(Diagnosis(what, f"pip install --upgrade '{name}>={least}'", True))
+    return found
+
+
+def _numbers(version: str) -> list[int]:
+    """Return 2, 4, 0 for "2.4.0rc1"."""
+    return [int(number) for number in re.findall(r"\d+", re.split(r"[a-z+]", version)[0])]
+
+
+def _wrong_products() -> list[Diagnosis]:
+    """Let BLAS multiply, and hold the result against one that does not come from BLAS."""
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((2, 65, 65), dtype=np.float32)
+    if np.allclose(_product(a, b), (a[:, :, None] * b).sum(axis=1), rtol=1e-3, atol=1e-3):
+        return []
+    what = "NumPy's matrix products are wrong: this BLAS does not work on this processor"
+    return [Diagnosis(what, "unset OPENBLAS_CORETYPE, or pip install --force-reinstall numpy", True)]
+
+
+def _product(a: Any, b: Any) -> Any:
+    return matmul(np, a, b)
+
+
+# --- what makes it fast ----------------------------------------------------------------------------------------------
+
+
+def _kernels() -> tuple[dict[str, str], list[Diagnosis]]:
+    """Return what is known of the kernels and of the folder for compiled code."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            name = kernels.current()
+        except Exception as error:  # whatever it is, nothing that computes would come any further
+            what = f"the Numba kernels cannot be loaded: {type(error).__name__}: {error}"
+            remedy = "pip install --upgrade numba, or pip uninstall numba for the NumPy kernels, which are slower"
+            return {"Numba": "broken"}, [Diagnosis(what, remedy, True)]
+    if name == "numpy":
+        why = (
+            str(caught[0].message) if caught else "Numba is not installed: the NumPy kernels are used, which are slower"
+        )
+        return {"Numba": "not in use"}, [Diagnosis(why, "pip install --upgrade numba")]
+
+    import numba
+
+    from minicnn.kernels import numba_kernels, register_tiles
+
+    bits = 8 * register_tiles.VECTOR_BYTES
+    facts = {"Numba": f"{numba.__version__}, vectors of {bits} bits"}
+    folder = numba_kernels.im2col.stats.cache_path
+    if folder is not None and _writable(Path(folder)):
+        return {**facts, "cache": f"{folder}, writable"}, []
+    if folder is None:
+        what = "there is no folder for compiled kernels: every process compiles them anew"
+    else:
+        what = f"the folder for compiled kernels, {folder}, cannot be written to: what is not in it is compiled anew"
+    remedy = "let NUMBA_CACHE_DIR name a folder that you can write to"
+    return {**facts, "cache": f"{folder or 'none'}, not writable"}, [Diagnosis(what, remedy)]
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+_BITS = {
+    "SkylakeX": 512,
+    "Cooperlake": 512,
+    "SapphireRapids": 512,
+    "Haswell": 256,
+    "Zen": 256,
+    "Excavator": 256,
+    "Steamroller": 256,
+    "Piledriver": 256,
+    "Bulldozer": 256,
+    "Sandybridge": 256,
+}
+"""How long OpenBLAS's vectors are on each kind of x86 processor that it tells apart; 128 on all others."""
+
+
+def _narrow_blas(pools: list[dict[str, Any]]) -> list[Diagnosis]:
+    """Find an OpenBLAS that takes the processor for a lesser one."""
+    able = _processor_bits()
+    for pool in pools:
+        bits = _BITS.get(pool.get("architecture", ""), 128)
+        if pool["internal_api"] != "openblas" or able is None or bits >= able:
+            continue
+        chosen = os.environ.get("OPENBLAS_CORETYPE")
+        what = (
+            f"OpenBLAS works for {pool['architecture']}, with vectors of {bits} bits; this processor has {able}: "
+            f"matrix products take up to {able // bits} times as long"
+        )
+        if chosen:
+            remedy = f"unset OPENBLAS_CORETYPE, which is {chosen!r}"
+        else:
+            remedy = "pip install --upgrade numpy: a newer OpenBLAS may know this processor"
+        return [Diagnosis(what, remedy)]
+    return []
+
+
+def _processor_bits() -> int | None:
+    """Return how long the vectors are that this processor can add up, None where OpenBLAS has no choice to make."""
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return None
+    config: Any = np.show_config(mode="dicts")
+    able = config["SIMD Extensions"]
+    names = {*able["baseline"], *able["found"]}  # NumPy before 2.4 calls them AVX2 and AVX512_SKX
+    if names & {"X86_V4", "AVX512_SKX"}:
+        return 512
+    return 256 if names & {"X86_V3", "AVX2"} else 128
+
+
+def _one_core() -> list[Diagnosis]:
+    cores = os.cpu_count() or 1
+    if get_num_threads() > 1 or cores == 1:
+        return []
+    what = f"minicnn uses one core of {cores}"
+    remedy = "let the process run on more (taskset, the container's or the batch system's setting), or set_num_threads"
+    return [Diagnosis(what, remedy)]
+
+
+# --- facts -----------------------------------------------------------------------------------------------------------
+
+
+def _pool(pool: dict[str, Any]) -> str:
+    parts = [pool["internal_api"], pool.get("version") or "", pool.get("architecture", "")]
+    count = pool["num_threads"]
+    return f"{' '.join(filter(None, parts))}, set to {count} thread{'s' * (count != 1)}"
+
+
+def _gflops(side: int = 1024, times: int = 5) -> float:
+    """Return the speed of a matrix product, on all cores that minicnn uses, in 10^9 operations per second."""
+    a, b = np.ones((2, side, side), np.float32)
+    seconds = []
+    for _ in range(times):
+        started = time.perf_counter()
+        _product(a, b)
+        seconds.append(time.perf_counter() - started)
+    return 2 * side**3 / min(seconds) / 1e9
+
+
+def _gpu() -> dict[str, str]:
+    """Return what is known of CuPy and of NVIDIA's GPUs, without loading either's libraries."""
+    installed = [name for name in ("cupy-cuda13x", "cupy-cuda12x", "cupy") if _version(name)]
+    cupy = ", ".join(f"{name} {_version(name)}" for name in installed) or "not installed"
+    command = shutil.which("nvidia-smi")
+    gpus = "none found"
+    if command:
+        try:
+            listed = subprocess.run([command, "-L"], capture_output=True, text=True, timeout=2)
+        except (OSError, subprocess.TimeoutExpired):
+            gpus = "nvidia-smi does not answer"
+        else:
+            names = [re.sub(r" \(UUID.*", "", line) for line in listed.stdout.splitlines() if line.startswith("GPU ")]
+            gpus = "; ".join(names) or gpus
+    return {"CuPy": cupy, "GPUs": gpus}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
