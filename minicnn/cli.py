@@ -482,7 +482,17 @@ def _warmup(options: argparse.Namespace) -> int:
     if kernels.current() == "numpy":
         print("Numba is not installed: the NumPy kernels need no compiling")
         return 0
-    kernels.warmup(lambda name: print(f"ready: {name}", flush=True))
+    from tqdm.auto import tqdm
+
+    with tqdm(unit=" kernels", disable=not sys.stderr.isatty()) as bar:
+
+        def show(name: str, number: int, total: int) -> None:
+            bar.total = total
+            bar.set_postfix_str(name, refresh=False)
+            bar.update()
+
+        kernels.warmup(show)
+    print("Every kernel is compiled")
     return 0
 
 

@@ -157,9 +157,9 @@ def test_gradcheck_prints_the_table_and_fails_if_a_check_does(
 
 def test_warmup_says_what_is_ready(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(kernels, "current", lambda: "numba")
-    monkeypatch.setattr(kernels, "warmup", lambda progress: progress("im2col float32"))
+    monkeypatch.setattr(kernels, "warmup", lambda progress: progress("im2col float32", 1, 26))
     assert call("warmup") == 0
-    assert capsys.readouterr().out == "ready: im2col float32\n"
+    assert capsys.readouterr().out == "Every kernel is compiled\n"
     monkeypatch.setattr(kernels, "current", lambda: "numpy")
     assert call("warmup") == 0
     assert "not installed" in capsys.readouterr().out

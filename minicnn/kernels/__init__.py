@@ -121,7 +121,7 @@ relu_backward = _kernel("relu_backward")
 sgd_step = _kernel("sgd_step")
 
 
-def warmup(progress: Callable[[str], None] | None = None) -> None:
+def warmup(progress: Callable[[str, int, int], None] | None = None) -> None:
     """Compile every kernel for float32 and float64 now, instead of when each is first needed.
 
     Compiled code is kept on disk beside the package (or in Numba's cache folder), so a second call, or a second
@@ -130,31 +130,37 @@ def warmup(progress: Callable[[str], None] | None = None) -> None:
     Parameters
     ----------
     progress : callable, optional
-        Called with the name of each kernel once it is ready.
+        Called with the name of each kernel once it is ready, its number from 1, and the number of all.
     """
     import numpy as np
 
-    for dtype in (np.float32, np.float64):
-        x, small = np.ones((1, 2, 4, 4), dtype), np.ones((1, 2, 3, 3), dtype)
-        window, index = (2, 2, 1, 1, 0, 0), np.zeros((1, 2, 3, 3), np.uint8)
-        filters, three = np.ones((3, 2, 2, 2), dtype), np.ones((1, 3, 3, 3), dtype)
-        flat, vector = x.reshape(1, 2, 16), np.ones(8, dtype)
-        calls: list[tuple[Callable[..., None], tuple[Any, ...]]] = [
-            (im2col, (x, *window, np.empty((2, 2, 2, 1, 3, 3), dtype))),
-            (col2im, (np.ones((2, 2, 2, 1, 3, 3), dtype), *window, x)),
-            (conv2d, (x, filters, np.ones(3, dtype), 1, 1, 0, 0, three)),
-            (conv2d_grad_w, (x, three, 1, 1, 0, 0, filters)),
-            (max_pool2d_forward, (x, *window, small, index)),
-            (max_pool2d_backward, (small, index, *window, x)),
-            (avg_pool2d_forward, (x, *window, np.ones((3, 3), dtype), small)),
-            (avg_pool2d_backward, (small, *window, np.ones((3, 3), dtype), x)),
-            (lrn_forward, (flat, 1, 1, 1.0, 1.0, 0.75, np.empty_like(flat))),
-            (lrn_backward, (flat, flat, 1, 1, 1.0, 1.0, 0.75, np.empty_like(flat))),
-            (relu_backward, (vector, vector, vector.copy())),
-            (sgd_step, (vector, vector.copy(), None, 0.1, 0.0, 0.0, False, False)),
-            (sgd_step, (vector, vector.copy(), vector.copy(), 0.1, 0.9, 0.0, False, False)),
-        ]
-        for kernel, arguments in calls:
-            kernel(*arguments)
-            if progress is not None:
-                progress(f"{kernel.__name__} {np.dtype(dtype).name}")
+    calls = [(call, np.dtype(dtype).name) for dtype in (np.float32, np.float64) for call in _examples(dtype)]
+    for number, ((kernel, arguments), dtype_name) in enumerate(calls, start=1):
+        kernel(*arguments)
+        if progress is not None:
+            progress(f"{kernel.__name__} {dtype_name}", number, len(calls))
+
+
+def _examples(dtype: Any) -> list[tuple[Callable[..., None], tuple[Any, ...]]]:
+    """Return every kernel with small arguments."""
+    import numpy as np
+
+    x, small = np.ones((1, 2, 4, 4), dtype), np.ones((1, 2, 3, 3), dtype)
+    window, index = (2, 2, 1, 1, 0, 0), np.zeros((1, 2, 3, 3), np.uint8)
+    filters, three = np.ones((3, 2, 2, 2), dtype), np.ones((1, 3, 3, 3), dtype)
+    flat, vector = x.reshape(1, 2, 16), np.ones(8, dtype)
+    return [
+        (im2col, (x, *window, np.empty((2, 2, 2, 1, 3, 3), dtype))),
+        (col2im, (np.ones((2, 2, 2, 1, 3, 3), dtype), *window, x)),
+        (conv2d, (x, filters, np.ones(3, dtype), 1, 1, 0, 0, three)),
+        (conv2d_grad_w, (x, three, 1, 1, 0, 0, filters)),
+        (max_pool2d_forward, (x, *window, small, index)),
+        (max_pool2d_backward, (small, index, *window, x)),
+        (avg_pool2d_forward, (x, *window, np.ones((3, 3), dtype), small)),
+        (avg_pool2d_backward, (small, *window, np.ones((3, 3), dtype), x)),
+        (lrn_forward, (flat, 1, 1, 1.0, 1.0, 0.75, np.empty_like(flat))),
+        (lrn_backward, (flat, flat, 1, 1, 1.0, 1.0, 0.75, np.empty_like(flat))),
+        (relu_backward, (vector, vector, vector.copy())),
+        (sgd_step, (vector, vector.copy(), None, 0.1, 0.0, 0.0, False, False)),
+        (sgd_step, (vector, vector.copy(), vector.copy(), 0.1, 0.9, 0.0, False, False)),
+    ]
