@@ -40,7 +40,7 @@ import numpy as np
 
 from minicnn.backend import get_num_threads, set_num_threads
 from minicnn.data.sources import NAMES, load_parts
-from minicnn.experiments.results import ResultsFolder, StudyError, machine, versions
+from minicnn.experiments.results import ResultsFolder, StudyError, check_settings, machine, versions
 from minicnn.models import alexnet_cifar
 from minicnn.optim import SGD
 from minicnn.training import TrainingError, crossings, epochs_to_target, say, train_epoch, trainer
@@ -507,17 +507,10 @@ def check(settings: dict[str, Any], rates: dict[str, float | None]) -> None:
     for name, least in (("epochs", 1), ("limit", 2), ("threads", 1)):
         if settings[name] < least:
             raise StudyError(f"{name} is {settings[name]}; expected {least} or more")
-    seeds = settings["seeds"]
-    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise StudyError(f"seeds is {seeds}; expected one or more different numbers, none below 0")
-    if not 0 < settings["target_error"] < 1:
-        raise StudyError(f"target_error is {settings['target_error']}; expected a number between 0 and 1")
+    check_settings(settings, rates)
     for variant in settings["variants"]:
         if variant not in VARIANTS:
             raise StudyError(f"only is {variant!r}; expected some of {', '.join(VARIANTS)}")
-    for activation, lr in rates.items():
-        if lr is not None and not 0 < lr < math.inf:
-            raise StudyError(f"lr_{activation} is {lr}; expected a number above 0")
 
 
 # These may differ from one part of a study to the next: they say how much is done, not how.
@@ -526,20 +519,12 @@ MAY_CHANGE = {"seeds", "target_error", "variants", "learning_rates"}
 
 def refuse_differences(folder: ResultsFolder, earlier: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
     """Refuse to go on with a study whose numbers came about in another way."""
-    wrong = [
-        f"{name} was {earlier.get(name)} and is {value} now"
-        for name, value in settings.items()
-        if name not in MAY_CHANGE and earlier.get(name) != value
-    ]
+    others = []
     for activation, now in settings["learning_rates"].items():
         before = earlier.get("learning_rates", {}).get(activation)
         if before is not None and before != now:
-            wrong.append(f"lr_{activation} was {before:g} and is {now:g} now")
-    if wrong:
-        raise StudyError(
-            f"the study in {folder.folder} cannot be resumed: {'; '.join(wrong)}. "
-            "Repeat its settings, or choose another folder with --out"
-        )
+            others.append(f"lr_{activation} was {before:g} and is {now:g} now")
+    folder.refuse_differences(earlier, settings, MAY_CHANGE, others)
 
 
 # --- the results -------------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from minicnn import manual_seed
 from minicnn.data import Dataset, Loader, load_cifar10, load_shapes, scaling
-from minicnn.experiments.results import ResultsFolder, StudyError, machine, versions
+from minicnn.experiments.results import ResultsFolder, StudyError, check_settings, machine, versions
 from minicnn.models import four_layer
 from minicnn.nn import Module
 from minicnn.optim import SGD
@@ -473,14 +473,7 @@ def check(settings: dict[str, Any], rates: dict[str, float | None]) -> None:
     for name, least in (("epochs", 1), ("limit", 1)):
         if settings[name] is not None and settings[name] < least:
             raise StudyError(f"{name} is {settings[name]}; expected {least} or more")
-    seeds = settings["seeds"]
-    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise StudyError(f"seeds is {seeds}; expected one or more different numbers, none below 0")
-    if not 0 < settings["target_error"] < 1:
-        raise StudyError(f"target_error is {settings['target_error']}; expected a number between 0 and 1")
-    for activation, lr in rates.items():
-        if lr is not None and not 0 < lr < math.inf:
-            raise StudyError(f"lr_{activation} is {lr}; expected a number above 0")
+    check_settings(settings, rates)
 
 
 # These may differ from one part of a study to the next: they say how much is done, not how.
@@ -491,21 +484,13 @@ def refuse_differences(
     folder: ResultsFolder, earlier: dict[str, Any], settings: dict[str, Any], rows: Sequence[dict[str, Any]]
 ) -> None:
     """Refuse to go on with a study whose numbers came about in another way."""
-    wrong = [
-        f"{name} was {earlier.get(name)} and is {value} now"
-        for name, value in settings.items()
-        if name not in MAY_CHANGE and earlier.get(name) != value
-    ]
+    others = []
     pairs = {(row["inputs"], row["activation"], row["lr"]) for row in rows}
     for inputs, activation, lr in sorted(pairs):
         now = settings["learning_rates"].get(inputs, {}).get(activation)
         if now != lr:
-            wrong.append(f"lr_{activation} on {inputs} inputs was {lr:g} and is {now} now")
-    if wrong:
-        raise StudyError(
-            f"the study in {folder.folder} cannot be resumed: {'; '.join(wrong)}. "
-            "Repeat its settings, or choose another folder with --out"
-        )
+            others.append(f"lr_{activation} on {inputs} inputs was {lr:g} and is {now} now")
+    folder.refuse_differences(earlier, settings, MAY_CHANGE, others)
 
 
 # --- the results -------------------------------------------------------------------------------------------------

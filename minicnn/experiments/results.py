@@ -10,8 +10,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 from minicnn.training.checkpoint import write_atomically
 from minicnn.training.environment import FolderError, alone_in, machine, versions
 
-__all__ = ["ResultsFolder", "StudyError", "machine", "versions"]
+__all__ = ["ResultsFolder", "StudyError", "check_settings", "machine", "versions"]
 
 
 class StudyError(RuntimeError):
@@ -141,6 +142,65 @@ class ResultsFolder:
         except (OSError, ValueError) as error:
             raise StudyError(f"{self.summary} cannot be read: {error}") from error
 
+    def refuse_differences(
+        self,
+        earlier: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        may_change: Collection[str],
+        others: Sequence[str] = (),
+    ) -> None:
+        """Refuse to go on with a study whose numbers came about in another way.
+
+        Parameters
+        ----------
+        earlier, settings : mapping
+            The study's settings until now, and those that are asked for.
+        may_change : collection of str
+            The settings that say how much is done, not how.
+        others : sequence of str
+            Further differences, in words.
+
+        Raises
+        ------
+        StudyError
+            If there are any differences, naming all of them.
+        """
+        wrong = [
+            f"{name} was {earlier.get(name)} and is {value} now"
+            for name, value in settings.items()
+            if name not in may_change and earlier.get(name) != value
+        ]
+        if wrong or others:
+            raise StudyError(
+                f"the study in {self.folder} cannot be resumed: {'; '.join([*wrong, *others])}. "
+                "Repeat its settings, or choose another folder with --out"
+            )
+
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write ``summary.json``, atomically."""
         write_atomically(self.summary, json.dumps(summary, indent=2) + "\n")
+
+
+def check_settings(settings: Mapping[str, Any], rates: Mapping[str, float | None]) -> None:
+    """Refuse what no study can have.
+
+    Parameters
+    ----------
+    settings : mapping
+        With "seeds" and "target_error".
+    rates : mapping
+        Learning rates by activation; None where one is still to be chosen.
+
+    Raises
+    ------
+    StudyError
+        Naming the setting, its value and what is expected.
+    """
+    seeds = settings["seeds"]
+    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise StudyError(f"seeds is {seeds}; expected one or more different numbers, none below 0")
+    if not 0 < settings["target_error"] < 1:
+        raise StudyError(f"target_error is {settings['target_error']}; expected a number between 0 and 1")
+    for activation, lr in rates.items():
+        if lr is not None and not 0 < lr < math.inf:
+            raise StudyError(f"lr_{activation} is {lr}; expected a number above 0")
