@@ -211,7 +211,8 @@ def conv2d(x: Array, w: Array, b: Array, SH: int, SW: int, PH: int, PW: int, y: 
             first, count = g * FG + block * width, min(width, FG - block * width)
             _transpose(filters, first * K, K, packed, (g * blocks + block) * K * width, width, count, K)
     framed = np.zeros(C * H * W, x.dtype)
-    sums = np.empty(len(windows) * width, x.dtype)
+    some = _ROWS[vectors] * (_VECTOR_BYTES // x.itemsize)  # windows whose sums stay in the L1 cache
+    sums = np.empty(some * width, x.dtype)
     target = y.reshape(-1)
     for n in range(N):
         _frame(x[n], PH, PW, framed)
@@ -219,12 +220,14 @@ def conv2d(x: Array, w: Array, b: Array, SH: int, SW: int, PH: int, PW: int, y: 
             for block in range(blocks):
                 first, count = g * FG + block * width, min(width, FG - block * width)
                 start = (g * blocks + block) * K * width
-                _tiles(vectors, packed, start, framed, g * CG * H * W, windows, pixels, sums, 0, False)
-                _transpose(sums, 0, width, target, (n * F + first) * size, size, size, count)
-                for f in range(first, first + count):
-                    start = (n * F + f) * size
-                    for i in range(size):
-                        target[_u(start + i)] += b[f]
+                for window in range(0, size, some):
+                    these = windows[window : window + some]
+                    _tiles(vectors, packed, start, framed, g * CG * H * W, these, pixels, sums, 0, False)
+                    for i in range(len(these)):
+                        for f in range(count):
+                            sums[_u(i * width + f)] += b[_u(first + f)]
+                    place = (n * F + first) * size + window
+                    _transpose(sums, 0, width, target, place, size, min(some, size - window), count)
 
 
 @_kernel
@@ -239,7 +242,8 @@ def conv2d_grad_w(x: Array, grad_y: Array, SH: int, SW: int, PH: int, PW: int, g
     blocks = -(-FG // width)
     windows, pixels = _window_places(OH, OW, SH, SW, W), _filled_up(_pixel_places(KH, KW, CG, H, W), _ROWS[vectors])
     framed = np.zeros(C * H * W, x.dtype)
-    packed = np.zeros(size * width, x.dtype)  # what comes back to a block of filters side by side: (OH OW, width)
+    some = min(size, 1024)  # windows at a time: what is packed stays in the L2 cache
+    packed = np.zeros(some * width, x.dtype)  # what comes back to a block of filters side by side: (windows, width)
     sums = np.zeros(G * blocks * len(pixels) * width, x.dtype)
     source, target = grad_y.reshape(-1), grad_w.reshape(-1)
     for n in range(N):
@@ -247,9 +251,11 @@ def conv2d_grad_w(x: Array, grad_y: Array, SH: int, SW: int, PH: int, PW: int, g
         for g in range(G):
             for block in range(blocks):
                 first, count = g * FG + block * width, min(width, FG - block * width)
-                _transpose(source, (n * F + first) * size, size, packed, 0, width, count, size)
                 start = (g * blocks + block) * len(pixels) * width
-                _tiles(vectors, packed, 0, framed, g * CG * H * W, pixels, windows, sums, start, True)
+                for window in range(0, size, some):
+                    these = windows[window : window + some]
+                    _transpose(source, (n * F + first) * size + window, size, packed, 0, width, count, len(these))
+                    _tiles(vectors, packed, 0, framed, g * CG * H * W, pixels, these, sums, start, True)
     for g in range(G):
         for block in range(blocks):
             first, count = g * FG + block * width, min(width, FG - block * width)

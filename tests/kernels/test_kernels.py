@@ -184,6 +184,21 @@ def test_conv2d_grad_w(case: Case, groups: int, filters_of_a_group: int) -> None
     assert abs((grad_y * y).sum() - (grad_w * w).sum()) < 100 * np.finfo(case.dtype).eps * size
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("filters", [5, 40, 48, 64])
+def test_convolution_of_more_windows_than_the_caches_hold_at_a_time(dtype: Any, filters: int, rng: Any) -> None:
+    x = rng.standard_normal((1, 2, 41, 37)).astype(dtype)
+    w, b = rng.standard_normal((filters, 2, 2, 3)).astype(dtype), rng.standard_normal(filters).astype(dtype)
+    y, expected = np.full((2, 1, filters, 40, 35), np.nan, dtype)
+    for kernel_file, target in ((numba_kernels, y), (numpy_kernels, expected)):
+        kernel_file.conv2d(x, w, b, 1, 1, 0, 0, target)
+    hold(y, expected, dtype, 12)
+    grad_w, expected_grad = np.full((2, *w.shape), np.nan, dtype)
+    for kernel_file, target in ((numba_kernels, grad_w), (numpy_kernels, expected_grad)):
+        kernel_file.conv2d_grad_w(x, y, 1, 1, 0, 0, target)
+    hold(grad_w, expected_grad, dtype, 40 * 35)
+
+
 def hold(actual: np.ndarray, expected: np.ndarray, dtype: Any, terms: int) -> None:
     """Compare sums of so many products, each of size about 1."""
     np.testing.assert_allclose(actual, expected, rtol=0, atol=10 * terms * np.finfo(dtype).eps)
