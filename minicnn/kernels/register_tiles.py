@@ -76,7 +76,7 @@ def tile(vectors: int, rows: int, vector_bytes: int = VECTOR_BYTES) -> Any:
             multiply_add = cgutils.get_or_insert_function(
                 builder.module,
                 ir.FunctionType(vector, [vector] * 3),
-                f"llvm.fma.v{lanes}f{a.dtype.bitwidth}",
+                f"llvm.fmuladd.v{lanes}f{a.dtype.bitwidth}",  # fused where the processor can
             )
 
             def array(argument: int) -> Any:
