@@ -166,7 +166,7 @@ def _add_train(commands: argparse._SubParsersAction[_Parser]) -> None:
     network.add_argument(
         "--init",
         choices=("normal", "xavier", "he"),
-        help="first weights: of four-layer; of alexnet, he for few pictures",
+        help="first weights: of four-layer; of alexnet: he, for a few thousand standardised pictures",
     )
     network.add_argument("--in-size", type=_positive, metavar="N", help="height and width of what the network sees")
     network.add_argument("--num-classes", type=_positive, metavar="N", help="outputs (default as the data have)")
@@ -175,8 +175,8 @@ def _add_train(commands: argparse._SubParsersAction[_Parser]) -> None:
     pictures.add_argument(
         "--inputs",
         choices=("raw", "standardised"),
-        help="raw: pixels of 0 to 255 minus the mean image, as in 2012 (default of alexnet paper and merged); "
-        "standardised: mean 0, variance 1 in each channel (default of the others)",
+        help="raw: pixels of 0 to 255 minus the mean image, as in 2012 (default of alexnet paper and merged without "
+        "--init); standardised: mean 0, variance 1 in each channel (default of the others)",
     )
     pictures.add_argument(
         "--augment", action=argparse.BooleanOptionalAction, help="random crops and mirror images (default yes)"

@@ -164,9 +164,9 @@ def _kernels() -> tuple[dict[str, str], list[Diagnosis]]:
 
     import numba
 
-    from minicnn.kernels import numba_kernels, register_tiles
+    from minicnn.kernels import direct_convolution, numba_kernels
 
-    bits = 8 * register_tiles.VECTOR_BYTES
+    bits = 8 * direct_convolution.VECTOR_BYTES
     facts = {"Numba": f"{numba.__version__}, vectors of {bits} bits"}
     folder = numba_kernels.im2col.stats.cache_path
     if folder is not None and _writable(Path(folder)):
@@ -228,7 +228,7 @@ def _processor_bits() -> int | None:
         return None
     config: Any = np.show_config(mode="dicts")
     able = config["SIMD Extensions"]
-    names = {*able["baseline"], *able["found"]}  # NumPy before 2.4 calls them AVX2 and AVX512_SKX
+    names = {*able.get("baseline", []), *able.get("found", [])}  # NumPy before 2.4 calls them AVX2 and AVX512_SKX
     if names & {"X86_V4", "AVX512_SKX"}:
         return 512
     return 256 if names & {"X86_V3", "AVX2"} else 128

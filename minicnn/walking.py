@@ -53,7 +53,8 @@ class Row:
     activation_bytes : int
         What the output takes for the batch; 0 if it is the input under another shape.
     im2col_bytes : int
-        What the im2col matrix of the whole batch takes. :func:`minicnn.functional.conv2d` makes it in pieces.
+        What the im2col matrix of the whole batch would take; it is only ever made in pieces, and by the compiled
+        kernels not at all.
     warnings : tuple of str
         Such as a stride that does not divide.
     layer : Module

@@ -43,7 +43,7 @@ from minicnn.data.sources import NAMES, load_parts
 from minicnn.experiments.results import ResultsFolder, StudyError, check_settings, machine, versions
 from minicnn.models import alexnet_cifar
 from minicnn.optim import SGD
-from minicnn.training import TrainingError, crossings, epochs_to_target, say, train_epoch, trainer
+from minicnn.training import DivergedError, TrainingError, crossings, epochs_to_target, say, train_epoch, trainer
 from minicnn.training.run_folder import RunFolder
 from minicnn.training.stopping import Stopped
 from minicnn.viz import save_figure
@@ -289,9 +289,7 @@ def search(study: Study, activation: str) -> float:
         try:
             result = train(study, each, study.folder.states / f"search-{activation}-{lr:g}", lr, epochs)
             tried[lr] = result["validation_error"]
-        except TrainingError as error:
-            if "the loss is" not in str(error):  # a full disk is no reason to take another rate
-                raise
+        except DivergedError as error:  # a full disk is no reason to take another rate
             say(f"Search: {error}")
             tried[lr] = math.inf
         study.keep_trial(activation, lr, tried[lr])

@@ -59,6 +59,11 @@ def _load(name: str) -> ModuleType:
         return numpy_kernels
     if name == "numba":
         try:
+            import numba
+
+            settings: Any = numba.config
+            if settings.DISABLE_JIT:
+                raise ImportError("NUMBA_DISABLE_JIT is set")
             from minicnn.kernels import numba_kernels
         except ImportError as error:
             raise ImportError(

@@ -5,36 +5,18 @@ release the interpreter lock and start no threads of their own. Inner loops are 
 they become vector instructions: the range of outputs that do not look into the padding is worked out beforehand.
 """
 
-from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 
-from minicnn.kernels import register_tiles
+from minicnn.kernels.compiling import inner, kernel, u
+from minicnn.kernels.direct_convolution import conv2d as conv2d  # with its tiles in a file of its own
+from minicnn.kernels.direct_convolution import conv2d_grad_w as conv2d_grad_w
 
 Array = Any
 
 
-def _compile(function: Callable[..., Any], **options: Any) -> Any:
-    try:
-        return numba.njit(function, nogil=True, cache=True, error_model="numpy", **options)
-    except RuntimeError:  # no folder for the cache is writable: compile anew in each process rather than fail
-        return numba.njit(function, nogil=True, error_model="numpy", **options)
-
-
-def _kernel(function: Callable[..., Any]) -> Any:
-    return _compile(function)
-
-
-def _inner(function: Callable[..., Any]) -> Any:
-    return _compile(function, inline="always")
-
-
-_u = np.uint64  # an unsigned index cannot be negative, so no instruction is spent on Python's x[-1]: loops vectorise
-
-
-@_kernel
+@kernel
 def _pad(x: Array, PH: int, PW: int) -> Array:
     """Copy images (N, C, H, W) into a frame of zeros, after which no loop has to ask whether it is outside."""
     N, C, H, W = x.shape
@@ -43,18 +25,18 @@ def _pad(x: Array, PH: int, PW: int) -> Array:
     return framed
 
 
-@_kernel
+@kernel
 def im2col(x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, col: Array) -> None:
     framed = _pad(x, PH, PW) if PH or PW else x
     N, C, H, W = framed.shape
-    OH, OW, step = col.shape[4], _u(col.shape[5]), _u(SW)
+    OH, OW, step = col.shape[4], u(col.shape[5]), u(SW)
     source, target = framed.reshape(-1), col.reshape(-1)
-    j = _u(0)
+    j = u(0)
     for c in range(C):
         for kh in range(KH):
             for kw in range(KW):
                 for n in range(N):
-                    i = _u(((n * C + c) * H + kh) * W + kw)
+                    i = u(((n * C + c) * H + kh) * W + kw)
                     for _ in range(OH):
                         if SW == 1:  # said apart, because a copy of neighbours is one instruction for many
                             for ow in range(OW):
@@ -62,23 +44,23 @@ def im2col(x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, col: 
                         else:
                             for ow in range(OW):
                                 target[j + ow] = source[i + ow * step]
-                        i += _u(SH * W)
+                        i += u(SH * W)
                         j += OW
 
 
-@_kernel
+@kernel
 def col2im(col: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, x: Array) -> None:
     N, C, H, W = x.shape
     framed = np.zeros((N, C, H + 2 * PH, W + 2 * PW), x.dtype)  # what falls into the frame is lost with it
     H, W = framed.shape[2], framed.shape[3]
-    OH, OW, step = col.shape[4], _u(col.shape[5]), _u(SW)
+    OH, OW, step = col.shape[4], u(col.shape[5]), u(SW)
     source, target = col.reshape(-1), framed.reshape(-1)
-    j = _u(0)
+    j = u(0)
     for c in range(C):
         for kh in range(KH):
             for kw in range(KW):
                 for n in range(N):
-                    i = _u(((n * C + c) * H + kh) * W + kw)
+                    i = u(((n * C + c) * H + kh) * W + kw)
                     for _ in range(OH):
                         if SW == 1:
                             for ow in range(OW):
@@ -86,192 +68,20 @@ def col2im(col: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, x: 
                         else:
                             for ow in range(OW):
                                 target[i + ow * step] += source[j + ow]
-                        i += _u(SH * W)
+                        i += u(SH * W)
                         j += OW
     x[:] = framed[:, :, PH : H - PH, PW : W - PW]
 
 
-# --- convolution without im2col: windows are read where they stand, sums stay in registers ----------------------
-
-_ROWS, _VECTOR_BYTES = register_tiles.ROWS, register_tiles.VECTOR_BYTES
-_transpose_square: Any = register_tiles.transpose_square
-_tile_1, _tile_2, _tile_3 = (register_tiles.tile(vectors, _ROWS[vectors]) for vectors in (1, 2, 3))
-_tile_4 = register_tiles.tile(4, _ROWS[4]) if len(_ROWS) > 4 else _tile_1  # never called without its rows
-
-
-@_kernel
-def _tiles(
-    vectors: int,
-    a: Array,
-    a_start: int,
-    b: Array,
-    b_start: int,
-    rows: Array,
-    places: Array,
-    sums: Array,
-    sums_start: int,
-    add: bool,
-) -> None:
-    """Compute one tile after the other until there are no more rows; see `register_tiles`."""
-    width = vectors * (_VECTOR_BYTES // a.itemsize)
-    for first in range(0, len(rows), _ROWS[vectors]):
-        if vectors == 1:
-            _tile_1(a, a_start, b, b_start, rows, first, places, sums, sums_start + first * width, add)
-        elif vectors == 2:
-            _tile_2(a, a_start, b, b_start, rows, first, places, sums, sums_start + first * width, add)
-        elif vectors == 3:
-            _tile_3(a, a_start, b, b_start, rows, first, places, sums, sums_start + first * width, add)
-        else:
-            _tile_4(a, a_start, b, b_start, rows, first, places, sums, sums_start + first * width, add)
-
-
-@_kernel
-def _vectors_for(filters: int, itemsize: int) -> int:
-    """Return how many vectors of filters make a row of a tile: the more the better, if it comes out even."""
-    vectors = -(-filters * itemsize // _VECTOR_BYTES)
-    for most in range(len(_ROWS) - 1, 1, -1):
-        if vectors % most == 0:
-            return most
-    return 1
-
-
-@_kernel
-def _pixel_places(KH: int, KW: int, channels: int, H: int, W: int) -> Array:
-    """Return how far each pixel of a window is from its first one, in images (channels, H, W)."""
-    places = np.empty(channels * KH * KW, np.int64)
-    i = 0
-    for c in range(channels):
-        for kh in range(KH):
-            for kw in range(KW):
-                places[i] = (c * H + kh) * W + kw
-                i += 1
-    return places
-
-
-@_kernel
-def _window_places(OH: int, OW: int, SH: int, SW: int, W: int) -> Array:
-    """Return where each window begins, in images of width W."""
-    places = np.empty(OH * OW, np.int64)
-    for oh in range(OH):
-        for ow in range(OW):
-            places[oh * OW + ow] = oh * SH * W + ow * SW
-    return places
-
-
-@_kernel
-def _filled_up(places: Array, rows: int) -> Array:
-    """Append zeros until the last tile is full: what comes out of them is thrown away."""
-    full = np.zeros(-(-len(places) // rows) * rows, np.int64)
-    full[: len(places)] = places
-    return full
-
-
-@_kernel
-def _frame(image: Array, PH: int, PW: int, framed: Array) -> None:
-    """Copy an image into a flat frame of zeros."""
-    C, H, W = image.shape
-    for c in range(C):
-        for h in range(H):
-            j = ((c * (H + 2 * PH)) + h + PH) * (W + 2 * PW) + PW
-            framed[j : j + W] = image[c, h]
-
-
-@_kernel
-def _transpose(
-    source: Array, start: int, width: int, target: Array, target_start: int, target_width: int, rows: int, columns: int
-) -> None:
-    """Transpose a part of a matrix into a part of another one: rows and columns are the source's."""
-    side = _VECTOR_BYTES // source.itemsize
-    for top in range(0, rows, side):
-        for left in range(0, columns, side):
-            i, j = start + top * width + left, target_start + left * target_width + top
-            if top + side <= rows and left + side <= columns:
-                _transpose_square(source, i, width, target, j, target_width)
-            else:
-                for row in range(min(side, rows - top)):
-                    for column in range(min(side, columns - left)):
-                        target[_u(j + column * target_width + row)] = source[_u(i + row * width + column)]
-
-
-@_kernel
-def conv2d(x: Array, w: Array, b: Array, SH: int, SW: int, PH: int, PW: int, y: Array) -> None:
-    N, C, H, W = x.shape
-    F, CG, KH, KW = w.shape
-    G, (OH, OW) = C // CG, y.shape[2:]
-    H, W = H + 2 * PH, W + 2 * PW
-    FG, K, size = F // G, CG * KH * KW, OH * OW
-    vectors = _vectors_for(FG, x.itemsize)
-    width = vectors * (_VECTOR_BYTES // x.itemsize)
-    blocks = -(-FG // width)
-    windows, pixels = _filled_up(_window_places(OH, OW, SH, SW, W), _ROWS[vectors]), _pixel_places(KH, KW, CG, H, W)
-    packed = np.zeros(G * blocks * K * width, x.dtype)  # a block of filters side by side: (G, blocks, K, width)
-    filters = w.reshape(-1)
-    for g in range(G):
-        for block in range(blocks):
-            first, count = g * FG + block * width, min(width, FG - block * width)
-            _transpose(filters, first * K, K, packed, (g * blocks + block) * K * width, width, count, K)
-    framed = np.zeros(C * H * W, x.dtype)
-    some = _ROWS[vectors] * (_VECTOR_BYTES // x.itemsize)  # windows whose sums stay in the L1 cache
-    sums = np.empty(some * width, x.dtype)
-    target = y.reshape(-1)
-    for n in range(N):
-        _frame(x[n], PH, PW, framed)
-        for g in range(G):
-            for block in range(blocks):
-                first, count = g * FG + block * width, min(width, FG - block * width)
-                start = (g * blocks + block) * K * width
-                for window in range(0, size, some):
-                    these = windows[window : window + some]
-                    _tiles(vectors, packed, start, framed, g * CG * H * W, these, pixels, sums, 0, False)
-                    for i in range(len(these)):
-                        for f in range(count):
-                            sums[_u(i * width + f)] += b[_u(first + f)]
-                    place = (n * F + first) * size + window
-                    _transpose(sums, 0, width, target, place, size, min(some, size - window), count)
-
-
-@_kernel
-def conv2d_grad_w(x: Array, grad_y: Array, SH: int, SW: int, PH: int, PW: int, grad_w: Array) -> None:
-    N, C, H, W = x.shape
-    F, CG, KH, KW = grad_w.shape
-    G, (OH, OW) = C // CG, grad_y.shape[2:]
-    H, W = H + 2 * PH, W + 2 * PW
-    FG, K, size = F // G, CG * KH * KW, OH * OW
-    vectors = _vectors_for(FG, x.itemsize)
-    width = vectors * (_VECTOR_BYTES // x.itemsize)
-    blocks = -(-FG // width)
-    windows, pixels = _window_places(OH, OW, SH, SW, W), _filled_up(_pixel_places(KH, KW, CG, H, W), _ROWS[vectors])
-    framed = np.zeros(C * H * W, x.dtype)
-    some = min(size, 1024)  # windows at a time: what is packed stays in the L2 cache
-    packed = np.zeros(some * width, x.dtype)  # what comes back to a block of filters side by side: (windows, width)
-    sums = np.zeros(G * blocks * len(pixels) * width, x.dtype)
-    source, target = grad_y.reshape(-1), grad_w.reshape(-1)
-    for n in range(N):
-        _frame(x[n], PH, PW, framed)
-        for g in range(G):
-            for block in range(blocks):
-                first, count = g * FG + block * width, min(width, FG - block * width)
-                start = (g * blocks + block) * len(pixels) * width
-                for window in range(0, size, some):
-                    these = windows[window : window + some]
-                    _transpose(source, (n * F + first) * size + window, size, packed, 0, width, count, len(these))
-                    _tiles(vectors, packed, 0, framed, g * CG * H * W, pixels, these, sums, start, True)
-    for g in range(G):
-        for block in range(blocks):
-            first, count = g * FG + block * width, min(width, FG - block * width)
-            start = (g * blocks + block) * len(pixels) * width
-            _transpose(sums, start, width, target, first * K, K, K, count)
-
-
-@_kernel
+@kernel
 def _largest(
     source: Array, corner: int, W: int, first_kh: int, stop_kh: int, first_kw: int, stop_kw: int, KW: int
 ) -> Any:
     """Return a window's largest element and its place; `corner` is where (first_kh, first_kw) stands in the array."""
-    best, place = source[_u(corner)], np.int32(first_kh * KW + first_kw)
+    best, place = source[u(corner)], np.int32(first_kh * KW + first_kw)
     for kh in range(first_kh, stop_kh):
         for kw in range(first_kw, stop_kw):
-            value = source[_u(corner + (kh - first_kh) * W + kw - first_kw)]
+            value = source[u(corner + (kh - first_kh) * W + kw - first_kw)]
             # selections instead of an `if`: the processor cannot guess which element is the largest
             better = value > best
             best = value if better else best
@@ -279,7 +89,7 @@ def _largest(
     return best, place
 
 
-@_kernel
+@kernel
 def max_pool2d_forward(x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, y: Array, index: Array) -> None:
     N, C, H, W = x.shape
     OH, OW = y.shape[2], y.shape[3]
@@ -293,47 +103,47 @@ def max_pool2d_forward(x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW
             first_kh, stop_kh = max(0, -top), min(KH, H - top)
             if KH == 3 and KW == 3 and first_kh == 0 and stop_kh == 3:  # the paper's: known bounds become straight code
                 for ow in range(first, stop):
-                    target[_u(j + ow)], places[_u(j + ow)] = _largest(source, row + ow * SW, W, 0, 3, 0, 3, 3)
+                    target[u(j + ow)], places[u(j + ow)] = _largest(source, row + ow * SW, W, 0, 3, 0, 3, 3)
             else:
                 for ow in range(first, stop):
                     corner = row + first_kh * W + ow * SW
-                    target[_u(j + ow)], places[_u(j + ow)] = _largest(source, corner, W, first_kh, stop_kh, 0, KW, KW)
+                    target[u(j + ow)], places[u(j + ow)] = _largest(source, corner, W, first_kh, stop_kh, 0, KW, KW)
             for edge in range(OW - (stop - first)):
                 ow = edge if edge < first else edge + stop - first
                 first_kw, stop_kw = max(0, PW - ow * SW), min(KW, W + PW - ow * SW)
                 corner = row + first_kh * W + ow * SW + first_kw
-                target[_u(j + ow)], places[_u(j + ow)] = _largest(
+                target[u(j + ow)], places[u(j + ow)] = _largest(
                     source, corner, W, first_kh, stop_kh, first_kw, stop_kw, KW
                 )
         _put_nan_in(source, plane, target, places, H, W, OH, OW, KH, KW, SH, SW, PH, PW)
 
 
-@_kernel
+@kernel
 def _put_nan_in(
     source: Array, plane: int, target: Array, places: Array,
     H: int, W: int, OH: int, OW: int, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int,
 ) -> None:  # fmt: skip
     """Make NaN the maximum of every window that holds one. To ask at each comparison would take twice as long."""
-    start = _u(plane * H * W)
+    start = u(plane * H * W)
     found = 0
-    for i in range(_u(H * W)):
+    for i in range(u(H * W)):
         found += source[start + i] != source[start + i]
     if found == 0:
         return
     for h in range(H):
         for w in range(W):
-            value = source[start + _u(h * W + w)]
+            value = source[start + u(h * W + w)]
             if value != value:
                 for kh in range(KH):
                     for kw in range(KW):
                         oh, over_h = divmod(h + PH - kh, SH)
                         ow, over_w = divmod(w + PW - kw, SW)
                         if over_h == 0 and over_w == 0 and 0 <= oh < OH and 0 <= ow < OW:
-                            j = _u((plane * OH + oh) * OW + ow)
+                            j = u((plane * OH + oh) * OW + ow)
                             target[j], places[j] = value, kh * KW + kw
 
 
-@_kernel
+@kernel
 def max_pool2d_backward(
     grad_y: Array, index: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, grad_x: Array
 ) -> None:
@@ -344,28 +154,28 @@ def max_pool2d_backward(
     for place in range(KH * KW):
         shift[place] = place // KW * W + place % KW
     target[:] = 0
-    j = _u(0)
+    j = u(0)
     for plane in range(N * C):
         for oh in range(OH):
             corner = (plane * H + oh * SH - PH) * W - PW
             for ow in range(OW):
-                target[_u(corner + ow * SW + shift[_u(places[j])])] += source[j]
-                j += _u(1)
+                target[u(corner + ow * SW + shift[u(places[j])])] += source[j]
+                j += u(1)
 
 
-@_inner
+@inner
 def _first(k: int, stride: int, padding: int) -> int:
     """Return the first output whose window position `k` is not in the padding before the picture."""
     return max(0, (padding - k + stride - 1) // stride)
 
 
-@_inner
+@inner
 def _stop(k: int, stride: int, padding: int, size: int, outputs: int) -> int:
     """Return the output after the last one whose window position `k` is not in the padding behind it."""
     return min(outputs, (size - 1 + padding - k) // stride + 1)
 
 
-@_kernel
+@kernel
 def avg_pool2d_forward(
     x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, divisor: Array, y: Array
 ) -> None:
@@ -385,7 +195,7 @@ def avg_pool2d_forward(
                     total[ow] /= divisor[oh, ow]
 
 
-@_kernel
+@kernel
 def avg_pool2d_backward(
     grad_y: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, divisor: Array, grad_x: Array
 ) -> None:
@@ -405,7 +215,7 @@ def avg_pool2d_backward(
                             grad_x[n, c, h, ow * SW + kw - PW] += share[ow]
 
 
-@_kernel
+@kernel
 def _powers(D: Array, beta: float, power: Array) -> None:
     """power = D^-beta, by square roots for the paper's 3/4 (and for 1/2 and 1), which vectorise where pow does not."""
     one = D.dtype.type(1)
@@ -427,21 +237,21 @@ def _powers(D: Array, beta: float, power: Array) -> None:
 _BLOCK = 256  # positions treated together: with all channels' rows they stay in the L1 or L2 cache
 
 
-@_kernel
+@kernel
 def _denominators(x: Array, start: int, S: int, size: int, first: int, stop: int, k: float, a: float, D: Array) -> None:
     """D = k + a times the sum of the squares of the channels from first to stop, for `size` positions from start on."""
     number = x.dtype.type
     for s in range(size):
-        D[_u(s)] = 0
+        D[u(s)] = 0
     for near in range(first, stop):
-        i = _u(start + near * S)
+        i = u(start + near * S)
         for s in range(size):
-            D[_u(s)] += x[i + _u(s)] * x[i + _u(s)]
+            D[u(s)] += x[i + u(s)] * x[i + u(s)]
     for s in range(size):
-        D[_u(s)] = number(k) + number(a) * D[_u(s)]
+        D[u(s)] = number(k) + number(a) * D[u(s)]
 
 
-@_kernel
+@kernel
 def lrn_forward(x: Array, below: int, above: int, k: float, a: float, beta: float, y: Array) -> None:
     N, C, S = x.shape
     D, power = np.empty(_BLOCK, x.dtype), np.empty(_BLOCK, x.dtype)
@@ -452,12 +262,12 @@ def lrn_forward(x: Array, below: int, above: int, k: float, a: float, beta: floa
             for c in range(C):
                 _denominators(source, start, S, size, max(0, c - below), min(C, c + above + 1), k, a, D)
                 _powers(D[:size], beta, power[:size])
-                i = _u(start + c * S)
+                i = u(start + c * S)
                 for s in range(size):
-                    target[i + _u(s)] = source[i + _u(s)] * power[_u(s)]
+                    target[i + u(s)] = source[i + u(s)] * power[u(s)]
 
 
-@_kernel
+@kernel
 def lrn_backward(
     x: Array, grad_y: Array, below: int, above: int, k: float, a: float, beta: float, grad_x: Array
 ) -> None:
@@ -472,24 +282,24 @@ def lrn_backward(
             for c in range(C):
                 _denominators(source, start, S, size, max(0, c - below), min(C, c + above + 1), k, a, D)
                 _powers(D[:size], beta, power[:size])
-                i, j = _u(start + c * S), _u(c * _BLOCK)
+                i, j = u(start + c * S), u(c * _BLOCK)
                 for s in range(size):
-                    direct = gradient[i + _u(s)] * power[_u(s)]
-                    target[i + _u(s)] = direct
-                    through[j + _u(s)] = direct * source[i + _u(s)] / D[_u(s)]
+                    direct = gradient[i + u(s)] * power[u(s)]
+                    target[i + u(s)] = direct
+                    through[j + u(s)] = direct * source[i + u(s)] / D[u(s)]
             for c in range(C):
                 for s in range(size):
-                    total[_u(s)] = 0
+                    total[u(s)] = 0
                 for near in range(max(0, c - above), min(C, c + below + 1)):
-                    j = _u(near * _BLOCK)
+                    j = u(near * _BLOCK)
                     for s in range(size):
-                        total[_u(s)] += through[j + _u(s)]
-                i = _u(start + c * S)
+                        total[u(s)] += through[j + u(s)]
+                i = u(start + c * S)
                 for s in range(size):
-                    target[i + _u(s)] -= factor * source[i + _u(s)] * total[_u(s)]
+                    target[i + u(s)] -= factor * source[i + u(s)] * total[u(s)]
 
 
-@_kernel
+@kernel
 def relu_backward(y: Array, grad_y: Array, grad_x: Array) -> None:
     nothing = grad_x.dtype.type(0)
     for s in range(y.size):
@@ -497,7 +307,7 @@ def relu_backward(y: Array, grad_y: Array, grad_x: Array) -> None:
         grad_x[s] = nothing if y[s] <= 0 else gradient
 
 
-@_kernel
+@kernel
 def _sgd_plain(parameter: Array, gradient: Array, lr: float, weight_decay: float) -> None:
     number = parameter.dtype.type
     rate, decay = number(lr), number(weight_decay)
@@ -505,7 +315,7 @@ def _sgd_plain(parameter: Array, gradient: Array, lr: float, weight_decay: float
         parameter[s] -= rate * (gradient[s] + decay * parameter[s])
 
 
-@_kernel
+@kernel
 def _sgd_momentum(
     parameter: Array,
     gradient: Array,

@@ -112,7 +112,8 @@ def alexnet(
     groups : int, optional
         Section 3.2: 2 for two towers, 1 for one.
     init : {None, "he"}
-        The first weights: the variant's own, or as He et al. 2015 have them, with biases of 0. From N(0, 0.01^2) a
+        The first weights: the variant's own, or as He et al. 2015 have them (for tanh and sigmoid, as Glorot and
+        Bengio 2010 have them), with biases of 0. From N(0, 0.01^2) a
         network as deep as this needs thousands of steps before it learns anything, which a million pictures have in
         them and a few thousand have not; "he" starts at once, on standardised pixels.
 
@@ -274,7 +275,7 @@ def _he_values(network: Network, activation: str) -> None:
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
         if layer is layers[-1]:
-            nn.init.normal_(layer.weight, std=0.01)  # no class is preferred at first
+            nn.init.normal_(layer.weight, std=0.01)  # small, so that no class is preferred much at first
         elif activation == "relu":
             nn.init.normal_(layer.weight, std=gain * math.sqrt(2 / layer.weight.data[0].size))
         else:

@@ -1,4 +1,7 @@
-"""Convolution by im2col: every window becomes a column, and one matrix product does the rest.
+"""Convolution, twice: by im2col, which is easy to see through, and without it, which is fast.
+
+With im2col every window becomes a column, and one matrix product does the rest. Compiled for the processor, the other
+one runs; it reads the same windows where they stand.
 
 Letters: N images, C channels, H W height and width, F filters, KH KW kernel, SH SW stride, PH PW padding,
 OH OW output height and width, G groups, CG = C / G.
@@ -112,8 +115,8 @@ class DirectConv2d(Conv2d):
     """The same equations without the matrix X: the kernel reads every window where it stands in the picture.
 
     That spares the columns' memory, and the time to lay them out. Where the stride is 1, dL/dx is a convolution again:
-    of dL/dY, padded by KH - 1 - PH, with every filter turned by half a turn, and filters and channels exchanged. For
-    other strides it is left to im2col.
+    of dL/dY, padded by KH - 1 - PH, with every filter turned by half a turn, and filters and channels exchanged. With
+    another stride, a backward pass that has to give dL/dx is the one above.
     """
 
     def forward(self, xp: ModuleType, x: Array, w: Array, b: Array | None) -> Array:

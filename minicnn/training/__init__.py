@@ -13,7 +13,7 @@ from minicnn.training.checkpoint import (
     write_atomically,
 )
 from minicnn.training.evaluation import Evaluation, evaluate, probabilities
-from minicnn.training.loop import EpochProgress, TrainingError, train_epoch
+from minicnn.training.loop import DivergedError, EpochProgress, TrainingError, train_epoch
 from minicnn.training.metrics import crossings, epochs_to_target
 from minicnn.training.progress import RunProgress, say
 
@@ -24,6 +24,7 @@ __all__ = [
     "RunProgress",
     "SavedModel",
     "SavedTraining",
+    "DivergedError",
     "TrainingError",
     "crossings",
     "epochs_to_target",

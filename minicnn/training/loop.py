@@ -24,6 +24,10 @@ class TrainingError(RuntimeError):
     """Training cannot go on; the message says where it stopped, and what may help."""
 
 
+class DivergedError(TrainingError):
+    """The loss is not a finite number any more."""
+
+
 @dataclass(frozen=True)
 class EpochProgress:
     """How an epoch stands after some of its batches.
@@ -145,9 +149,9 @@ def train_epoch(
     return progress
 
 
-def _not_finite(model: Module, optimizer: Optimizer, loss: Tensor, epoch: int, step: int) -> TrainingError:
+def _not_finite(model: Module, optimizer: Optimizer, loss: Tensor, epoch: int, step: int) -> DivergedError:
     rates = ", ".join(f"{group['lr']:g}" for group in optimizer.param_groups)
-    return TrainingError(
+    return DivergedError(
         f"the loss is {loss.item()} in epoch {epoch}, step {step} ({_origin(model, loss)}); "
         f"expected a finite number. Try a lower learning rate than {rates}"
     )

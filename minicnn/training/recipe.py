@@ -148,11 +148,13 @@ class Recipe:
                     f"train: {model} takes pictures of {crop}x{crop}, those of {data} have {SIDE}x{SIDE}; "
                     f"choose alexnet-cifar, or a folder of larger pictures"
                 )
+            # The paper's first weights are made for pixels of 0 to 255.
+            as_in_2012 = config.get("variant") in ("paper", "merged") and config["init"] is None
             defaults: dict[str, Any] = {
                 "limit": None,
                 "validation": 0.1,
                 "seed": 0,
-                "inputs": "raw" if config.get("variant") in ("paper", "merged") else "standardised",
+                "inputs": "raw" if as_in_2012 else "standardised",
                 "augment": True,
                 "colour": folder,
                 "padding": 4 if crop == SIDE else 0,

@@ -366,7 +366,7 @@ class Trainer:
                 while not self.finished:
                     self.train_one_epoch()
         except TrainingError as error:
-            raise TrainingError(f"{error}. {self.what_is_kept()}") from error
+            raise type(error)(f"{error}. {self.what_is_kept()}") from error
         except Stopped:
             raise
         except KeyboardInterrupt:

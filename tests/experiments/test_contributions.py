@@ -13,7 +13,7 @@ from minicnn import cli
 from minicnn.experiments import contributions
 from minicnn.experiments.contributions import VARIANTS, conclusion, spread_of_seeds, verdict
 from minicnn.experiments.results import StudyError
-from minicnn.training import TrainingError, load_training, trainer
+from minicnn.training import DivergedError, TrainingError, load_training, trainer
 from minicnn.training.run_folder import RunFolder
 from minicnn.training.stopping import Stopped
 from minicnn.viz import save_figure
@@ -381,7 +381,7 @@ def fails_at(monkeypatch: pytest.MonkeyPatch, fails: Callable[[float], str | Non
     def failing(model: str, data: str, switches: Any, settings: Any, **options: Any) -> dict[str, Any]:
         message = fails(settings["lr"])
         if message is not None:
-            raise TrainingError(message)
+            raise (DivergedError if "the loss is" in message else TrainingError)(message)
         return train(model, data, switches, settings, **options)
 
     monkeypatch.setattr(trainer, "run", failing)

@@ -423,3 +423,12 @@ def test_where_no_cache_folder_can_be_written(tmp_path: Path) -> None:
     assert file == str(copy / "__init__.py")
     assert result == "[[[0.5, 0.5]]]"
     assert cache == "None 1"
+
+
+def test_where_compiling_is_switched_off() -> None:
+    """As one does to step through code with a debugger: direct convolution exists compiled only."""
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    command = [sys.executable, "-c", "from minicnn import kernels; print(kernels.current())"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.stdout == "numpy\n", done.stderr
+    assert "NUMBA_DISABLE_JIT is set" in done.stderr

@@ -137,6 +137,7 @@ def test_the_paper_is_the_default(tmp_path: Path) -> None:
     recipe = trainer.Recipe.new("alexnet", "a folder", {}, {})
     assert (recipe.batch_size, recipe.epochs, recipe.inputs, recipe.size, recipe.crop) == (128, 90, "raw", 256, 224)
     assert recipe.colour and recipe.augment and recipe.padding == 0 and recipe.schedule == "plateau"
+    assert trainer.Recipe.new("alexnet", "a folder", {"init": "he"}, {}).inputs == "standardised"
     recipe = trainer.Recipe.new("alexnet-cifar", "cifar10", {}, {})
     assert (recipe.inputs, recipe.size, recipe.crop, recipe.colour, recipe.padding) == (
         "standardised",

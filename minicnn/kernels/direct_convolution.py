@@ -1,4 +1,6 @@
-"""The innermost loop of a convolution, written down vector by vector because no compiler finds it.
+"""Convolution without im2col: windows are read where they stand in the picture, and sums stay in registers.
+
+Its innermost loop is written down vector by vector, because no compiler finds it.
 
 A processor multiplies and adds fastest when the sums stay in its registers: a *tile* of sums, some rows of a few
 vectors each. For every summand k a few vectors of `a` are loaded, one number of `b` for each row, and every row's
@@ -16,20 +18,28 @@ each multiplication. So this file hands LLVM, which compiles what Numba makes, t
 
 from typing import Any
 
-from llvmlite import binding, ir
-from numba import types
+import numpy as np
+from llvmlite import ir
+from numba import config, types
 from numba.core import cgutils
+from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic
 
-__all__ = ["ROWS", "VECTOR_BYTES", "tile", "transpose_square"]
+from minicnn.kernels.compiling import kernel, u
 
-_WIDE = binding.get_host_cpu_features().get("avx512f", False)
+__all__ = ["ROWS", "VECTOR_BYTES", "conv2d", "conv2d_grad_w", "tile", "transpose_square"]
 
-VECTOR_BYTES = 64 if _WIDE else 32
+Array = Any
+
+_settings: Any = config  # without types
+# What Numba compiles for, which its settings may make less than the processor can.
+_FEATURES = (_settings.CPU_FEATURES or get_host_cpu_features()).split(",")
+
+VECTOR_BYTES = 64 if "+avx512f" in _FEATURES else 32 if "+avx" in _FEATURES else 16
 
 # How many rows a tile has whose rows are so many vectors long. The sums, one row's vectors and one number for each row
-# must fit into 32 registers where vectors have 64 bytes, into 16 where they have 32, or they go to memory and back.
-ROWS = (0, 16, 8, 8, 6) if _WIDE else (0, 10, 5, 4)
+# must fit into 32 registers where vectors have 64 bytes, into 16 elsewhere, or they go to memory and back.
+ROWS = (0, 16, 8, 8, 6) if VECTOR_BYTES == 64 else (0, 10, 5, 4)
 
 
 def tile(vectors: int, rows: int, vector_bytes: int = VECTOR_BYTES) -> Any:
@@ -143,7 +153,7 @@ def tile(vectors: int, rows: int, vector_bytes: int = VECTOR_BYTES) -> Any:
 
 
 @intrinsic
-def transpose_square(
+def _transpose_square(
     typing_context: Any,
     source: Any,
     source_start: Any,
@@ -191,3 +201,176 @@ def transpose_square(
 
     place = types.intp
     return types.void(source, place, place, target, place, place), generate
+
+
+transpose_square: Any = _transpose_square
+
+
+# --- the kernels -------------------------------------------------------------------------------------------------
+
+_tile_1, _tile_2, _tile_3 = (tile(vectors, ROWS[vectors]) for vectors in (1, 2, 3))
+_tile_4 = tile(4, ROWS[4]) if len(ROWS) > 4 else _tile_1  # never called without its rows
+
+
+@kernel
+def _tiles(
+    vectors: int,
+    a: Array,
+    a_start: int,
+    b: Array,
+    b_start: int,
+    rows: Array,
+    places: Array,
+    sums: Array,
+    sums_start: int,
+    add: bool,
+) -> None:
+    """Compute one tile after the other until there are no more rows."""
+    width = vectors * (VECTOR_BYTES // a.itemsize)
+    for first in range(0, len(rows), ROWS[vectors]):
+        if vectors == 1:
+            _tile_1(a, a_start, b, b_start, rows, first, places, sums, sums_start + first * width, add)
+        elif vectors == 2:
+            _tile_2(a, a_start, b, b_start, rows, first, places, sums, sums_start + first * width, add)
+        elif vectors == 3:
+            _tile_3(a, a_start, b, b_start, rows, first, places, sums, sums_start + first * width, add)
+        else:
+            _tile_4(a, a_start, b, b_start, rows, first, places, sums, sums_start + first * width, add)
+
+
+@kernel
+def _vectors_for(filters: int, itemsize: int) -> int:
+    """Return how many vectors of filters make a row of a tile: the more the better, if it comes out even."""
+    vectors = -(-filters * itemsize // VECTOR_BYTES)
+    for most in range(len(ROWS) - 1, 1, -1):
+        if vectors % most == 0:
+            return most
+    return 1
+
+
+@kernel
+def _pixel_places(KH: int, KW: int, channels: int, H: int, W: int) -> Array:
+    """Return how far each pixel of a window is from its first one, in images (channels, H, W)."""
+    places = np.empty(channels * KH * KW, np.int64)
+    i = 0
+    for c in range(channels):
+        for kh in range(KH):
+            for kw in range(KW):
+                places[i] = (c * H + kh) * W + kw
+                i += 1
+    return places
+
+
+@kernel
+def _window_places(OH: int, OW: int, SH: int, SW: int, W: int) -> Array:
+    """Return where each window begins, in images of width W."""
+    places = np.empty(OH * OW, np.int64)
+    for oh in range(OH):
+        for ow in range(OW):
+            places[oh * OW + ow] = oh * SH * W + ow * SW
+    return places
+
+
+@kernel
+def _filled_up(places: Array, rows: int) -> Array:
+    """Append zeros until the last tile is full: what comes out of them is thrown away."""
+    full = np.zeros(-(-len(places) // rows) * rows, np.int64)
+    full[: len(places)] = places
+    return full
+
+
+@kernel
+def _frame(image: Array, PH: int, PW: int, framed: Array) -> None:
+    """Copy an image into a flat frame of zeros."""
+    C, H, W = image.shape
+    for c in range(C):
+        for h in range(H):
+            j = ((c * (H + 2 * PH)) + h + PH) * (W + 2 * PW) + PW
+            framed[j : j + W] = image[c, h]
+
+
+@kernel
+def _transpose(
+    source: Array, start: int, width: int, target: Array, target_start: int, target_width: int, rows: int, columns: int
+) -> None:
+    """Transpose a part of a matrix into a part of another one: rows and columns are the source's."""
+    side = VECTOR_BYTES // source.itemsize
+    for top in range(0, rows, side):
+        for left in range(0, columns, side):
+            i, j = start + top * width + left, target_start + left * target_width + top
+            if top + side <= rows and left + side <= columns:
+                transpose_square(source, i, width, target, j, target_width)
+            else:
+                for row in range(min(side, rows - top)):
+                    for column in range(min(side, columns - left)):
+                        target[u(j + column * target_width + row)] = source[u(i + row * width + column)]
+
+
+@kernel
+def conv2d(x: Array, w: Array, b: Array, SH: int, SW: int, PH: int, PW: int, y: Array) -> None:
+    N, C, H, W = x.shape
+    F, CG, KH, KW = w.shape
+    G, (OH, OW) = C // CG, y.shape[2:]
+    H, W = H + 2 * PH, W + 2 * PW
+    FG, K, size = F // G, CG * KH * KW, OH * OW
+    vectors = _vectors_for(FG, x.itemsize)
+    width = vectors * (VECTOR_BYTES // x.itemsize)
+    blocks = -(-FG // width)
+    windows, pixels = _filled_up(_window_places(OH, OW, SH, SW, W), ROWS[vectors]), _pixel_places(KH, KW, CG, H, W)
+    packed = np.zeros(G * blocks * K * width, x.dtype)  # a block of filters side by side: (G, blocks, K, width)
+    filters = w.reshape(-1)
+    for g in range(G):
+        for block in range(blocks):
+            first, count = g * FG + block * width, min(width, FG - block * width)
+            _transpose(filters, first * K, K, packed, (g * blocks + block) * K * width, width, count, K)
+    framed = np.zeros(C * H * W, x.dtype)
+    some = ROWS[vectors] * (VECTOR_BYTES // x.itemsize)  # windows whose sums stay in the L1 cache
+    sums = np.empty(some * width, x.dtype)
+    target = y.reshape(-1)
+    for n in range(N):
+        _frame(x[n], PH, PW, framed)
+        for g in range(G):
+            for block in range(blocks):
+                first, count = g * FG + block * width, min(width, FG - block * width)
+                start = (g * blocks + block) * K * width
+                for window in range(0, size, some):
+                    these = windows[window : window + some]
+                    _tiles(vectors, packed, start, framed, g * CG * H * W, these, pixels, sums, 0, False)
+                    for i in range(len(these)):
+                        for f in range(count):
+                            sums[u(i * width + f)] += b[u(first + f)]
+                    place = (n * F + first) * size + window
+                    _transpose(sums, 0, width, target, place, size, min(some, size - window), count)
+
+
+@kernel
+def conv2d_grad_w(x: Array, grad_y: Array, SH: int, SW: int, PH: int, PW: int, grad_w: Array) -> None:
+    N, C, H, W = x.shape
+    F, CG, KH, KW = grad_w.shape
+    G, (OH, OW) = C // CG, grad_y.shape[2:]
+    H, W = H + 2 * PH, W + 2 * PW
+    FG, K, size = F // G, CG * KH * KW, OH * OW
+    vectors = _vectors_for(FG, x.itemsize)
+    width = vectors * (VECTOR_BYTES // x.itemsize)
+    blocks = -(-FG // width)
+    windows, pixels = _window_places(OH, OW, SH, SW, W), _filled_up(_pixel_places(KH, KW, CG, H, W), ROWS[vectors])
+    framed = np.zeros(C * H * W, x.dtype)
+    some = min(size, 1024)  # windows at a time: what is packed stays in the L2 cache
+    packed = np.zeros(some * width, x.dtype)  # what comes back to a block of filters side by side: (windows, width)
+    sums = np.zeros(G * blocks * len(pixels) * width, x.dtype)
+    source, target = grad_y.reshape(-1), grad_w.reshape(-1)
+    for n in range(N):
+        _frame(x[n], PH, PW, framed)
+        for g in range(G):
+            for block in range(blocks):
+                first, count = g * FG + block * width, min(width, FG - block * width)
+                start = (g * blocks + block) * len(pixels) * width
+                for window in range(0, size, some):
+                    these = windows[window : window + some]
+                    _transpose(source, (n * F + first) * size + window, size, packed, 0, width, count, len(these))
+                    _tiles(vectors, packed, 0, framed, g * CG * H * W, pixels, these, sums, start, True)
+    for g in range(G):
+        for block in range(blocks):
+            first, count = g * FG + block * width, min(width, FG - block * width)
+            start = (g * blocks + block) * len(pixels) * width
+            _transpose(sums, start, width, target, first * K, K, K, count)

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 numba: Any = pytest.importorskip("numba")
-from minicnn.kernels import register_tiles  # noqa: E402
+from minicnn.kernels import direct_convolution  # noqa: E402
 
-VECTOR_BYTES = register_tiles.VECTOR_BYTES
-SIZES = [(1, 16, 64), (2, 8, 64), (3, 8, 64), (4, 6, 64), (1, 10, 32), (2, 5, 32), (3, 4, 32)]
+VECTOR_BYTES = direct_convolution.VECTOR_BYTES
+SIZES = [(1, 16, 64), (2, 8, 64), (3, 8, 64), (4, 6, 64), (1, 10, 32), (2, 5, 32), (3, 4, 32), (1, 10, 16), (3, 4, 16)]
 
 
 @pytest.mark.parametrize(("vectors", "rows", "vector_bytes"), SIZES)
 @pytest.mark.parametrize("count", [1, 7])
 def test_tile(vectors: int, rows: int, vector_bytes: int, count: int, dtype: type, rng: np.random.Generator) -> None:
-    compute = register_tiles.tile(vectors, rows, vector_bytes)
+    compute = direct_convolution.tile(vectors, rows, vector_bytes)
     width = vectors * vector_bytes // np.dtype(dtype).itemsize
 
     @numba.njit
@@ -40,7 +40,7 @@ def test_tile(vectors: int, rows: int, vector_bytes: int, count: int, dtype: typ
 
 def test_the_tiles_in_use_fit_into_registers() -> None:
     registers = 32 if VECTOR_BYTES == 64 else 16
-    for vectors, rows in enumerate(register_tiles.ROWS):
+    for vectors, rows in enumerate(direct_convolution.ROWS):
         assert vectors * rows + vectors < registers
 
 
@@ -49,7 +49,7 @@ def test_transpose_square(dtype: type, rng: np.random.Generator) -> None:
 
     @numba.njit
     def run(source: Any, target: Any) -> None:
-        register_tiles.transpose_square(source, 3, side + 2, target, 1, side + 1)
+        direct_convolution.transpose_square(source, 3, side + 2, target, 1, side + 1)
 
     source = rng.standard_normal(3 + side * (side + 2)).astype(dtype)
     target = np.full(1 + side * (side + 1), 7, dtype)
