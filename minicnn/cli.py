@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         "relu-vs-tanh",
         help="train a four-layer network with ReLU and with tanh and draw Figure 1 of the paper",
         description="Train a four-layer network with ReLU and with tanh, and draw Figure 1 of the AlexNet paper: "
-        "how many epochs does each need to 25 %% training error? Writes a picture, a table and a summary.",
+        "how many epochs does each need to 25 % training error? Writes a picture, a table and a summary.",
     )
     study.set_defaults(handler=_relu_vs_tanh)
     study.add_argument("--data", choices=("cifar10", "shapes"), help="pictures to learn (default cifar10)")
@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         help="raw: pixels of 0 to 255 minus the mean image, as in 2012; "
         "standardised: mean 0, variance 1 in each channel (default both)",
     )
-    study.add_argument("--epochs", type=int, metavar="N", help="length of each run (default: cifar10 40, shapes 13)")
+    study.add_argument("--epochs", type=int, metavar="N", help="length of each run (default: cifar10 40, shapes 12)")
     study.add_argument(
         "--seeds", type=_whole_numbers, metavar="0,1,2", help="a run for each, for each curve (default 0)"
     )
@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     study.add_argument("--out", type=Path, metavar="DIR", help="folder for the results (default relu-vs-tanh/DATA)")
     study.add_argument(
-        "--limit", type=int, metavar="N", help="train on the first N pictures (default: cifar10 all, shapes 2000)"
+        "--limit", type=int, metavar="N", help="train on the first N pictures (default: cifar10 all, shapes 3000)"
     )
     study.add_argument(
         "--resume", action="store_true", help="go on with what is in the folder; what is not given is as it was there"
@@ -120,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_import_torchvision(commands)
     _add_export_onnx(commands)
     _add_show(commands)
+    _add_step(commands)
     _add_ilsvrc(commands)
     _add_contributions(commands)
 
@@ -359,6 +360,21 @@ def _add_show(commands: argparse._SubParsersAction[_Parser]) -> None:
     confusion.add_argument("--limit", type=_positive, metavar="N", help="use so many pictures only")
     for kind in (features, saliency, confusion):
         _add_threads(kind)
+
+
+def _add_step(commands: argparse._SubParsersAction[_Parser]) -> None:
+    parser = commands.add_parser(
+        "step",
+        help="a page on which a picture walks through a trained network, and the gradient back",
+        description="Write one HTML file on which a picture goes through a trained network, operation by operation, "
+        "and the gradient of the loss comes back. It needs no other file and no network.",
+    )
+    parser.set_defaults(handler=_step)
+    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="what train or import-torchvision wrote")
+    parser.add_argument("image", type=Path, metavar="IMAGE", help="a JPEG, PNG or WebP file")
+    parser.add_argument("--class", dest="target", metavar="NAME", help="what it shows (default the likeliest)")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the page, .html")
+    _add_threads(parser)
 
 
 def _add_ilsvrc(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -654,6 +670,21 @@ def _show_confusion(options: argparse.Namespace) -> int:
         options.data, saved.preparation.size, saved.classes, data_dir=options.data_dir, limit=options.limit
     )
     save_figure(show_confusion(saved, test.images, test.labels), options.out)
+    print(options.out)
+    return 0
+
+
+def _step(options: argparse.Namespace) -> int:
+    from minicnn.data import load_image
+    from minicnn.training import load_model, write_atomically
+    from minicnn.viz import step_page
+
+    _use_threads(options)
+    saved = load_model(options.checkpoint)
+    if options.target is not None and options.target not in saved.classes:
+        return _fail(f"--class must be one of {', '.join(saved.classes)}; got {options.target!r}")
+    target = None if options.target is None else saved.classes.index(options.target)
+    write_atomically(options.out, step_page(saved, load_image(options.image, saved.preparation.size), target))
     print(options.out)
     return 0
 

@@ -1,0 +1,221 @@
+"""What the pages show of minicnn itself, made anew in every build, so that pages and program cannot drift apart.
+
+``{command-line}``
+    every command with its options, from the parser.
+``{walk} alexnet``
+    a network's shapes, parameters and multiply-adds, of the layers that change any of them.
+``{picture} draw alexnet``
+    the picture that a command draws; its content is the caption.
+``{contents} minicnn.nn``
+    what a module has to offer, a line each.
+``{museum}``
+    every exhibit: its story, the wrong code, and what the check says.
+"""
+
+import argparse
+import contextlib
+import importlib
+import inspect
+import io
+import os
+import re
+import textwrap
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
+
+from minicnn import cli, use_kernels
+from minicnn.lessons.museum import MUSEUM
+from minicnn.walking import walk_config
+
+
+def fenced(text: str, language: str) -> str:
+    return f"```{language}\n{text.rstrip()}\n```\n"
+
+
+def run(line: str) -> str:
+    """Run a command of minicnn, in this process, and return what it prints."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        status = cli.main(line.split())
+    if status:
+        raise RuntimeError(f"minicnn {line} ends with status {status}")
+    return printed.getvalue()
+
+
+class Generated(SphinxDirective):
+    """A directive that writes Markdown."""
+
+    has_content = True
+    optional_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self) -> list[nodes.Node]:
+        self.env.note_dependency(__file__)
+        return self.parse_text_to_nodes("\n".join(self.markdown()), allow_section_headings=True)
+
+    def markdown(self) -> Iterator[str]:
+        raise NotImplementedError
+
+
+class Walk(Generated):
+    def markdown(self) -> Iterator[str]:
+        found = walk_config({"model": self.arguments[0].replace("-", "_")})
+        yield ":::{table}\n:class: walk\n"
+        yield "| layer | what it is, and how its size comes about | output | parameters | multiply-adds |"
+        yield "|---|---|---|--:|--:|"
+        for row in found.rows:
+            if row.parameters or row.output_shape != row.input_shape:
+                output = "x".join(map(str, row.output_shape[1:]))
+                what = "<br>".join(escaped(text) for text in (row.what, row.arithmetic) if text)
+                yield f"| {row.name} | {what} | {output} | {number(row.parameters)} | {number(row.macs)} |"
+        parameters, macs = (sum(getattr(row, name) for row in found.rows) for name in ("parameters", "macs"))
+        yield f"| **total** | | | **{number(parameters)}** | **{number(macs)}** |"
+        yield ":::"
+
+
+def number(count: int) -> str:
+    return f"{count:,}" if count else ""
+
+
+class Picture(SphinxDirective):
+    has_content = True
+    required_arguments = 1
+    final_argument_whitespace = True
+    option_spec = {"alt": str, "name": str}
+
+    def run(self) -> list[nodes.Node]:
+        line = self.arguments[0]
+        folder = Path(self.env.app.doctreedir) / "pictures"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{line.replace(' ', '-')}.svg"
+        run(f"{line} --out {path}")
+        here = Path(self.env.doc2path(self.env.docname)).parent
+        image = nodes.image(uri=os.path.relpath(path, here), alt=self.options.get("alt", line))
+        figure = nodes.figure("", image)
+        if self.content:
+            caption = nodes.caption("", "", *self.parse_inline(" ".join(self.content))[0])
+            figure += caption
+        return [figure]
+
+
+class CommandLine(Generated):
+    def markdown(self) -> Iterator[str]:
+        for parser in commands(cli._parser()):
+            label = parser.prog.replace(" ", "-")
+            yield f"({label})=\n## {parser.prog}\n"
+            yield escaped(parser.description or "") + "\n"
+            yield fenced(usage(parser), "text")
+            yield f"```{{program}} {parser.prog}\n```\n"
+            for group in parser._action_groups:
+                shown = [action for action in group._group_actions if action.help != argparse.SUPPRESS]
+                shown = [action for action in shown if not isinstance(action, argparse._HelpAction)]
+                shown = [action for action in shown if not isinstance(action, argparse._SubParsersAction)]
+                if shown and group.title not in ("positional arguments", "options"):
+                    yield f"**{group.title.capitalize()}**\n"
+                for action in shown:
+                    yield fenced(escaped(action.help or "") % vars(action), f"{{option}} {signature(action)}")
+
+
+def commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """Yield the parsers of all commands, and of the commands that these have."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, command in action.choices.items():
+                if command.description is None:  # where there is only the line of the list
+                    (listed,) = (each for each in action._choices_actions if each.dest == name)
+                    command.description = f"{listed.help[0].upper()}{listed.help[1:]}."
+                yield command
+                yield from commands(command)
+
+
+def usage(parser: argparse.ArgumentParser) -> str:
+    """Return the usage in lines of 76 characters, whatever the window that Sphinx runs in."""
+    parser.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=76)
+    return parser.format_usage().removeprefix("usage: ").replace("\n       ", "\n")
+
+
+def signature(action: argparse.Action) -> str:
+    value = "" if action.nargs == 0 else f" {metavar(action)}"
+    if not action.option_strings:
+        return metavar(action)
+    return ", ".join(f"{option}{value}" for option in action.option_strings)
+
+
+def metavar(action: argparse.Action) -> str:
+    if action.metavar is not None:
+        return str(action.metavar)
+    if action.choices is not None:
+        return "{" + ",".join(map(str, action.choices)) + "}"
+    return (action.dest if not action.option_strings else action.dest.upper()).replace("_", "-")
+
+
+def escaped(text: str) -> str:
+    """Keep Markdown from reading anything into a help text; names of files and options become code."""
+    text = re.sub(r"([*_<>\[\]`])", r"\\\1", text)
+    return re.sub(r"(?<![\w/])((?:FOLDER|runs)/[\w/\\*.-]*\w|--[a-z-]+)", lambda found: code(found[1]), text)
+
+
+def code(text: str) -> str:
+    return "`" + text.replace("\\", "") + "`"
+
+
+class Contents(Generated):
+    def markdown(self) -> Iterator[str]:
+        module = importlib.import_module(self.arguments[0])
+        here = [name for name, thing in vars(module).items() if getattr(thing, "__module__", "") == module.__name__]
+        names = getattr(module, "__all__", [name for name in here if not name.startswith("_")])
+        names = [name for name in names if callable(getattr(module, name))]
+        listed = [f"   {name}" for name in names]
+        start = [f".. currentmodule:: {module.__name__}", ""]
+        yield fenced("\n".join([*start, ".. autosummary::", "   :nosignatures:", "", *listed]), "{eval-rst}")
+
+
+class Museum(Generated):
+    def markdown(self) -> Iterator[str]:
+        for exhibit in MUSEUM:
+            broken, correct = type(exhibit.broken()), type(exhibit.correct())
+            yield f"## {exhibit.name}\n"
+            for paragraph in exhibit.story.split("\n\n"):
+                text = escaped(" ".join(paragraph.split()))
+                yield re.sub(r"\\\*(\w+)\\\*", r"*\1*", text) + "\n"  # emphasis is meant
+            yield fenced(body(broken), "python")
+            yield f"The right one is `{correct.__module__}.{correct.__name__}`. What the check says of this one:\n"
+            with use_kernels("numpy"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                lines = exhibit.complaint(exhibit.broken).splitlines()
+            yield fenced("\n".join(textwrap.fill(line, 76, subsequent_indent="    ") for line in lines), "text")
+
+
+def body(kind: type) -> str:
+    """Return a class's source without its docstring, which is shown as prose."""
+    source = inspect.getsource(kind)
+    return re.sub(r'    """.*?"""\n\n?', "", source, count=1, flags=re.DOTALL)
+
+
+def plain(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Make reStructuredText of what is written in docstrings for a reader of the source.
+
+    A shape such as (N, C, *) begins no emphasis, |x| names no substitution, and an underlined word in the docstring of
+    a module is no chapter, which only numpydoc's sections of functions and classes are not either.
+    """
+    text = "\n".join(lines)
+    text = re.sub(r"(?<=[ (])\*(?=[,)])", r"\\*", text)
+    text = re.sub(r"\|(?=\w)(?=[^|\n]*\|)", r"\\|", text)
+    if what == "module":
+        text = re.sub(r"^(\w+)\n-+$", r".. rubric:: \1\n", text, flags=re.MULTILINE)
+    lines[:] = text.split("\n")
+
+
+def setup(app: Any) -> dict[str, Any]:
+    app.connect("autodoc-process-docstring", plain, priority=400)  # before numpydoc
+    app.add_directive("walk", Walk)
+    app.add_directive("picture", Picture)
+    app.add_directive("command-line", CommandLine)
+    app.add_directive("contents", Contents)
+    app.add_directive("museum", Museum)
+    return {"parallel_read_safe": True}

@@ -1,0 +1,51 @@
+"""How Sphinx makes a site of these pages: python -m sphinx -W docs docs/_build."""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent), str(HERE / "_extensions")]
+
+from minicnn import __version__  # noqa: E402
+
+project = "minicnn"
+author = "The minicnn authors"
+project_copyright = author
+release = __version__
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.viewcode",
+    "numpydoc",
+    "generated",
+]
+exclude_patterns = ["_build", "_extensions"]
+
+myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 3
+nb_execution_mode = "cache"  # a notebook runs again when it has changed, and an error in it fails the build
+nb_execution_raise_on_error = True
+
+autosummary_generate = False
+autodoc_typehints = "none"  # numpydoc's sections say it, with shapes
+autodoc_member_order = "bysource"
+toc_object_entries_show_parents = "hide"
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = False
+
+html_theme = "sphinx_book_theme"
+html_title = "minicnn"
+html_static_path = ["_static"]
+html_css_files = ["minicnn.css"]
+html_show_sourcelink = False
+html_copy_source = False
+html_theme_options = {
+    "home_page_in_toc": True,
+    "navbar_persistent": [],
+    "use_download_button": False,
+    "use_fullscreen_button": False,
+    "show_toc_level": 2,
+    "pygments_light_style": "tango",
+}

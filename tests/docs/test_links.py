@@ -1,0 +1,83 @@
+"""Every link from one page of the site to another leads somewhere, and so does every picture."""
+
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+FEWEST_PAGES = 25  # far fewer would mean that this looks in the wrong place
+FEWEST_LINKS = 1000
+FETCHING = ("script", "link", "img", "object", "iframe", "source", "video")
+
+
+class Page(HTMLParser):
+    """What a page can be linked at, and where it links to."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.anchors: set[str] = set()
+        self.links: list[str] = []
+        self.fetched: list[str] = []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        for name, value in attributes:
+            if value is None:
+                continue
+            if name == "id" or (tag == "a" and name == "name"):
+                self.anchors.add(value)
+            elif name in ("href", "src", "data", "poster"):
+                self.links.append(value)
+                if tag in FETCHING:
+                    self.fetched.append(value)
+
+
+def read(folder: Path) -> dict[Path, Page]:
+    """Read all pages but the theme's own templates."""
+    paths = (path for path in sorted(folder.rglob("*.html")) if "_static" not in path.relative_to(folder).parts)
+    return {path.resolve(): Page(path) for path in paths}
+
+
+def broken(pages: dict[Path, Page]) -> list[str]:
+    found = []
+    for path, page in pages.items():
+        for link in page.links:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            if not target.exists():
+                found.append(f"{path.name}: {link} does not exist")
+            elif parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].anchors:
+                found.append(f"{path.name}: {link} has no such place")
+    return found
+
+
+@pytest.mark.slow
+def test_every_internal_link_leads_somewhere(site: Path) -> None:
+    pages = read(site)
+    assert len(pages) >= FEWEST_PAGES
+    assert sum(len(page.links) for page in pages.values()) >= FEWEST_LINKS
+    assert broken(pages) == []
+
+
+@pytest.mark.slow
+def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
+    """The pages can be read without a network. (A link that is followed by a click is another matter.)"""
+    fetched = [link for page in read(site).values() for link in page.fetched]
+    assert len(fetched) >= FEWEST_PAGES
+    assert [link for link in fetched if urlsplit(link).netloc] == []
+
+
+def test_a_broken_link_is_found(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text('<p id="here"></p><a href="#here"></a><a href="b.html#there"></a>')
+    (tmp_path / "b.html").write_text('<p id="there"></p><a href="https://example.org/nothing"></a>')
+    assert broken(read(tmp_path)) == []
+    (tmp_path / "b.html").write_text('<a href="c.html"></a><img src="d.png"><a href="a.html#nowhere"></a>')
+    assert broken(read(tmp_path)) == [
+        "a.html: b.html#there has no such place",
+        "b.html: c.html does not exist",
+        "b.html: d.png does not exist",
+        "b.html: a.html#nowhere has no such place",
+    ]
