@@ -9,6 +9,8 @@ Examples
 array([[3., 0.]], dtype=float32)
 """
 
+from typing import TYPE_CHECKING, Any
+
 from minicnn import ops  # gives Tensor its operators
 from minicnn._version import __version__
 from minicnn.autograd import BackwardStep, Function, Tensor, is_grad_enabled, no_grad
@@ -18,6 +20,23 @@ from minicnn.kernels import use_kernels, warmup
 
 from minicnn import functional, nn, optim  # isort: skip
 from minicnn.walking import walk
+
+if TYPE_CHECKING:
+    from minicnn.tracing import trace
+    from minicnn.viz.stepping import step_through
+else:
+
+    def __getattr__(name: str) -> Any:
+        """Import what draws only when it is asked for: matplotlib takes half a second."""
+        if name == "trace":
+            import minicnn.viz  # noqa: F401  # its cards are how steps show in a notebook
+            from minicnn.tracing import trace as found
+        elif name == "step_through":
+            from minicnn.viz.stepping import step_through as found
+        else:
+            raise AttributeError(f"module 'minicnn' has no attribute {name!r}")
+        globals()[name] = found
+        return found
 
 __all__ = [
     "BackwardStep",
@@ -36,6 +55,8 @@ __all__ = [
     "ops",
     "optim",
     "set_num_threads",
+    "step_through",
+    "trace",
     "use_kernels",
     "walk",
     "warmup",

@@ -7,11 +7,11 @@ of their own, so there are no reference cycles and a graph is freed the moment i
 import heapq
 import itertools
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import ContextDecorator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ContextDecorator, contextmanager
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -187,7 +187,10 @@ class Tensor:
                     gradients[source.number] = grad
                     heapq.heappush(waiting, (-source.number, source))
             step = BackwardStep(function, grad_output, grad_inputs)
-            function.release()
+            if function.record is None:
+                function.release()
+            else:
+                step = function.record.walk_back(step)
             del function, inputs, tensor, source, grad, grad_output, grad_inputs
             yield step
             del step
@@ -241,6 +244,8 @@ def _as_array(data: Any) -> Array:
             array = array.astype(np.float32)
     if array.dtype.kind not in "fiub" or (array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8)):
         raise TypeError(f"Tensor: data must be float32, float64, whole numbers or booleans, got {array.dtype}")
+    if not array.dtype.isnative:  # bytes in the order of another processor, as some file formats have them
+        array = array.astype(array.dtype.newbyteorder("="))
     return array
 
 
@@ -266,10 +271,11 @@ class Function:
     calling it with tensors.
     """
 
-    __slots__ = ("__dict__", "__weakref__", "hyperparameters", "inputs", "needs_input_grad", "number")
+    __slots__ = ("__dict__", "__weakref__", "hyperparameters", "inputs", "needs_input_grad", "number", "record")
 
     inputs: tuple[Tensor | None, ...] | None
     needs_input_grad: tuple[bool, ...]
+    record: "Record | None"
 
     def forward(self, xp: ModuleType, *arrays: Any) -> Array:
         """Return the output array for these input arrays."""
@@ -295,6 +301,7 @@ class Function:
             self.inputs = tensors
             output.creator = self
             output.requires_grad = True
+        self.record = None if _mode.recorder is None else _mode.recorder(self, tensors, output)
         return output
 
     def release(self) -> None:
@@ -321,6 +328,14 @@ class BackwardStep:
     function: Function
     grad_output: Array
     grad_inputs: tuple[Array | None, ...]
+
+
+class Record(Protocol):
+    """What a trace keeps of an operation. The backward walk frees nothing of an operation that has one."""
+
+    def walk_back(self, step: BackwardStep) -> BackwardStep:
+        """Keep the gradients of this step, and return the step that is handed out instead."""
+        ...
 
 
 def _starting_gradient(tensor: Tensor, gradient: Any) -> Array:
@@ -379,14 +394,20 @@ def _sum(a: Array, b: Array) -> Array:
     return get_array_module(a).asarray(a + b)
 
 
-# --- switching the memory off ------------------------------------------------------------------------------------
+# --- what each thread has switched on or off ---------------------------------------------------------------------
 
-_mode = threading.local()
+
+class _Mode(threading.local):
+    no_grad_depth = 0
+    recorder: Callable[[Function, tuple[Tensor | None, ...], Tensor], Record] | None = None
+
+
+_mode = _Mode()
 
 
 def is_grad_enabled() -> bool:
     """Return whether operations in this thread remember how they were computed."""
-    return getattr(_mode, "no_grad_depth", 0) == 0
+    return _mode.no_grad_depth == 0
 
 
 class no_grad(ContextDecorator):  # PyTorch's name
@@ -401,7 +422,17 @@ class no_grad(ContextDecorator):  # PyTorch's name
     """
 
     def __enter__(self) -> None:
-        _mode.no_grad_depth = getattr(_mode, "no_grad_depth", 0) + 1
+        _mode.no_grad_depth += 1
 
     def __exit__(self, *error: object) -> None:
         _mode.no_grad_depth -= 1
+
+
+@contextmanager
+def recording(recorder: Callable[[Function, tuple[Tensor | None, ...], Tensor], Record]) -> Iterator[None]:
+    """Within this context each operation of this thread is shown to `recorder` once it is done."""
+    before, _mode.recorder = _mode.recorder, recorder
+    try:
+        yield
+    finally:
+        _mode.recorder = before

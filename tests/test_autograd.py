@@ -541,3 +541,11 @@ def test_a_decorated_function_may_run_in_several_threads_at_once() -> None:
         with ThreadPoolExecutor(2) as threads:
             results = [threads.submit(inside_no_grad), threads.submit(outside)]
         assert [result.result() for result in results] == [True, True]
+
+
+def test_bytes_in_another_processors_order_are_turned_round() -> None:
+    foreign = np.arange(3, dtype=np.dtype(np.float32).newbyteorder())
+    tensor = Tensor(foreign, requires_grad=True)
+    assert tensor.dtype == np.float32 and tensor.data.dtype.isnative
+    minicnn.functional.relu(tensor).sum().backward()
+    np.testing.assert_array_equal(tensor.grad, [0, 1, 1])

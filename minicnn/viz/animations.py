@@ -1,0 +1,283 @@
+"""Convolution seen: im2col writing window after window as a column, and col2im adding the columns up again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+from matplotlib.animation import FuncAnimation
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from minicnn import kernels
+from minicnn.ops.arguments import pair
+from minicnn.viz.curves import FAINT, INK
+from minicnn.viz.mosaic import frameless
+
+__all__ = ["animate_col2im", "animate_im2col"]
+
+MOST_WINDOWS = 256  # a frame for each: with more, the pictures of a page would take tens of megabytes
+NUMBERED = 10  # up to so many cells side by side there is room for numbers
+LIT = "#d0021b"
+Pair = tuple[int, int]
+
+
+def animate_im2col(
+    image: NDArray[Any], kernel: NDArray[Any], stride: int | Pair = 1, padding: int | Pair = 0, interval: int = 700
+) -> FuncAnimation:
+    """Show a convolution as im2col does it: the window slides, its column fills, and the product appears.
+
+    The columns are those of the engine's own kernel.
+
+    Parameters
+    ----------
+    image : ndarray, (H, W)
+        What is looked at.
+    kernel : ndarray, (KH, KW)
+        The filter.
+    stride, padding : int or pair of int
+        As in :func:`minicnn.functional.conv2d`.
+    interval : int
+        Milliseconds between two windows.
+
+    Returns
+    -------
+    matplotlib.animation.FuncAnimation
+        A frame for each window, and one more with everything. ``to_jshtml()`` makes it play in a page.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of this kind, the kernel does not fit, or there are more than 256 windows.
+    """
+    shown = _Convolution("animate_im2col", np.asarray(image), np.asarray(kernel), stride, padding)
+    columns = shown.columns()
+    products = shown.kernel.reshape(1, -1) @ columns  # (1, KH KW) @ (KH KW, OH OW)
+
+    figure, axes = _sheet("Convolution by im2col: every window becomes a column, and one product does the rest")
+    board = _Board(axes["picture"], shown.padded(), "the picture" + (", padded" if any(shown.padding) else ""))
+    _Board(axes["filter"], shown.kernel, "the filter")
+    matrix = _Board(axes["columns"], columns, f"X: a column for each of {columns.shape[1]} windows", "auto")
+    _Board(axes["row"], shown.kernel.reshape(1, -1), "the filter as a row")
+    line = _Board(axes["line"], products, "row times X", "auto")
+    output = _Board(axes["output"], products.reshape(shown.OH, shown.OW), f"the output, {shown.OH}x{shown.OW}")
+
+    def draw(frame: int) -> None:
+        done = min(frame + 1, shown.count)
+        at = frame if frame < shown.count else None
+        known = np.arange(shown.count) < done
+        matrix.show(np.broadcast_to(known, columns.shape))
+        line.show(known[None])
+        output.show(known.reshape(shown.OH, shown.OW))
+        board.frame(None if at is None else shown.window(at))
+        matrix.frame(None if at is None else (0, at, len(columns), 1))
+        line.frame(None if at is None else (0, at, 1, 1))
+        output.frame(None if at is None else (at // shown.OW, at % shown.OW, 1, 1))
+
+    return _animation(figure, draw, shown.count, interval)
+
+
+def animate_col2im(
+    grad_output: NDArray[Any],
+    kernel: NDArray[Any],
+    shape: Pair,
+    stride: int | Pair = 1,
+    padding: int | Pair = 0,
+    interval: int = 700,
+) -> FuncAnimation:
+    """Show the way back: each gradient becomes a column, and col2im adds it up where its window was.
+
+    Where windows overlap, a pixel gets the sum of what several columns bring.
+
+    Parameters
+    ----------
+    grad_output : ndarray, (OH, OW)
+        dL/dy.
+    kernel : ndarray, (KH, KW)
+        The filter.
+    shape : (int, int)
+        H and W of the picture.
+    stride, padding : int or pair of int
+        Of the convolution.
+    interval : int
+        Milliseconds between two windows.
+
+    Returns
+    -------
+    matplotlib.animation.FuncAnimation
+        As :func:`animate_im2col` returns it. The last frame has dL/dx.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for :func:`animate_im2col`; or if `grad_output` is not of the output's shape.
+    """
+    function = "animate_col2im"
+    shown = _Convolution(function, np.zeros(pair(function, "shape", shape, 1)), np.asarray(kernel), stride, padding)
+    grad_output = np.asarray(grad_output, np.float64)
+    if grad_output.shape != (shown.OH, shown.OW):
+        raise ValueError(
+            f"{function}: grad_output must have the output's shape {(shown.OH, shown.OW)}, got {grad_output.shape}"
+        )
+    columns = shown.kernel.reshape(-1, 1) @ grad_output.reshape(1, -1)  # (KH KW, 1) @ (1, OH OW)
+    margins = [(side, side) for side in shown.padding]
+    sums = np.array([np.pad(shown.added_up(columns, done), margins) for done in range(shown.count + 1)])
+
+    figure, axes = _sheet("The way back by col2im: every column is added up where its window was")
+    title = "dL/dx" + (", and its margin of padding, which gets nothing" if any(shown.padding) else "")
+    board = _Board(axes["picture"], sums[-1], title, largest=float(np.abs(sums).max()))
+    _Board(axes["filter"], shown.kernel, "the filter")
+    matrix = _Board(axes["columns"], columns, "column times dL/dy: a column for each window", "auto")
+    _Board(
+        axes["row"], shown.kernel.reshape(1, -1), "the filter as a row, which is turned into a column for the way back"
+    )
+    line = _Board(axes["line"], grad_output.reshape(1, -1), "dL/dy as a row", "auto")
+    output = _Board(axes["output"], grad_output, f"dL/dy, {shown.OH}x{shown.OW}")
+
+    def draw(frame: int) -> None:
+        done = min(frame + 1, shown.count)
+        at = frame if frame < shown.count else None
+        matrix.show(np.broadcast_to(np.arange(shown.count) < done, columns.shape))
+        board.change(sums[done])
+        board.frame(None if at is None else shown.window(at))
+        matrix.frame(None if at is None else (0, at, len(columns), 1))
+        line.frame(None if at is None else (0, at, 1, 1))
+        output.frame(None if at is None else (at // shown.OW, at % shown.OW, 1, 1))
+
+    return _animation(figure, draw, shown.count, interval)
+
+
+# --- the numbers ------------------------------------------------------------------------------------------------------
+
+
+class _Convolution:
+    """One picture, one filter, and where the windows lie."""
+
+    def __init__(self, function: str, image: NDArray[Any], kernel: NDArray[Any], stride: Any, padding: Any) -> None:
+        for name, array in (("image", image), ("kernel", kernel)):
+            if array.ndim != 2 or array.size == 0 or array.dtype.kind not in "fiub":
+                raise ValueError(f"{function}: {name} must be numbers of shape (height, width), got {array.shape}")
+        self.image, self.kernel = image.astype(np.float64), kernel.astype(np.float64)
+        self.stride, self.padding = pair(function, "stride", stride, 1), pair(function, "padding", padding, 0)
+        sides = zip(image.shape, kernel.shape, self.stride, self.padding, strict=True)
+        self.OH, self.OW = ((side + 2 * pad - window) // step + 1 for side, window, step, pad in sides)
+        if min(self.OH, self.OW) < 1:
+            raise ValueError(
+                f"{function}: the kernel of shape {kernel.shape} is larger than the picture of shape {image.shape}, "
+                f"padding={self.padding} included"
+            )
+        self.count = self.OH * self.OW
+        if self.count > MOST_WINDOWS:
+            raise ValueError(f"{function}: there are {self.count} windows; at most {MOST_WINDOWS} can be shown")
+
+    def columns(self) -> NDArray[Any]:
+        """Return X: (KH KW, OH OW)."""
+        KH, KW = self.kernel.shape
+        col = np.empty((1, KH, KW, 1, self.OH, self.OW))
+        kernels.im2col(self.image[None, None], KH, KW, *self.stride, *self.padding, col)
+        return col.reshape(KH * KW, self.count)
+
+    def added_up(self, columns: NDArray[Any], done: int) -> NDArray[Any]:
+        """Return what col2im makes of the first so many columns: (H, W)."""
+        KH, KW = self.kernel.shape
+        some = np.where(np.arange(self.count) < done, columns, 0).reshape(1, KH, KW, 1, self.OH, self.OW)
+        image = np.empty((1, 1, *self.image.shape))
+        kernels.col2im(some, KH, KW, *self.stride, *self.padding, image)
+        return image[0, 0]
+
+    def padded(self) -> NDArray[Any]:
+        """Return the picture with its margin."""
+        return np.pad(self.image, [(side, side) for side in self.padding])
+
+    def window(self, number: int) -> tuple[int, int, int, int]:
+        """Return a window's top, left, height and width in the padded picture."""
+        return number // self.OW * self.stride[0], number % self.OW * self.stride[1], *self.kernel.shape
+
+
+# --- how it is drawn --------------------------------------------------------------------------------------------------
+
+
+class _Board:
+    """Numbers as coloured cells, some of them not there yet, and a frame around a few."""
+
+    def __init__(
+        self,
+        axes: Axes,
+        numbers: NDArray[Any],
+        title: str,
+        aspect: Literal["equal", "auto"] = "equal",
+        largest: float | None = None,
+    ) -> None:
+        self.numbers = numbers
+        self.largest = (float(np.abs(numbers).max()) if largest is None else largest) or 1.0
+        self.image: AxesImage = axes.imshow(
+            numbers, cmap="RdBu_r", vmin=-self.largest, vmax=self.largest, aspect=aspect, interpolation="nearest"
+        )
+        frameless(axes)
+        axes.set_title(title, fontsize=9, color=INK, loc="left")
+        axes.set_facecolor("#f0f0f0")
+        self.border = Rectangle((0, 0), 1, 1, fill=False, edgecolor=LIT, linewidth=2.2, clip_on=False, zorder=3)
+        self.border.set_visible(False)
+        axes.add_patch(self.border)
+        self.texts = {}
+        if max(numbers.shape) <= NUMBERED:
+            for place, number in np.ndenumerate(numbers):
+                self.texts[place] = axes.text(place[1], place[0], "", ha="center", va="center", fontsize=7)
+                self._write(place, number)
+
+    def _write(self, place: tuple[int, ...], number: float) -> None:
+        self.texts[place].set_text(f"{number + 0.0:.2g}".replace("-", "\u2212"))  # 0.0 makes a 0 of a -0
+        self.texts[place].set_color("white" if abs(number) > 0.65 * self.largest else INK)
+
+    def show(self, known: NDArray[np.bool_]) -> None:
+        """Show some of the numbers; the others are empty cells."""
+        self.image.set_data(np.ma.masked_array(self.numbers, ~known))
+        for place, text in self.texts.items():
+            text.set_visible(bool(known[place]))
+
+    def change(self, numbers: NDArray[Any]) -> None:
+        """Show other numbers on the same scale."""
+        self.numbers = numbers
+        self.image.set_data(numbers)
+        for place in self.texts:
+            self._write(place, float(numbers[place]))
+
+    def frame(self, box: tuple[int, int, int, int] | None) -> None:
+        """Draw a frame around (top, left, height, width), or none."""
+        self.border.set_visible(box is not None)
+        if box is not None:
+            top, left, height, width = box
+            self.border.set_bounds(left - 0.5, top - 0.5, width, height)
+
+
+def _sheet(title: str) -> tuple[Figure, dict[str, Axes]]:
+    figure = Figure(figsize=(9.6, 5.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=11.5, color=INK)
+    grid: Any = [
+        ["picture", "picture", "row"],
+        ["picture", "picture", "columns"],
+        ["filter", "output", "columns"],
+        ["filter", "output", "line"],
+    ]
+    axes = figure.subplot_mosaic(grid, width_ratios=[1, 1, 2.6], height_ratios=[0.5, 1.6, 0.7, 0.6])
+    figure.supxlabel("blue negative, white zero, red positive", x=0.995, ha="right", fontsize=7.5, color=FAINT)
+    return figure, axes
+
+
+def _animation(figure: Figure, draw: Callable[[int], None], windows: int, interval: int) -> FuncAnimation:
+    draw(0)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # frames differ in nothing that the layout depends on
+
+    def next_frame(frame: int) -> list[Artist]:
+        draw(frame)
+        return []
+
+    return FuncAnimation(figure, next_frame, frames=windows + 1, interval=interval, blit=False)

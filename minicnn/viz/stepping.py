@@ -1,0 +1,153 @@
+"""Stepping through a network: in a notebook, or in a page made from a checkpoint and a picture."""
+
+from __future__ import annotations
+
+import html
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minicnn import functional as F
+from minicnn.autograd import Tensor
+from minicnn.data.transforms import center_crop
+from minicnn.tracing import Step, Trace, trace, trace_of
+from minicnn.training.checkpoint import SavedModel
+from minicnn.training.evaluation import probabilities
+from minicnn.viz.steps import card
+from minicnn.viz.walk_page import page
+
+__all__ = ["WalkPage", "step_page", "step_through"]
+
+
+class WalkPage:
+    """The walk page as something that a notebook shows.
+
+    Parameters
+    ----------
+    text : str
+        The page, as :func:`minicnn.viz.walk_page.page` makes it.
+    height : int
+        How many pixels of the notebook it takes.
+    """
+
+    def __init__(self, text: str, height: int = 900) -> None:
+        self.text, self.height = text, height
+
+    def _repr_html_(self) -> str:
+        style = f"width:100%;height:{self.height}px;border:1px solid rgba(128,128,128,0.35)"
+        return f'<iframe title="A walk through a network" style="{style}" srcdoc="{html.escape(self.text)}"></iframe>'
+
+
+def step_through(
+    loss: Tensor,
+    picture: NDArray[np.uint8] | None = None,
+    classes: Sequence[str] = (),
+    title: str = "",
+    widgets: bool | None = None,
+) -> Any:
+    """Show, in a notebook, how a loss came about and how its gradient goes back, one operation at a time.
+
+    If nobody has walked back from the loss yet, this does, and leaves gradients as ``loss.backward()`` would.
+
+    Parameters
+    ----------
+    loss : Tensor
+        Computed inside ``with minicnn.trace():``.
+    picture, classes, title
+        As for :meth:`minicnn.tracing.Trace.save_html`; for the page only.
+    widgets : bool, optional
+        Whether the notebook's own buttons are used (ipywidgets), or the walk page is shown. By default they are where
+        they work: where ipywidgets is installed and a kernel answers. A page stays alive without a kernel.
+
+    Returns
+    -------
+    ipywidgets.VBox or WalkPage
+        To be the last line of a cell.
+
+    Raises
+    ------
+    ValueError
+        If `loss` was not computed inside a trace.
+    ModuleNotFoundError
+        If `widgets` is true and ipywidgets is not installed (extra notebooks).
+
+    Examples
+    --------
+    >>> import minicnn
+    >>> x = minicnn.Tensor([[1.0, -2.0]], requires_grad=True)
+    >>> with minicnn.trace():
+    ...     loss = minicnn.functional.relu(x * 3).sum()
+    >>> shown = minicnn.step_through(loss)
+    """
+    recorded = trace_of(loss)
+    if not any(recorded.backward_steps()):
+        loss.backward()
+    if _kernel_answers() if widgets is None else widgets:
+        return _buttons(recorded)
+    return WalkPage(page(recorded, picture, classes, title))
+
+
+def _kernel_answers() -> bool:
+    shell = sys.modules.get("IPython")
+    running = shell.get_ipython() if shell is not None else None
+    return getattr(running, "kernel", None) is not None and find_spec("ipywidgets") is not None
+
+
+def _buttons(recorded: Trace) -> Any:
+    """Return the cards with buttons, a slider and a play button."""
+    import ipywidgets
+
+    steps: list[Step] = [*recorded.forward_steps(), *recorded.backward_steps()]
+    last = len(steps) - 1
+    slider = ipywidgets.IntSlider(min=0, max=last, description="step", layout={"width": "24em"})
+    play = ipywidgets.Play(min=0, max=last, interval=1500)
+    ipywidgets.jslink((play, "value"), (slider, "value"))
+    shown = ipywidgets.HTML(card(steps[0]))
+    slider.observe(lambda change: setattr(shown, "value", card(steps[change["new"]])), names="value")
+
+    def button(text: str, by: int) -> Any:
+        made = ipywidgets.Button(description=text)
+        made.on_click(lambda _: setattr(slider, "value", max(0, min(last, slider.value + by))))
+        return made
+
+    controls = ipywidgets.HBox([button("Previous", -1), button("Next", 1), play, slider])
+    return ipywidgets.VBox([controls, shown])
+
+
+def step_page(saved: SavedModel, image: NDArray[np.uint8], target: int | None = None) -> str:
+    """Walk a picture through a trained network and back, and return the page.
+
+    Parameters
+    ----------
+    saved : SavedModel
+        What a checkpoint holds.
+    image : ndarray of uint8, (3, size, size)
+        As :func:`minicnn.data.load_image` reads it at the preparation's size.
+    target : int, optional
+        The class whose loss is walked back from; by default the one that the network holds most likely.
+
+    Returns
+    -------
+    str
+        HTML, as :func:`minicnn.viz.walk_page.page` makes it.
+    """
+    network, prepared = saved.network, saved.preparation.prepare(image[None])
+    if target is None:
+        target = int(probabilities(network, saved.preparation, image[None])[0].argmax())
+    training, gradients = network.training, [parameter.grad for parameter in network.parameters()]
+    network.eval()
+    try:
+        with trace() as recorded:
+            loss = F.cross_entropy(network(Tensor(prepared)), np.array([target]))
+        loss.backward()
+    finally:
+        network.train(training)
+        for parameter, gradient in zip(network.parameters(), gradients, strict=True):
+            parameter.grad = gradient  # which belongs to training
+    seen = center_crop(image[None], size=saved.preparation.crop)[0].transpose(1, 2, 0)
+    name = network.config["model"].replace("_", " ")
+    return page(recorded, np.ascontiguousarray(seen), saved.classes, f"A picture walks through {name}")

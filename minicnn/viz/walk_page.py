@@ -1,0 +1,314 @@
+"""A trace as one HTML file: the network as a row of boxes, a card for each step, and any unit looked at closely.
+
+Importing this enters :func:`page` in :data:`minicnn.tracing.renderers`, which is what ``trace.save_html`` writes.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import string
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minicnn.backend import asnumpy
+from minicnn.ops.activation import ReLU, Sigmoid, Tanh
+from minicnn.ops.conv import Conv2d
+from minicnn.ops.dropout import Dropout
+from minicnn.ops.loss import CrossEntropy
+from minicnn.ops.lrn import LocalResponseNorm
+from minicnn.ops.pool import AvgPool2d, MaxPool2d
+from minicnn.ops.shape import Pad
+from minicnn.tracing import Record, Step, Trace, renderers
+from minicnn.viz.steps import CSS, card, picture_of, png, shown_channels
+
+__all__ = ["Field", "page", "receptive_field"]
+
+HERE = Path(__file__).parent
+PLACE_BY_PLACE = (ReLU, Tanh, Sigmoid, Dropout, LocalResponseNorm)  # a place of the output reads the same of the input
+
+# Of the boxes, in pixels of the screen.
+HIGHEST, WIDEST, LONGEST, BAR = 104.0, 44.0, 96.0, 7.0
+DEPTH = (0.3, 0.2)  # how far a pixel into the page goes to the right and up
+
+Pair = tuple[int, int]
+
+
+# --- what a unit sees -------------------------------------------------------------------------------------------------
+
+
+class Field(NamedTuple):
+    """Which part of the network's input a unit at (row, column) of some maps depends on.
+
+    Attributes
+    ----------
+    start : (int, int)
+        The first row and column that the unit at (0, 0) sees; negative where it sees padding.
+    step : (int, int)
+        How far the field moves from one unit to the next, down and to the right.
+    size : (int, int)
+        How high and wide it is.
+    """
+
+    start: Pair
+    step: Pair
+    size: Pair
+
+
+def receptive_field(record: Record) -> Field | None:
+    """Return what the units of an operation's output see of the pictures that the network was given.
+
+    Followed are convolutions, pools, padding, and whatever treats every place alike, back to an array that the trace
+    has not seen being made.
+
+    Returns
+    -------
+    Field or None
+        None where a unit reads all places (a fully connected layer), or that is not known.
+    """
+    if record.output.ndim != 4:
+        return None
+    source = record.sources[0]
+    before = Field((0, 0), (1, 1), (1, 1)) if source is None else receptive_field(source)
+    if before is None:
+        return None
+    told = record.hyperparameters
+    if issubclass(record.operation, PLACE_BY_PLACE):
+        return before
+    if issubclass(record.operation, Pad):
+        margins = told["margins"][2][0], told["margins"][3][0]
+        return _moved(before, margins, (1, 1), (1, 1))
+    if issubclass(record.operation, Conv2d) and record.inputs[1] is not None:
+        return _moved(before, told["padding"], told["stride"], record.inputs[1].shape[2:])
+    if issubclass(record.operation, (MaxPool2d, AvgPool2d)):
+        return _moved(before, told["padding"], told["stride"], told["kernel_size"])
+    return None
+
+
+def _moved(field: Field, margin: Pair, stride: Pair, window: Pair) -> Field:
+    """Return the field of windows over what has this field."""
+    sides = zip(*field, margin, stride, window, strict=True)
+    moved = [(a - m * b, b * s, c + (k - 1) * b) for a, b, c, m, s, k in sides]
+    start, step, size = zip(*moved, strict=True)
+    return Field(start, step, size)
+
+
+# --- the page ---------------------------------------------------------------------------------------------------------
+
+
+def page(
+    trace: Trace,
+    picture: NDArray[np.uint8] | None = None,
+    classes: Sequence[str] = (),
+    title: str = "",
+    example: int = 0,
+) -> str:
+    """Return a trace as a page that needs no other file and no network.
+
+    Parameters
+    ----------
+    trace : Trace
+        Its backward half is shown as far as it has been walked.
+    picture : ndarray of uint8, (H, W, 3), optional
+        What the network was shown; by default its first input, scaled to be seen.
+    classes : sequence of str
+        The names of the scores.
+    title : str
+        Above everything.
+    example : int
+        Which picture of the batch.
+
+    Returns
+    -------
+    str
+        HTML.
+
+    Raises
+    ------
+    ValueError
+        If nothing was recorded, `picture` is not as large as what the network was given, or there is a name too many
+        or too few.
+    """
+    if not trace.records:
+        raise ValueError("page: nothing was recorded; call the network inside `with minicnn.trace() as trace:`")
+    records = trace.records
+    given = _given(records[0], example)
+    if picture is None:
+        seen = None if given is None else png(picture_of(given))
+    else:
+        if given is not None and (picture.ndim != 3 or picture.shape[:2] != given.shape[1:]):
+            raise ValueError(f"page: picture must be (H, W, 3) with H and W {given.shape[1:]}, got {picture.shape}")
+        seen = png(picture / 255)
+    towers = max(int(record.hyperparameters.get("groups", 1)) for record in records)
+    steps = [*trace.forward_steps(), *trace.backward_steps()]
+    arrays = _Arrays()
+    data = {
+        "steps": [{"record": step.record.position, "backward": step.backward, "title": step.title} for step in steps],
+        "records": {record.position: _unit_data(record, towers, example, arrays) for record in records},
+        "picture": None if given is None else given.shape[1:],
+        "arrays": arrays.written,
+    }
+    title = title or "A walk through a network"
+    cards = "".join(
+        f'<div class="step" id="step{number}"><p class="count">step {number + 1} of {len(steps)}</p>'
+        f"{card(step, example, towers, style=False)}</div>"
+        for number, step in enumerate(steps)
+    )
+    values = {
+        "title": html.escape(title),
+        "style": CSS + _file("walk_page.css"),
+        "answer": _answer(records, classes, example),
+        "boxes": _boxes(records, towers),
+        "scale": _scale(records),
+        "cards": cards,
+        "picture": seen or "",
+        "data": json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
+        "script": _file("walk_page.js"),
+    }
+    return string.Template(_file("walk_page.html")).substitute(values)
+
+
+renderers["page"] = page
+
+
+def _file(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")
+
+
+def _given(record: Record, example: int) -> NDArray[Any] | None:
+    """Return the picture that the network was given, (C, H, W), if it was given pictures."""
+    array = record.inputs[0]
+    return asnumpy(array)[example] if array is not None and array.ndim == 4 else None
+
+
+class _Arrays:
+    """The arrays that the page holds, each once."""
+
+    def __init__(self) -> None:
+        self.written: list[dict[str, Any]] = []
+        self._places: dict[int, int] = {}  # by the identity of arrays that the trace keeps alive
+
+    def exact(self, array: Any, kept: Any) -> int:
+        """Add an array as float32, and return its place. `kept` is what it was taken from."""
+        if id(kept) not in self._places:
+            self._places[id(kept)] = self._write(np.ascontiguousarray(asnumpy(array), "<f4"), 1.0)
+        return self._places[id(kept)]
+
+    def rounded(self, array: NDArray[Any]) -> int:
+        """Add an array in half the space, with four digits at least of its largest number."""
+        array = np.nan_to_num(array)
+        scale = float(np.abs(array).max(initial=0)) / 32767 or 1.0
+        return self._write(np.rint(array / scale).astype("<i2"), scale)
+
+    def _write(self, array: NDArray[Any], scale: float) -> int:
+        data = base64.b64encode(array.tobytes()).decode()
+        self.written.append({"bytes": array.itemsize, "shape": array.shape, "scale": scale, "data": data})
+        return len(self.written) - 1
+
+
+def _unit_data(record: Record, towers: int, example: int, arrays: _Arrays) -> dict[str, Any] | None:
+    """Return what the page has to know to look at one unit of an operation's output; nothing if there are no maps."""
+    if record.output.ndim != 4:
+        return None
+    channels = shown_channels(record, towers)
+    found: dict[str, Any] = {
+        "shape": record.output.shape[1:],
+        "field": receptive_field(record),
+        "channels": channels.tolist(),
+        "values": arrays.rounded(asnumpy(record.output)[example, channels]),
+    }
+    if record.grad_output is not None:
+        found["gradients"] = arrays.rounded(asnumpy(record.grad_output)[example, channels])
+    if issubclass(record.operation, Conv2d):
+        x, w, b = record.inputs
+        assert x is not None and w is not None
+        told = {name: record.hyperparameters[name] for name in ("stride", "padding", "groups")}
+        bias = None if b is None else asnumpy(b)[channels].tolist()
+        filters = asnumpy(w)[channels]
+        found["conv"] = told | {"x": arrays.exact(x[example], x), "w": arrays.exact(filters, w), "b": bias}
+    return found
+
+
+# --- what stands around the cards -------------------------------------------------------------------------------------
+
+
+def _answer(records: Sequence[Record], classes: Sequence[str], example: int) -> str:
+    """Return the likeliest answers as bars, if the trace ends in a loss over classes."""
+    losses = [record for record in records if issubclass(record.operation, CrossEntropy)]
+    if not losses:
+        return ""
+    likely = asnumpy(losses[-1].saved["p"])[example]
+    if classes and len(classes) != len(likely):
+        raise ValueError(f"page: classes must name all {len(likely)} scores, got {len(classes)} names")
+    names = list(classes) or [f"class {number}" for number in range(len(likely))]
+    label = int(losses[-1].hyperparameters["labels"][example])
+    rows = []
+    for number in np.argsort(-likely, kind="stable")[:5]:
+        share = 100 * float(likely[number])
+        asked = ' <span class="asked">the class of the loss</span>' if number == label else ""
+        rows.append(
+            f'<li><span class="bar" style="width:{share:.2f}%"></span><span>{html.escape(names[number])}{asked}</span>'
+            f"<b>{share:.1f} %</b></li>"
+        )
+    loss = float(asnumpy(losses[-1].output).mean())
+    return (
+        f'<section class="answer"><h2>The network\u2019s answer</h2><ol>{"".join(rows)}</ol>'
+        f"<p>The loss is {loss:.4g}: how surprising \u201c{html.escape(names[label])}\u201d is.</p></section>"
+    )
+
+
+def _boxes(records: Sequence[Record], towers: int) -> str:
+    """Return a button for each operation, on it a box as large as what it makes."""
+    shapes = [tuple(map(int, record.output.shape[1:])) for record in records]
+    side = max((max(shape[1:]) for shape in shapes if len(shape) == 3), default=1)
+    maps = max((shape[0] for shape in shapes if len(shape) == 3), default=1)
+    units = max((shape[0] for shape in shapes if len(shape) == 1), default=1)
+    buttons = []
+    for record, shape in zip(records, shapes, strict=True):
+        if len(shape) == 3:
+            C, H, W = shape
+            drawing = _box(C * WIDEST / maps, H * HIGHEST / side, W * HIGHEST / side, towers if C % towers == 0 else 1)
+        else:
+            drawing = _box(BAR, max(2.0, (shape[0] if shape else 0) * LONGEST / units), 0.0, 1)
+        step = Step(record)
+        size = "x".join(map(str, shape)) or "one number"
+        what = html.escape(f"{step.title}, output {size}")
+        buttons.append(
+            f'<li><button type="button" class="box" data-record="{record.position}" aria-label="{what}" title="{what}">'
+            f"{drawing}<span>{html.escape(step.layer or step.name)}</span></button></li>"
+        )
+    return "".join(buttons)
+
+
+def _box(width: float, height: float, depth: float, towers: int) -> str:
+    """Draw the three visible faces of a box, with lines on the front one where towers part."""
+    width, height = max(2.0, width), max(2.0, height)
+    dx, dy = depth * DEPTH[0], depth * DEPTH[1]
+    total_wide, total_high = width + dx + 2, height + dy + 2
+    top, left, right, low = dy + 1, 1.0, 1 + width, dy + 1 + height
+    faces = [f"M{left:.1f} {top:.1f}H{right:.1f}V{low:.1f}H{left:.1f}Z"]
+    if depth:
+        faces.append(f"M{left:.1f} {top:.1f}l{dx:.1f} {-dy:.1f}h{width:.1f}l{-dx:.1f} {dy:.1f}Z")
+        faces.append(f"M{right:.1f} {top:.1f}l{dx:.1f} {-dy:.1f}v{height:.1f}l{-dx:.1f} {dy:.1f}Z")
+    drawn = "".join(f'<path class="face{number}" d="{face}"/>' for number, face in enumerate(faces))
+    parted = "".join(f"M{1 + width * n / towers:.1f} {top:.1f}V{low:.1f}" for n in range(1, towers) if width > 6)
+    drawn += f'<path class="towers" d="{parted}"/>' if parted else ""
+    return f'<svg width="{total_wide:.0f}" height="{total_high:.0f}" aria-hidden="true">{drawn}</svg>'
+
+
+def _scale(records: Sequence[Record]) -> str:
+    shapes = [record.output.shape[1:] for record in records]
+    parts = []
+    maps = [shape for shape in shapes if len(shape) == 3]
+    if maps:
+        side, count = max(max(shape[1:]) for shape in maps), max(shape[0] for shape in maps)
+        parts.append(f"height and depth are pixels, {side} at most; width is maps, {count} at most")
+    units = [shape[0] for shape in shapes if len(shape) == 1]
+    if units:
+        parts.append(f"the length of bars is numbers, {max(units)} at most")
+    return f"To scale: {'; '.join(parts)}." if parts else ""
