@@ -38,6 +38,7 @@ else:
         globals()[name] = found
         return found
 
+
 __all__ = [
     "BackwardStep",
     "Function",

@@ -80,7 +80,13 @@ def elsewhere(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_holds_the_whole_package_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     names = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    assert names == modules(ROOT) | {"minicnn/py.typed"}
+    pages = {
+        path.relative_to(ROOT).as_posix()
+        for kind in ("css", "html", "js")
+        for path in (ROOT / "minicnn" / "viz").glob(f"*.{kind}")
+    }
+    assert len(pages) >= 4  # what cards and walk pages are made of
+    assert names == modules(ROOT) | pages | {"minicnn/py.typed"}
     assert {"minicnn/kernels/numpy_kernels.py", "minicnn/kernels/numba_kernels.py"} <= names
 
 
@@ -103,7 +109,7 @@ def test_the_metadata_says_what_pip_needs_to_know(metadata: Message) -> None:
     assert metadata["Version"] == minicnn.__version__
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["License-Expression"] == "MIT"
-    extras = "test test-torch notebooks docs cuda12 cuda13 onnx bench"
+    extras = "test test-torch test-browser notebooks docs cuda12 cuda13 onnx bench"
     assert set(extras.split()) <= set(metadata.get_all("Provides-Extra", []))
     required = {line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line}
     names = {line.partition(">=")[0] for line in required}

@@ -75,7 +75,7 @@
     show(same >= 0 ? same : data.steps.findIndex((s) => s.record === record));
   }));
   document.addEventListener("keydown", (event) => {
-    if (event.altKey || event.ctrlKey || event.metaKey || event.target.matches("input, select, textarea")) return;
+    if (event.altKey || event.ctrlKey || event.metaKey || event.target.matches?.("input, select, textarea")) return;
     const to = { ArrowRight: now + 1, ArrowLeft: now - 1, Home: 0, End: data.steps.length - 1 }[event.key];
     if (to === undefined) return;
     event.preventDefault();

@@ -225,8 +225,11 @@ def test_numbers_that_are_none_and_no_numbers_at_all() -> None:
 
 def test_names_cannot_become_tags() -> None:
     with minicnn.trace() as trace:
-        nn.Sequential({"<b>": nn.ReLU()})(Tensor([1.0]))
-    assert "&lt;b&gt;: ReLU" in card(next(trace.forward_steps())) and "<b>:" not in card(next(trace.forward_steps()))
+        nn.Sequential({"<b></script>": nn.ReLU()})(Tensor([1.0]))
+    text = card(next(trace.forward_steps()))
+    assert "<h3>&lt;b&gt;&lt;/script&gt;: ReLU</h3>" in text
+    text = page(trace)
+    assert text.count("</script>") == 3 and data_of(text)["steps"][0]["title"] == "<b></script>: ReLU"
 
 
 # --- what a unit sees ---------------------------------------------------------------------------------------
