@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import minicnn
+from minicnn import kernels
 
 # The first example of a test may compile a kernel, which no deadline should count.
 hypothesis.settings.register_profile("minicnn", deadline=None)
@@ -37,10 +38,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def same_start() -> Iterator[None]:
-    """Every test starts from the same seed, and gives back the number of threads that it found."""
-    threads = minicnn.get_num_threads()
+    """Every test starts from the same seed, and gives back the number of threads and the kernels that it found."""
+    threads, chosen = minicnn.get_num_threads(), kernels._chosen
     minicnn.manual_seed(0)
     yield
+    kernels._chosen = chosen
     if minicnn.get_num_threads() != threads:
         minicnn.set_num_threads(threads)
 
