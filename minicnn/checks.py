@@ -536,8 +536,8 @@ class _Draw:
     def __init__(self) -> None:
         self.random = np.random.default_rng(2012)
 
-    def normal(self, *shape: int) -> Tensor:
-        return Tensor(np.asarray(self.random.standard_normal(shape)), requires_grad=True)
+    def normal(self, *shape: int, scale: float = 1.0) -> Tensor:
+        return Tensor(np.asarray(scale * self.random.standard_normal(shape)), requires_grad=True)
 
     def positive(self, *shape: int) -> Tensor:
         return Tensor(np.asarray(self.random.uniform(0.5, 2, shape)), requires_grad=True)
@@ -636,6 +636,10 @@ def _network_cases(draw: _Draw) -> Iterator[_Case]:
     yield "conv2d", "kernel as large as the image", F.conv2d, full
     text = "11x11 kernel, stride=4: AlexNet's first, small"
     yield "conv2d", text, partial(F.conv2d, stride=4), (draw.normal(1, 2, 19, 15), draw.normal(2, 2, 11, 11))
+    for size in (3, 5):  # so many pictures that a few multiplications are saved, on a machine with many cores, too
+        many = draw.normal(256, 16, 2, 2), draw.normal(16, 16, size, size, scale=0.05), draw.normal(16)
+        text = f"256 images of 2x2, {size}x{size} kernel, padding={size // 2}"
+        yield "conv2d", text, partial(F.conv2d, padding=size // 2), many
     # With AlexNet's alpha = 1e-4 the sum over the window hardly counts: a wrong window would pass.
     for size in (1, 2, 3, 4, 5, 8):
         for k, alpha, beta in ((2.0, 1.0 * size, 0.75), (1.0, 0.9, 1.0)):

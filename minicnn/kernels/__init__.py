@@ -1,8 +1,9 @@
 """The loops that NumPy says badly, once for each way to run them; this file picks which.
 
-``numpy_kernels`` is the whiteboard version and the reference, ``numba_kernels`` the compiled one for the CPU. Both
-have the same functions with the same signatures, working on C-contiguous arrays and writing into arrays that the
-caller made. None of them starts a thread: :func:`minicnn.backend.split` calls them for one part of a batch per core.
+``numpy_kernels`` is the whiteboard version and the reference, ``numba_kernels`` the compiled one for the CPU, and
+``cuda_kernels`` runs on NVIDIA's GPUs. They have the same functions with the same signatures, working on C-contiguous
+arrays and writing into arrays that the caller made. None of them starts a thread: :func:`minicnn.backend.split` calls
+them for one part of a batch per core.
 
 Letters: N images, C channels, H W height and width, KH KW kernel, SH SW stride, PH PW padding, OH OW output.
 """
@@ -14,6 +15,9 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
+from minicnn.backend import get_array_module
 from minicnn.kernels import numpy_kernels
 
 __all__ = [
@@ -32,6 +36,9 @@ __all__ = [
     "sgd_step",
     "use_kernels",
     "warmup",
+    "winograd_conv2d",
+    "winograd_filters",
+    "winograd_grad_w",
 ]
 
 _chosen: ModuleType | None = None  # found at the first use, because importing Numba takes a while
@@ -103,9 +110,18 @@ def use_kernels(name: str) -> Iterator[None]:
         _chosen = before
 
 
+def _kernels_for(array: Any) -> ModuleType:
+    """Return the kernels for arrays of this kind: those that are chosen, or the GPU's."""
+    if get_array_module(array) is np:
+        return _cpu_kernels()
+    from minicnn.kernels import cuda_kernels
+
+    return cuda_kernels
+
+
 def _kernel(name: str) -> Callable[..., None]:
     def call(*arguments: Any) -> None:
-        getattr(_cpu_kernels(), name)(*arguments)
+        getattr(_kernels_for(arguments[0]), name)(*arguments)
 
     call.__name__ = call.__qualname__ = name
     call.__doc__ = getattr(numpy_kernels, name).__doc__
@@ -124,6 +140,9 @@ lrn_forward = _kernel("lrn_forward")
 lrn_backward = _kernel("lrn_backward")
 relu_backward = _kernel("relu_backward")
 sgd_step = _kernel("sgd_step")
+winograd_filters = _kernel("winograd_filters")
+winograd_conv2d = _kernel("winograd_conv2d")
+winograd_grad_w = _kernel("winograd_grad_w")
 
 
 def warmup(progress: Callable[[str, int, int], None] | None = None) -> None:
@@ -154,6 +173,7 @@ def _examples(dtype: Any) -> list[tuple[Callable[..., None], tuple[Any, ...]]]:
     window, index = (2, 2, 1, 1, 0, 0), np.zeros((1, 2, 3, 3), np.uint8)
     filters, three = np.ones((3, 2, 2, 2), dtype), np.ones((1, 3, 3, 3), dtype)
     flat, vector = x.reshape(1, 2, 16), np.ones(8, dtype)
+    channels, kernels, at_points = np.ones((1, 16, 4, 4), dtype), np.ones((16, 16, 3, 3), dtype), (6, 6, 16, 16)
     return [
         (im2col, (x, *window, np.empty((2, 2, 2, 1, 3, 3), dtype))),
         (col2im, (np.ones((2, 2, 2, 1, 3, 3), dtype), *window, x)),
@@ -168,4 +188,7 @@ def _examples(dtype: Any) -> list[tuple[Callable[..., None], tuple[Any, ...]]]:
         (relu_backward, (vector, vector, vector.copy())),
         (sgd_step, (vector, vector.copy(), None, 0.1, 0.0, 0.0, False, False)),
         (sgd_step, (vector, vector.copy(), vector.copy(), 0.1, 0.9, 0.0, False, False)),
+        (winograd_filters, (kernels, 1, np.empty(at_points, dtype))),
+        (winograd_conv2d, (channels, np.ones(at_points, dtype), np.ones(16, dtype), 1, 1, channels.copy())),
+        (winograd_grad_w, (channels, channels, 1, 1, kernels)),
     ]

@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.kernels import winograd
+from minicnn.kernels.winograd import TILE
+
 Array = Any
 
 
@@ -86,6 +89,62 @@ def conv2d_grad_w(x: Array, grad_y: Array, SH: int, SW: int, PH: int, PW: int, g
     grad_w = grad_w.reshape(G, F // G, CG, KH, KW)
     for kh, kw, oh, ow, h, w in _windows(H, W, OH, OW, KH, KW, SH, SW, PH, PW):
         grad_w[..., kh, kw] = np.einsum("ngchw,ngfhw->gfc", x[..., h, w], grad_y[..., oh, ow])
+
+
+def _squares(x: Array, PH: int, PW: int, TH: int, TW: int, step: int) -> Array:
+    """Return the squares of 6x6 pixels that Winograd's convolution cuts a picture into: (N, C, TH, TW, 6, 6)."""
+    N, C, H, W = x.shape
+    frame = np.zeros((N, C, (TH - 1) * step + TILE, (TW - 1) * step + TILE), x.dtype)
+    frame[:, :, PH : PH + H, PW : PW + W] = x
+    return np.lib.stride_tricks.sliding_window_view(frame, (TILE, TILE), axis=(2, 3))[:, :, ::step, ::step]
+
+
+def winograd_filters(w: Array, G: int, filters: Array) -> None:
+    """Bring filters to the points of Winograd's method, for `winograd_conv2d`: ``filters[a, b] = (G w G^T)[a, b]``.
+
+    w (F, CG, r, r) for G groups, with r = 3 or 5; filters (6, 6, F, CG), which other kernels fill in an order of their
+    own. F / G and CG are multiples of 16.
+    """
+    _, g, _ = (matrix.astype(w.dtype) for matrix in winograd.matrices(w.shape[2]))
+    filters[...] = np.einsum("ak,fckl,bl->abfc", g, w, g, optimize=True)
+
+
+def winograd_conv2d(x: Array, filters: Array, b: Array, PH: int, PW: int, y: Array) -> None:
+    """Slide filters over images by steps of 1, as `conv2d`, with fewer multiplications (see ``winograd``).
+
+    x (N, C, H, W); filters (6, 6, F, CG), made by `winograd_filters` of the same file; b (F,); y (N, F, OH, OW).
+    """
+    (N, C, H, _), (F, OH, OW), CG = x.shape, y.shape[1:], filters.shape[3]
+    size, G = H + 2 * PH - OH + 1, C // CG
+    step = TILE + 1 - size
+    TH, TW = -(-OH // step), -(-OW // step)
+    b_t, _, a_t = (matrix.astype(x.dtype) for matrix in winograd.matrices(size))
+    values = np.einsum("ai,nctuij,bj->abnctu", b_t, _squares(x, PH, PW, TH, TW, step), b_t, optimize=True)
+    values, filters = values.reshape(TILE, TILE, N, G, CG, TH, TW), filters.reshape(TILE, TILE, G, F // G, CG)
+    products = np.einsum("abngctu,abgfc->abngftu", values, filters, optimize=True)
+    products = products.reshape(TILE, TILE, N, F, TH, TW)
+    outputs = np.einsum("ia,abnftu,jb->nftiuj", a_t, products, a_t, optimize=True)
+    y[...] = outputs.reshape(N, F, TH * step, TW * step)[:, :, :OH, :OW] + b[:, None, None]
+
+
+def winograd_grad_w(x: Array, grad_y: Array, PH: int, PW: int, grad_w: Array) -> None:
+    """Collect what comes back to each weight, as `conv2d_grad_w`: every step of `winograd_conv2d` the other way.
+
+    x (N, C, H, W); grad_y (N, F, OH, OW); grad_w (F, CG, r, r), overwritten.
+    """
+    (N, C, _, _), (F, OH, OW), (CG, size) = x.shape, grad_y.shape[1:], grad_w.shape[1:3]
+    G, step = C // CG, TILE + 1 - size
+    TH, TW = -(-OH // step), -(-OW // step)
+    b_t, g, a_t = (matrix.astype(x.dtype) for matrix in winograd.matrices(size))
+    values = np.einsum("ai,nctuij,bj->abnctu", b_t, _squares(x, PH, PW, TH, TW, step), b_t, optimize=True)
+    frame = np.zeros((N, F, TH * step, TW * step), x.dtype)
+    frame[:, :, :OH, :OW] = grad_y
+    frame = frame.reshape(N, F, TH, step, TW, step)
+    grad_values = np.einsum("ia,nftiuj,jb->abnftu", a_t, frame, a_t, optimize=True)
+    values = values.reshape(TILE, TILE, N, G, CG, TH, TW)
+    grad_values = grad_values.reshape(TILE, TILE, N, G, F // G, TH, TW)
+    sums = np.einsum("abngctu,abngftu->abgfc", values, grad_values, optimize=True)
+    grad_w[...] = np.einsum("ak,abgfc,bl->gfckl", g, sums, g, optimize=True).reshape(grad_w.shape)
 
 
 def max_pool2d_forward(x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, y: Array, index: Array) -> None:

@@ -1,7 +1,7 @@
-"""Convolution, twice: by im2col, which is easy to see through, and without it, which is fast.
+"""Convolution, three times: by im2col, which is easy to see through, without it, and with fewer multiplications.
 
-With im2col every window becomes a column, and one matrix product does the rest. Compiled for the processor, the other
-one runs; it reads the same windows where they stand.
+With im2col every window becomes a column, and one matrix product does the rest. Compiled for the processor, one of the
+others runs: the second reads the same windows where they stand, the third takes whole squares of pixels instead.
 
 Letters: N images, C channels, H W height and width, F filters, KH KW kernel, SH SW stride, PH PW padding,
 OH OW output height and width, G groups, CG = C / G.
@@ -16,10 +16,13 @@ import numpy as np
 from minicnn import kernels
 from minicnn.autograd import Function, Tensor
 from minicnn.backend import Array, empty, get_num_threads, split
+from minicnn.kernels.winograd import KERNEL_SIZES, TILE
 from minicnn.ops.arguments import image, pair, same_dtype, whole
 
-__all__ = ["Conv2d", "DirectConv2d", "conv2d"]
+__all__ = ["Conv2d", "DirectConv2d", "WinogradConv2d", "conv2d"]
 
+WHOLE = 16  # channels and filters: on every processor they fill whole vectors
+ENOUGH = 1024  # pixels
 PIECE_BYTES = 1 << 19  # columns of so many bytes at a time: they are read again while they are still in the cache
 
 
@@ -114,9 +117,10 @@ class Conv2d(Function):
 class DirectConv2d(Conv2d):
     """The same equations without the matrix X: the kernel reads every window where it stands in the picture.
 
-    That spares the columns' memory, and the time to lay them out. Where the stride is 1, dL/dx is a convolution again:
-    of dL/dY, padded by KH - 1 - PH, with every filter turned by half a turn, and filters and channels exchanged. With
-    another stride, a backward pass that has to give dL/dx is the one above.
+    That spares the columns' memory, and the time to lay them out; only the filters are laid out anew, by each core for
+    itself. Where the stride is 1, dL/dx is a convolution again: of dL/dY, padded by KH - 1 - PH, with every filter
+    turned by half a turn, and filters and channels exchanged. With another stride, a backward pass that has to give
+    dL/dx is the one above.
     """
 
     def forward(self, xp: ModuleType, x: Array, w: Array, b: Array | None) -> Array:
@@ -167,10 +171,14 @@ class DirectConv2d(Conv2d):
 
         def some_images(start: int, stop: int) -> None:
             sums[start] = xp.empty_like(self.w)
-            kernels.conv2d_grad_w(self.x[start:stop], grad_y[start:stop], *self.stride, *self.padding, sums[start])
+            self.grad_w_of(self.x[start:stop], grad_y[start:stop], sums[start])
 
         split(xp, len(grad_y), some_images)
         return sum(sums[start] for start in sorted(sums))
+
+    def grad_w_of(self, x: Array, grad_y: Array, grad_w: Array) -> None:
+        """Compute dL/dw of some images."""
+        kernels.conv2d_grad_w(x, grad_y, *self.stride, *self.padding, grad_w)
 
     def grad_b(self, xp: ModuleType, grad_y: Array) -> Array:
         """Return dL/db."""
@@ -183,6 +191,60 @@ class DirectConv2d(Conv2d):
         (F, CG, KH, KW), G = self.w.shape, self.groups
         exchanged = self.w.reshape(G, F // G, CG, KH, KW).swapaxes(1, 2).reshape(G * CG, F // G, KH, KW)
         return xp.ascontiguousarray(exchanged[:, :, ::-1, ::-1])
+
+
+class WinogradConv2d(DirectConv2d):
+    """The same equations with fewer multiplications: 36 for 4x4 outputs of a 3x3 kernel instead of 144.
+
+    A convolution is a product of polynomials, and these can be multiplied by their values at a few points: see
+    ``kernels/winograd.py``. Only kernels of 3x3 and 5x5 with stride 1, which all but AlexNet's first convolution are.
+    """
+
+    def convolved(
+        self, xp: ModuleType, x: Array, w: Array, b: Array, stride: tuple[int, int], padding: tuple[int, int]
+    ) -> Array:
+        """Return the convolution of x with w, in the same groups as self."""
+        (N, _, H, W), (F, CG, size, _), (PH, PW) = x.shape, w.shape, padding
+        filters = xp.empty((TILE, TILE, F, CG), dtype=w.dtype)
+        kernels.winograd_filters(w, self.groups, filters)
+        y = empty(xp, (N, F, H + 2 * PH - size + 1, W + 2 * PW - size + 1), x.dtype)
+        split(xp, N, lambda i, j: kernels.winograd_conv2d(x[i:j], filters, b, PH, PW, y[i:j]))
+        return y
+
+    def grad_w_of(self, x: Array, grad_y: Array, grad_w: Array) -> None:
+        """Compute dL/dw of some images."""
+        kernels.winograd_grad_w(x, grad_y, *self.padding, grad_w)
+
+
+def fastest(
+    N: int, H: int, W: int, weight: tuple[int, ...], stride: tuple[int, int], padding: tuple[int, int], groups: int
+) -> type[Conv2d]:
+    """Return which of the convolutions is the fastest one on the processor that can do this.
+
+    Parameters
+    ----------
+    N, H, W : int
+        How many images there are, their height and width.
+    weight : tuple of int
+        The filters' shape.
+    stride, padding : pair of int
+        In height and width.
+    groups : int
+        How many groups of filters there are.
+
+    Returns
+    -------
+    type
+    """
+    (F, CG, KH, KW), (PH, PW) = weight, padding
+    if PH >= KH or PW >= KW:
+        return Conv2d  # windows that see nothing but zeros: the others would have no dL/dx
+    whole_vectors = CG % WHOLE == 0 and F // groups % WHOLE == 0
+    # Bringing the filters to the points takes as long as sliding them over some hundred pixels.
+    enough = N * (H + 2 * PH - KH + 1) * (W + 2 * PW - KW + 1) >= ENOUGH
+    if KH == KW and KH in KERNEL_SIZES and stride == (1, 1) and whole_vectors and enough and N >= get_num_threads():
+        return WinogradConv2d
+    return DirectConv2d
 
 
 def conv2d(
@@ -259,8 +321,6 @@ def conv2d(
         raise ValueError(
             f"conv2d: weight has a {KH}x{KW} kernel, larger than the padded input of {H + 2 * PH}x{W + 2 * PW}"
         )
-    # The direct kernel is for compiled code on the processor. For padding of a whole kernel or more (windows that see
-    # nothing but zeros) it has no dL/dx.
-    direct = kernels.current() == "numba" and isinstance(input.data, np.ndarray) and PH < KH and PW < KW
-    function = DirectConv2d if direct else Conv2d
-    return function((SH, SW), (PH, PW), groups)(input, weight, bias)
+    compiled = kernels.current() == "numba" and isinstance(input.data, np.ndarray)
+    chosen = fastest(len(input.data), H, W, weight.shape, (SH, SW), (PH, PW), groups) if compiled else Conv2d
+    return chosen((SH, SW), (PH, PW), groups)(input, weight, bias)
