@@ -1,21 +1,22 @@
 """The engine: a Tensor remembers the Function that made it, and the backward walk follows that memory home.
 
-A graph is nothing but these memories: output -> Function -> input tensors. Functions keep arrays, never tensors
-of their own, so there are no reference cycles and a graph is freed the moment its last tensor is dropped.
+A graph is nothing but these memories: output -> Function -> the inputs' Functions, and at the end the leaves. It keeps
+the arrays that Functions have saved and no others, and there are no reference cycles: it is freed the moment its last
+tensor is dropped.
 """
 
 import heapq
 import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ContextDecorator, contextmanager
+from contextlib import AbstractContextManager, ContextDecorator, contextmanager
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from minicnn.backend import Array, asnumpy, get_array_module, owns_memory
+from minicnn.backend import Array, asnumpy, device_of, get_array_module, on_device_of, owns_memory, same_device
 
 __all__ = ["BackwardStep", "Function", "Tensor", "is_grad_enabled", "no_grad"]
 
@@ -88,6 +89,11 @@ class Tensor:
         """How many numbers there are (NumPy's meaning of the word)."""
         return self.data.size
 
+    @property
+    def device(self) -> str:
+        """Where the numbers are: "cpu", or "cuda:0" for the first GPU."""
+        return device_of(self.data)
+
     def numpy(self) -> np.ndarray:
         """Return the numbers as a NumPy array; on the CPU it is :attr:`data` itself, not a copy."""
         return asnumpy(self.data)
@@ -156,7 +162,8 @@ class Tensor:
         BackwardStep
             The operation, the gradient of its output and the gradients of its inputs.
         """
-        start = _starting_gradient(self, gradient)
+        with on_device_of(self.data):
+            start = _starting_gradient(self, gradient)
         if self.creator is None:
             _accumulate(self, start, fresh=False)
             return
@@ -174,16 +181,16 @@ class Tensor:
                     "saved is freed; run the forward pass again"
                 )
             grad_inputs = _checked_gradients(function, grad_output)
-            for tensor, grad in zip(inputs, grad_inputs, strict=True):
-                if tensor is None or grad is None:
+            for origin, grad in zip(inputs, grad_inputs, strict=True):
+                if origin is None or grad is None:
                     continue
-                source = tensor.creator
-                if source is None:
+                source = origin.creator
+                if origin.leaf is not None:
                     shared = grad is grad_output or sum(grad is other for other in grad_inputs) > 1
-                    _accumulate(tensor, grad, fresh=not shared and owns_memory(grad))
-                elif source.number in gradients:
+                    _accumulate(origin.leaf, grad, fresh=not shared and owns_memory(grad))
+                elif source is not None and source.number in gradients:
                     gradients[source.number] = _sum(gradients[source.number], grad)
-                else:
+                elif source is not None:
                     gradients[source.number] = grad
                     heapq.heappush(waiting, (-source.number, source))
             step = BackwardStep(function, grad_output, grad_inputs)
@@ -191,7 +198,7 @@ class Tensor:
                 function.release()
             else:
                 step = function.record.walk_back(step)
-            del function, inputs, tensor, source, grad, grad_output, grad_inputs
+            del function, inputs, origin, source, grad, grad_output, grad_inputs
             yield step
             del step
 
@@ -221,6 +228,7 @@ class Tensor:
         def transpose(self, dim0: int, dim1: int) -> "Tensor": ...
         def permute(self, *dims: Any) -> "Tensor": ...
         def flatten(self, start_dim: int = 0, end_dim: int = -1) -> "Tensor": ...
+        def to(self, device: str) -> "Tensor": ...
         @property
         def T(self) -> "Tensor": ...
 
@@ -254,6 +262,34 @@ def _as_array(data: Any) -> Array:
 _numbers = itertools.count()
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Origin:
+    """Where an input came from: all that the way back needs to know of it. Its numbers it does not keep alive.
+
+    Attributes
+    ----------
+    creator : Function or None
+        The operation that made it, None for a leaf.
+    leaf : Tensor or None
+        The leaf itself, if it requires a gradient.
+    shape : tuple of int
+        Its shape.
+    dtype : numpy.dtype
+        Its dtype.
+    """
+
+    creator: "Function | None"
+    leaf: Tensor | None
+    shape: tuple[int, ...]
+    dtype: Any
+
+    @staticmethod
+    def of(tensor: Tensor) -> "Origin":
+        """Return where this tensor came from."""
+        leaf = tensor if tensor.creator is None and tensor.requires_grad else None
+        return Origin(tensor.creator, leaf, tensor.shape, tensor.dtype)
+
+
 class Function:
     """One operation: how it is computed, and how a gradient passes through it.
 
@@ -273,7 +309,7 @@ class Function:
 
     __slots__ = ("__dict__", "__weakref__", "hyperparameters", "inputs", "needs_input_grad", "number", "record")
 
-    inputs: tuple[Tensor | None, ...] | None
+    inputs: tuple[Origin | None, ...] | None
     needs_input_grad: tuple[bool, ...]
     record: "Record | None"
 
@@ -296,13 +332,22 @@ class Function:
         self.number = next(_numbers)
         self.needs_input_grad = wanted if is_grad_enabled() else (False,) * len(tensors)
         self.hyperparameters = dict(vars(self))
-        output = Tensor(xp.asarray(self.forward(xp, *arrays)))
+        with self._on_one_device(arrays):
+            output = Tensor(self.forward(xp, *arrays))
         if any(self.needs_input_grad):
-            self.inputs = tensors
+            self.inputs = tuple(None if tensor is None else Origin.of(tensor) for tensor in tensors)
             output.creator = self
             output.requires_grad = True
         self.record = None if _mode.recorder is None else _mode.recorder(self, tensors, output)
         return output
+
+    def _on_one_device(self, arrays: list[Array | None]) -> AbstractContextManager[Any]:
+        """Return a context for computing where the inputs are, and refuse inputs that are in several places."""
+        present = [array for array in arrays if array is not None]
+        if len({device_of(array) for array in present}) > 1:
+            names = self.forward.__code__.co_varnames[2:]
+            same_device(type(self).__name__, **dict(zip(names, arrays, strict=False)))
+        return on_device_of(present[0])
 
     def release(self) -> None:
         """Drop the saved arrays and the way back, keeping the hyperparameters."""
@@ -360,38 +405,42 @@ def _checked_gradients(function: Function, grad_output: Array) -> tuple[Array | 
     """Run one backward and hold what comes out against what went in: a wrong shape must not travel on."""
     name = type(function).__name__
     xp = get_array_module(grad_output)
-    grads = function.backward(xp, grad_output)
+    with on_device_of(grad_output):
+        grads = function.backward(xp, grad_output)
     grads = tuple(grads) if isinstance(grads, (tuple, list)) else (grads,)
-    inputs: Sequence[Tensor | None] = function.inputs or ()
+    inputs: Sequence[Origin | None] = function.inputs or ()
     if len(grads) != len(inputs):
         raise RuntimeError(f"{name}.backward returned {len(grads)} gradients for {len(inputs)} inputs")
     checked: list[Array | None] = []
-    for position, (tensor, grad, needed) in enumerate(zip(inputs, grads, function.needs_input_grad, strict=True)):
-        if tensor is None or not needed:
+    for position, (origin, grad, needed) in enumerate(zip(inputs, grads, function.needs_input_grad, strict=True)):
+        if origin is None or not needed:
             checked.append(None)
             continue
         if grad is None:
             raise RuntimeError(f"{name}.backward returned None for input {position}, which needs a gradient")
-        if grad.shape != tensor.shape:
+        if grad.shape != origin.shape:
             raise RuntimeError(
                 f"{name}.backward returned a gradient of shape {grad.shape} for input {position}, "
-                f"which has shape {tensor.shape}"
+                f"which has shape {origin.shape}"
             )
-        checked.append(xp.asarray(grad, dtype=tensor.dtype))  # NumPy's 0-d arithmetic returns scalars, not arrays
+        xp = get_array_module(grad)  # another one, if the operation took its input to another device
+        checked.append(xp.asarray(grad, dtype=origin.dtype))  # NumPy's 0-d arithmetic returns scalars, not arrays
     return tuple(checked)
 
 
 def _accumulate(leaf: Tensor, grad: Array, fresh: bool) -> None:
     """Add to a leaf's gradient. An array that somebody else may hold is copied: ``leaf.grad`` is the leaf's own."""
     if leaf.grad is None:
-        leaf.grad = grad if fresh else grad.copy()
+        with on_device_of(grad):
+            leaf.grad = grad if fresh else grad.copy()
     else:
         leaf.grad = _sum(leaf.grad, grad)
 
 
 def _sum(a: Array, b: Array) -> Array:
     """Return a + b as an array even for 0-d arrays, whose sum NumPy would turn into a scalar."""
-    return get_array_module(a).asarray(a + b)
+    with on_device_of(a):
+        return get_array_module(a).asarray(a + b)
 
 
 # --- what each thread has switched on or off ---------------------------------------------------------------------

@@ -7,8 +7,10 @@ core away from whatever comes next: on AlexNet's step that costs a factor of thr
 """
 
 import contextvars
+import importlib.util
 import math
 import os
+import re
 import signal
 import threading
 import time
@@ -16,7 +18,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import ModuleType
 from typing import Any
 
@@ -25,7 +27,10 @@ import threadpoolctl
 
 __all__ = [
     "Array",
+    "DeviceError",
     "asnumpy",
+    "checked_device",
+    "device_of",
     "elementwise",
     "empty",
     "generator",
@@ -33,10 +38,13 @@ __all__ = [
     "get_num_threads",
     "manual_seed",
     "matmul",
+    "on_device_of",
     "owns_memory",
     "random_uniform",
+    "same_device",
     "set_num_threads",
     "split",
+    "to_device",
 ]
 
 Array = Any
@@ -72,11 +80,105 @@ def asnumpy(array: Any) -> np.ndarray:
     return array.get() if hasattr(array, "get") else np.asarray(array)
 
 
+# --- devices -----------------------------------------------------------------------------------------------------
+
+
+class DeviceError(RuntimeError):
+    """A device cannot be used; the message says what is missing, and what to do about it."""
+
+
+def checked_device(device: str) -> str:
+    """Return the full name of a device that can be used.
+
+    Parameters
+    ----------
+    device : str
+        As in PyTorch: "cpu", "cuda" for the current GPU, or "cuda:0", "cuda:1" ... for a certain one.
+
+    Returns
+    -------
+    str
+        "cpu" or "cuda:N".
+
+    Raises
+    ------
+    ValueError
+        If it is none of these.
+    DeviceError
+        If CuPy, a GPU, or this GPU is absent.
+    """
+    if device == "cpu":
+        return device
+    if not isinstance(device, str) or not re.fullmatch(r"cuda(:\d+)?", device, re.ASCII):
+        raise ValueError(f"device must be 'cpu', 'cuda' or 'cuda:N', got {device!r}")
+    remedy = "install minicnn with the extra cuda12 or cuda13, the one for your driver: pip install 'minicnn[cuda12]'"
+    try:
+        import cupy
+    except ImportError as error:
+        why = "is not installed" if importlib.util.find_spec("cupy") is None else f"cannot be loaded ({error})"
+        raise DeviceError(f"device {device!r} needs CuPy, which {why}; {remedy}") from error
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except RuntimeError as error:  # without a driver, too
+        raise DeviceError(
+            f"device {device!r} needs an NVIDIA GPU and its driver, and CuPy finds none ({error}); "
+            "'minicnn doctor' shows what there is"
+        ) from error
+    number = int(device.partition(":")[2] or cupy.cuda.Device().id)
+    if number >= count:
+        raise DeviceError(f"device {device!r} does not exist; there is 'cuda:N' for N below {count}")
+    return f"cuda:{number}"
+
+
+def device_of(array: Array) -> str:
+    """Return where an array lives: "cpu", or "cuda:N" for the GPU number N."""
+    return "cpu" if get_array_module(array) is np else f"cuda:{array.device.id}"
+
+
+def to_device(array: Array, device: str) -> Array:
+    """Return an array's copy on another device, or the array itself if it is there already.
+
+    Parameters
+    ----------
+    array : ndarray or cupy.ndarray
+    device : str
+        See :func:`checked_device`, which also says what is raised.
+    """
+    device = checked_device(device)
+    if device_of(array) == device:
+        return array
+    if device == "cpu":
+        return asnumpy(array)
+    import cupy
+
+    with cupy.cuda.Device(int(device.partition(":")[2])):
+        return cupy.asarray(array) if get_array_module(array) is np else array.copy()
+
+
+def on_device_of(array: Array) -> AbstractContextManager[Any]:
+    """Return a context in which new arrays are made where `array` is."""
+    return nullcontext() if get_array_module(array) is np else array.device
+
+
+def same_device(function: str, **arrays: Array | None) -> None:
+    """Refuse arrays of several devices.
+
+    Raises
+    ------
+    TypeError
+        Naming the function, the arguments and where they live.
+    """
+    places = {name: device_of(array) for name, array in arrays.items() if array is not None}
+    if len(set(places.values())) > 1:
+        listed = ", ".join(f"{name} is on {place}" for name, place in places.items())
+        raise TypeError(f"{function}: {listed}; move them to one device with .to(device)")
+
+
 # --- memory ------------------------------------------------------------------------------------------------------
 
 _LARGE = 1 << 18  # bytes from which fresh memory costs more than the arithmetic that fills it: 64 pages to be mapped
 
-_HELD = 1.5  # a training step's sizes do not come in pairs: without some to spare, half of them would be mapped anew
+_HELD = 1.2  # a step's sizes do not come in pairs: without some to spare, much of its memory would be mapped anew
 
 
 class _Recycled(np.ndarray):
@@ -177,10 +279,35 @@ def manual_seed(seed: int) -> None:
 
 
 def random_uniform(xp: ModuleType, shape: tuple[int, ...], dtype: Any) -> Array:
-    """Return numbers drawn uniformly from [0, 1), of the given shape, on the device of `xp`."""
+    """Return numbers drawn uniformly from [0, 1), of the given shape, on the device of `xp`.
+
+    On a GPU they are made there, from one number of :func:`generator`: its state is all that a run needs to remember.
+    """
     if xp is np:
         return _generator.random(shape, dtype=dtype)
-    return xp.random.default_rng(int(_generator.integers(2**63))).random(shape, dtype=dtype)
+    return hashed_uniform(xp, int(_generator.integers(2**64, dtype=np.uint64)), shape, dtype)
+
+
+def hashed_uniform(xp: ModuleType, seed: int, shape: tuple[int, ...], dtype: Any) -> Array:
+    """Return numbers drawn uniformly from [0, 1), each one a function of the seed and its place: SplitMix64.
+
+    References
+    ----------
+    Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators", figure 17.
+    """
+    number = np.uint64
+    z = xp.arange(1, math.prod(shape) + 1, dtype=number)
+    z *= number(0x9E3779B97F4A7C15)
+    z += number(seed)
+    z ^= z >> number(30)
+    z *= number(0xBF58476D1CE4E5B9)
+    z ^= z >> number(27)
+    z *= number(0x94D049BB133111EB)
+    z ^= z >> number(31)
+    bits = np.finfo(dtype).nmant + 1  # as many as the result can tell apart
+    uniform = (z >> number(64 - bits)).astype(dtype)
+    uniform *= 2.0**-bits
+    return uniform.reshape(shape)
 
 
 # --- cores -------------------------------------------------------------------------------------------------------

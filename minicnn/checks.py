@@ -417,14 +417,14 @@ class _Check:
 
 def _watch(output: Tensor, tampered: list[str]) -> None:
     """Make every operation behind `output` put its name down if its backward writes into what it is given."""
-    waiting, seen = [output], set()
+    waiting, seen = [output.creator], set()
     while waiting:
-        function = waiting.pop().creator
+        function = waiting.pop()
         if function is None or function in seen:
             continue
         seen.add(function)
         function.backward = partial(_watched, function, function.backward, tampered)  # type: ignore[method-assign]
-        waiting += [tensor for tensor in function.inputs or () if tensor is not None]
+        waiting += [origin.creator for origin in function.inputs or () if origin is not None]
 
 
 def _watched(function: Function, backward: Callable[..., Any], tampered: list[str], xp: Any, grad_output: Array) -> Any:

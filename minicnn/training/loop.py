@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from minicnn import functional as F
-from minicnn.autograd import Function, Tensor
+from minicnn.autograd import Tensor, no_grad
 from minicnn.backend import asnumpy
 from minicnn.nn import Module
 from minicnn.optim import Optimizer
+from minicnn.tracing import trace
 from minicnn.training.metrics import count_wrong
 
 __all__ = ["EpochProgress", "TrainingError", "train_epoch"]
@@ -127,8 +128,10 @@ def train_epoch(
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             scores = model(Tensor(images))
             loss = F.cross_entropy(scores, labels)
-            if not math.isfinite(loss.item()):
-                raise _not_finite(model, optimizer, loss, epoch, progress.steps + 1)
+            value = loss.item()
+            if not math.isfinite(value):
+                del scores, loss  # it takes as much memory again
+                raise _not_finite(value, optimizer, _origin(model, images, labels), epoch, progress.steps + 1)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -139,7 +142,7 @@ def train_epoch(
             images=progress.images + len(labels),
             wrong=progress.wrong + wrong,
             wrong_top5=progress.wrong_top5 + wrong_top5,
-            summed_loss=progress.summed_loss + loss.item() * len(labels),
+            summed_loss=progress.summed_loss + value * len(labels),
             seconds=time.perf_counter() - start,
         )
         if after_step is not None:
@@ -149,44 +152,28 @@ def train_epoch(
     return progress
 
 
-def _not_finite(model: Module, optimizer: Optimizer, loss: Tensor, epoch: int, step: int) -> DivergedError:
+def _not_finite(loss: float, optimizer: Optimizer, origin: str, epoch: int, step: int) -> DivergedError:
     rates = ", ".join(f"{group['lr']:g}" for group in optimizer.param_groups)
     return DivergedError(
-        f"the loss is {loss.item()} in epoch {epoch}, step {step} ({_origin(model, loss)}); "
+        f"the loss is {loss} in epoch {epoch}, step {step} ({origin}); "
         f"expected a finite number. Try a lower learning rate than {rates}"
     )
 
 
-def _origin(model: Module, loss: Tensor) -> str:
-    """Say where the first number came from that is not finite, following the graph from the loss to its leaves."""
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    found, functions, waiting, seen = [], [], [loss], {id(loss)}
-    while waiting:
-        tensor = waiting.pop()
-        if tensor.dtype.kind == "f" and not np.isfinite(asnumpy(tensor.data)).all():
-            found.append(tensor)
-        if tensor.creator is None:
-            continue
-        functions.append(tensor.creator)
-        for source in tensor.creator.inputs or ():
-            if source is not None and id(source) not in seen:
-                seen.add(id(source))
-                waiting.append(source)
-    # Functions are numbered in the order in which they ran, and leaves were there before any of them.
-    first = min(found, key=lambda tensor: -1 if tensor.creator is None else tensor.creator.number)
-    if first.creator is not None:
-        functions.sort(key=lambda function: function.number)
-        return f"first in the output of {_layer(model, functions, first.creator, names)}"
-    return f"first in the parameter {names[id(first)]}" if id(first) in names else "first in the input pictures"
+def _origin(model: Module, images: Any, labels: Any) -> str:
+    """Say where the first number came from that is not finite, computing the loss again and keeping everything."""
 
+    def finite(array: Any) -> bool:
+        return array.dtype.kind != "f" or bool(np.isfinite(asnumpy(array)).all())
 
-def _layer(model: Module, functions: list[Function], function: Function, names: dict[int, str]) -> str:
-    """Name an operation with its layer: the one whose parameters it uses, else the one of the same kind and place."""
-    kind = type(function).__name__
-    used = [names[id(tensor)].rpartition(".")[0] for tensor in function.inputs or () if id(tensor) in names]
-    if used:
-        return f"{kind} {used[0]}"
-    layers = [name for name, module in model.named_modules() if type(module).__name__ == kind]
-    alike = [other for other in functions if type(other).__name__ == kind]
-    # As many operations as layers of a kind: then, in a chain, the third operation is the third layer's.
-    return f"{kind} {layers[alike.index(function)]}" if len(layers) == len(alike) else kind
+    if not finite(images):
+        return "first in the input pictures"
+    for name, parameter in model.named_parameters():
+        if not finite(parameter.data):
+            return f"first in the parameter {name}"
+    with no_grad(), trace() as seen:
+        F.cross_entropy(model(Tensor(images)), labels)
+    for record in seen.records:
+        if not finite(record.output):
+            return f"first in the output of {record.operation.__name__} {record.layer}".rstrip()
+    return "not found again: dropout drew other units"

@@ -157,7 +157,7 @@ def test_a_layer_without_parameters_is_named_too(shared: bool, rng: np.random.Ge
     network = nn.Sequential({**parts, "flatten": nn.Flatten(), "fc": nn.Linear(16, 3)})
     network.conv2.bias.data[...] = 3e38  # four of them are more than float32 can hold
     images, labels = rng.standard_normal((4, 3, 8, 8), dtype=np.float32), rng.integers(0, 3, 4)
-    # A layer that is used twice does not tell where.
-    words = r"first in the output of AvgPool2d\)" if shared else r"first in the output of AvgPool2d pool2\)"
+    # A layer that is used twice has one name.
+    words = rf"first in the output of AvgPool2d {'pool1' if shared else 'pool2'}\)"
     with pytest.raises(TrainingError, match=words):
         train_epoch(network, optim.SGD(network.parameters(), lr=0.1), [(images, labels)])
