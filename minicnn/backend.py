@@ -6,6 +6,7 @@ interpreter lock. BLAS's own threads are never used, because after each product 
 core away from whatever comes next: on AlexNet's step that costs a factor of three.
 """
 
+import bisect
 import contextvars
 import importlib.util
 import math
@@ -15,7 +16,7 @@ import signal
 import threading
 import time
 import weakref
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -35,14 +36,19 @@ __all__ = [
     "empty",
     "generator",
     "get_array_module",
+    "get_default_device",
     "get_num_threads",
+    "get_tf32",
+    "gpu_facts",
     "manual_seed",
     "matmul",
     "on_device_of",
     "owns_memory",
     "random_uniform",
     "same_device",
+    "set_default_device",
     "set_num_threads",
+    "set_tf32",
     "split",
     "to_device",
 ]
@@ -130,6 +136,87 @@ def checked_device(device: str) -> str:
     return f"cuda:{number}"
 
 
+_default_device = "cpu"
+
+
+def set_default_device(device: str) -> None:
+    """Set where layers make their parameters and where saved networks are read to; "cpu" at first.
+
+    Parameters
+    ----------
+    device : str
+        "cpu", "cuda" for the current GPU, "cuda:0", "cuda:1" ... for a certain one.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these.
+    DeviceError
+        If CuPy, a GPU, or this GPU is absent.
+    """
+    global _default_device
+    _default_device = checked_device(device)
+
+
+def get_default_device() -> str:
+    """Return where layers make their parameters: "cpu" or "cuda:N"."""
+    return _default_device
+
+
+def gpu_facts(device: str) -> dict[str, str]:
+    """Return the name of a GPU, and the versions of what runs on it; nothing for "cpu"."""
+    if checked_device(device) == "cpu":
+        return {}
+    import cupy
+
+    properties = cupy.cuda.runtime.getDeviceProperties(int(checked_device(device).partition(":")[2]))
+    version = cupy.cuda.runtime.runtimeGetVersion()
+    return {
+        "gpu": properties["name"].decode(),
+        "cuda": f"{version // 1000}.{version % 1000 // 10}",
+        "cupy": cupy.__version__,
+    }
+
+
+_tf32 = False
+
+
+def set_tf32(allowed: bool) -> None:
+    """Say whether GPUs may round the factors of float32 products to TF32's 10 binary digits, instead of 23.
+
+    Their tensor cores multiply such numbers several times faster. It holds for the thread that calls this, on every
+    GPU from Ampere (2020) on; at first it is not allowed.
+
+    Parameters
+    ----------
+    allowed : bool
+
+    Raises
+    ------
+    DeviceError
+        If CuPy or a GPU is absent.
+    """
+    global _tf32
+    checked_device("cuda")
+    import cupy
+    from cupy import _core
+    from cupy.cuda import cublas
+
+    # CuPy multiplies single matrices by a call that names the arithmetic, and stacks of them by one that does not.
+    kind = _core._routines_linalg.COMPUTE_TYPE_TF32 if allowed else _core._routines_linalg.COMPUTE_TYPE_DEFAULT
+    _core.set_compute_type(np.float32, kind)
+    for number in range(cupy.cuda.runtime.getDeviceCount()):
+        with cupy.cuda.Device(number):
+            mode = cublas.CUBLAS_TF32_TENSOR_OP_MATH if allowed else cublas.CUBLAS_DEFAULT_MATH
+            cublas.setMathMode(cupy.cuda.get_cublas_handle(), mode)
+    _tf32 = bool(allowed)
+
+
+def get_tf32() -> bool:
+    """Return whether GPUs may round float32 factors to TF32."""
+    return _tf32
+
+
 def device_of(array: Array) -> str:
     """Return where an array lives: "cpu", or "cuda:N" for the GPU number N."""
     return "cpu" if get_array_module(array) is np else f"cuda:{array.device.id}"
@@ -178,50 +265,82 @@ def same_device(function: str, **arrays: Array | None) -> None:
 
 _LARGE = 1 << 18  # bytes from which fresh memory costs more than the arithmetic that fills it: 64 pages to be mapped
 
-_HELD = 1.2  # a step's sizes do not come in pairs: without some to spare, much of its memory would be mapped anew
+_HELD = 1.5  # times what was once in use together: what is free stands in pieces, of which not every one fits
+
+_ALIGNMENT = 64  # bytes of a line of the cache, and of the longest vector
 
 
 class _Recycled(np.ndarray):
-    """The owner of some memory: it dies with the last array that uses it, and the memory goes on to the next."""
+    """Memory that an array lives in. When the array is dropped, and all its views are, this is dropped with it,
+    and the memory goes on to the next."""
+
+
+class _Segment:
+    """Memory in one piece, and the gaps in it that no array uses: (start, stop), in order."""
+
+    def __init__(self, nbytes: int) -> None:
+        # Of the owner's class too: NumPy makes an array refer to the memory itself, past the owner, if that is a plain
+        # array as well, and the owner would die at once.
+        self.memory = _Recycled(nbytes, np.uint8)
+        self.gaps = [(0, nbytes)]
+
+    def is_unused(self) -> bool:
+        return self.gaps == [(0, len(self.memory))]
 
 
 class _Memory:
-    """Memory of dropped arrays, for new ones of the same size, up to `_HELD` times what was once in use together."""
+    """Memory of dropped arrays, for new ones: cut to size, joined again, up to `_HELD` times what was once in use."""
 
     def __init__(self) -> None:
-        self.free: OrderedDict[int, list[np.ndarray]] = OrderedDict()  # by size; the size used last stands last
-        self.free_bytes = self.used_bytes = self.most_bytes = 0
-        self.lock = threading.RLock()  # a collected array may come back in the middle of a request
+        self.segments: list[_Segment] = []
+        # A dropped array comes back at any time, on any thread, in the middle of a request too: it waits here.
+        self.returned: deque[tuple[_Segment, int, int]] = deque()
+        self.used_bytes = self.most_bytes = 0
+        self.lock = threading.RLock()
 
     def take(self, nbytes: int) -> np.ndarray:
+        nbytes = -(-nbytes // _ALIGNMENT) * _ALIGNMENT
         with self.lock:
-            blocks = self.free.get(nbytes)
-            if blocks:
-                block = blocks.pop()
-                self.free.move_to_end(nbytes)
-                self.free_bytes -= nbytes
-            else:
-                # Of the owner's class too: NumPy makes an array refer to the block itself, past the owner, if that is
-                # a plain array as well, and the owner would die at once.
-                block = _Recycled(nbytes, np.uint8)
+            while self.returned:
+                self.join(*self.returned.popleft())
+            segment, gap = self.smallest_gap(nbytes) or (self.new_segment(nbytes), 0)
+            start, stop = segment.gaps[gap]
+            segment.gaps[gap : gap + 1] = [(start + nbytes, stop)] if start + nbytes < stop else []
             self.used_bytes += nbytes
             self.most_bytes = max(self.most_bytes, self.used_bytes)
-            while self.free_bytes + self.used_bytes > _HELD * self.most_bytes:
-                oldest = next(iter(self.free))
-                if self.free[oldest]:
-                    self.free[oldest].pop()
-                    self.free_bytes -= oldest
-                else:
-                    del self.free[oldest]
-        owner = block.view(_Recycled)
-        weakref.finalize(owner, self.give_back, block).atexit = False
+        owner = segment.memory[start : start + nbytes]
+        weakref.finalize(owner, self.returned.append, (segment, start, start + nbytes)).atexit = False
         return owner
 
-    def give_back(self, block: np.ndarray) -> None:
-        with self.lock:
-            self.free.setdefault(block.nbytes, []).append(block)
-            self.free_bytes += block.nbytes
-            self.used_bytes -= block.nbytes
+    def smallest_gap(self, nbytes: int) -> tuple[_Segment, int] | None:
+        found, size = None, math.inf
+        for segment in self.segments:
+            for i, (start, stop) in enumerate(segment.gaps):
+                if nbytes <= stop - start < size:
+                    found, size = (segment, i), stop - start
+        return found
+
+    def new_segment(self, nbytes: int) -> _Segment:
+        """Give unused segments back to the operating system and ask for one instead that more sizes fit into."""
+        unused = sum(len(segment.memory) for segment in self.segments if segment.is_unused())
+        self.segments = [segment for segment in self.segments if not segment.is_unused()]
+        limit = int(_HELD * max(self.most_bytes, self.used_bytes + nbytes))
+        spare = limit // _ALIGNMENT * _ALIGNMENT - sum(len(segment.memory) for segment in self.segments)
+        segment = _Segment(max(nbytes, min(unused, spare)))
+        self.segments.append(segment)
+        return segment
+
+    def join(self, segment: _Segment, start: int, stop: int) -> None:
+        """Make a gap of what has come back, one with the gaps beside it."""
+        self.used_bytes -= stop - start
+        gaps = segment.gaps
+        i = bisect.bisect(gaps, (start, stop))
+        if i < len(gaps) and gaps[i][0] == stop:
+            stop = gaps.pop(i)[1]
+        if i > 0 and gaps[i - 1][1] == start:
+            start = gaps.pop(i - 1)[0]
+            i -= 1
+        gaps.insert(i, (start, stop))
 
 
 _memory = _Memory()
