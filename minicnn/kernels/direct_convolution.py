@@ -275,7 +275,8 @@ def _window_places(OH: int, OW: int, SH: int, SW: int, W: int) -> Array:
 def _filled_up(places: Array, rows: int) -> Array:
     """Append zeros until the last tile is full: what comes out of them is thrown away."""
     full = np.zeros(-(-len(places) // rows) * rows, np.int64)
-    full[: len(places)] = places
+    for i in range(len(places)):  # a slice would bring the text of its error message along: seconds of compiling
+        full[i] = places[i]
     return full
 
 
@@ -286,7 +287,8 @@ def _frame(image: Array, PH: int, PW: int, framed: Array) -> None:
     for c in range(C):
         for h in range(H):
             j = ((c * (H + 2 * PH)) + h + PH) * (W + 2 * PW) + PW
-            framed[j : j + W] = image[c, h]
+            for w in range(W):
+                framed[u(j + w)] = image[c, h, w]
 
 
 @kernel

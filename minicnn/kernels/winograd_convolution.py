@@ -124,6 +124,15 @@ def _apart(size: int, lanes: int) -> int:
 
 
 @kernel
+def _multiples(count: int, step: int) -> Array:
+    """Return 0, step, 2 step and so on, so many of them."""
+    multiples = np.empty(count, np.int64)
+    for i in range(count):
+        multiples[i] = i * step
+    return multiples
+
+
+@kernel
 def _lines_at_once(lines: int, TW: int) -> int:
     return min(lines, max(1, TILES // TW))
 
@@ -134,8 +143,9 @@ def _frame(image: Array, PH: int, PW: int, FW: int, turned: Array, frame: Array)
     C, H, W = image.shape
     _transpose(image.reshape(-1), 0, H * W, turned, 0, C, C, H * W)
     for h in range(H):
-        i = ((h + PH) * FW + PW) * C
-        frame[i : i + W * C] = turned[h * W * C : (h + 1) * W * C]
+        i, j = ((h + PH) * FW + PW) * C, h * W * C
+        for k in range(W * C):
+            frame[u(i + k)] = turned[u(j + k)]
 
 
 @kernel
@@ -215,7 +225,7 @@ def winograd_conv2d(x: Array, filters: Array, b: Array, PH: int, PW: int, y: Arr
     FH, FW = TH * step + size - 1, TW * step + size - 1
     lanes, vectors = VECTOR_BYTES // x.itemsize, _vectors_for(FG, x.itemsize)
     width, lines = vectors * lanes, _lines_at_once(N * TH, TW)
-    channels, rows = np.arange(CG), _filled_up(np.arange(lines * TW) * C, ROWS[vectors])
+    channels, rows = _multiples(CG, 1), _filled_up(_multiples(lines * TW, C), ROWS[vectors])
     values_apart, products_apart = _apart(lines * TW * C, lanes), _apart(len(rows) * F, lanes)
     values, products = np.empty(POINTS * values_apart, x.dtype), np.empty(POINTS * products_apart, x.dtype)
     frame, turned, turned_y = np.zeros(FH * FW * C, x.dtype), np.empty(H * W * C, x.dtype), np.empty(y[0].size, x.dtype)
@@ -248,7 +258,7 @@ def winograd_grad_w(x: Array, grad_y: Array, PH: int, PW: int, grad_w: Array) ->
     FH, FW = TH * step + size - 1, TW * step + size - 1
     lanes, vectors = VECTOR_BYTES // x.itemsize, _vectors_for(FG, x.itemsize)
     width, lines = vectors * lanes, _lines_at_once(N * TH, TW)
-    tiles, channels = np.arange(lines * TW) * C, _filled_up(np.arange(CG), ROWS[vectors])
+    tiles, channels = _multiples(lines * TW, C), _filled_up(_multiples(CG, 1), ROWS[vectors])
     values_apart, grad_apart = _apart(len(tiles) * C, lanes), _apart(len(tiles) * F, lanes)
     sums_apart = _apart(len(channels) * F, lanes)
     values, grad_values = np.empty(POINTS * values_apart, x.dtype), np.empty(POINTS * grad_apart, x.dtype)
