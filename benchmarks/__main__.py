@@ -14,9 +14,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one benchmark and print what came out."""
     options = _parser().parse_args(arguments)
     result, text = options.run(options)
-    print(text)
-    if options.json:
+    if options.json:  # before it is printed: whoever reads with `head` closes the pipe early
         options.json.write_text(json.dumps(result, indent=2) + "\n")
+    print(text)
 
 
 def _parser() -> argparse.ArgumentParser:
