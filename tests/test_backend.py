@@ -1,6 +1,7 @@
 """How the cores share the work, and the random numbers."""
 
 import contextlib
+import itertools
 import multiprocessing
 import signal
 import threading
@@ -389,6 +390,50 @@ def test_memory_is_used_again_when_the_last_array_in_it_is_dropped() -> None:
     del view
     again = backend.empty(np, (LARGE // 2,), np.float64)  # as many bytes
     assert address(again) == place
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_what_comes_back_becomes_one_gap_again(order: tuple[int, ...]) -> None:
+    memory = backend._Memory()
+    whole = memory.take(4 << 20)
+    place = whole.ctypes.data
+    del whole
+    quarters = [memory.take(1 << 20) for _ in range(4)]
+    assert [quarter.ctypes.data - place for quarter in quarters] == [i << 20 for i in range(4)]
+    assert (memory.used_bytes, memory.most_bytes) == (4 << 20, 4 << 20)
+    for i in order:
+        quarters[i] = None  # type: ignore[call-overload]
+    again = memory.take(4 << 20)
+    assert again.ctypes.data == place
+    assert (memory.used_bytes, memory.most_bytes) == (4 << 20, 4 << 20)
+
+
+def test_the_smallest_gap_that_is_large_enough_is_taken() -> None:
+    memory = backend._Memory()
+    arrays = [memory.take(size << 20) for size in (3, 1, 2)]
+    places = [array.ctypes.data for array in arrays]
+    arrays.clear()
+    kept = [memory.take(size << 20) for size in (2, 1, 3)]
+    assert [array.ctypes.data for array in kept] == [places[2], places[1], places[0]]
+
+
+def test_memory_of_other_sizes_goes_back_to_the_operating_system() -> None:
+    memory = backend._Memory()
+    for size in range(1, 40):
+        arrays = [memory.take(size << 18), memory.take(size << 17)]
+        assert sum(len(segment.memory) for segment in memory.segments) <= 1.5 * memory.most_bytes
+        del arrays
+    assert memory.most_bytes == 39 * 3 << 17
+
+
+def test_short_pieces_make_way_for_a_long_one() -> None:
+    memory = backend._Memory()
+    arrays = [memory.take(2 << 20), memory.take(2 << 20)]
+    arrays.clear()
+    three = memory.take(3 << 20)
+    assert [len(segment.memory) for segment in memory.segments] == [4 << 20]
+    one = memory.take(1 << 20)
+    assert one.ctypes.data == three.ctypes.data + (3 << 20)
 
 
 def test_no_two_threads_get_the_same_memory() -> None:

@@ -234,7 +234,7 @@ def winograd_conv2d(x: Array, filters: Array, b: Array, PH: int, PW: int, y: Arr
         some = min(lines, N * TH - first)
         for i in range(some):
             n, line = divmod(first + i, TH)
-            if i == 0 or line == 0:
+            if line == 0:
                 _frame(x[n], PH, PW, FW, turned, frame)
             _line_of_pixels(frame, line, step, FW, C, values, i * TW * C, values_apart)
         these = rows[: -(-some * TW // ROWS[vectors]) * ROWS[vectors]]
@@ -270,7 +270,7 @@ def winograd_grad_w(x: Array, grad_y: Array, PH: int, PW: int, grad_w: Array) ->
         some = min(lines, N * TH - first)
         for i in range(some):
             n, line = divmod(first + i, TH)
-            if i == 0 or line == 0:
+            if line == 0:
                 _frame(x[n], PH, PW, FW, turned, frame)
                 _frame(grad_y[n], 0, 0, TW * step, grad_turned, grad_frame)
             _line_of_pixels(frame, line, step, FW, C, values, i * TW * C, values_apart)
