@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any
 from minicnn import ops  # gives Tensor its operators
 from minicnn._version import __version__
 from minicnn.autograd import BackwardStep, Function, Tensor, is_grad_enabled, no_grad
-from minicnn.backend import get_num_threads, manual_seed, set_num_threads
+from minicnn.backend import (
+    DeviceError,
+    get_default_device,
+    get_num_threads,
+    get_tf32,
+    manual_seed,
+    set_default_device,
+    set_num_threads,
+    set_tf32,
+)
 from minicnn.checks import GradcheckError, GradcheckReport, gradcheck
 from minicnn.kernels import use_kernels, warmup
 
@@ -41,13 +50,16 @@ else:
 
 __all__ = [
     "BackwardStep",
+    "DeviceError",
     "Function",
     "GradcheckError",
     "GradcheckReport",
     "Tensor",
     "__version__",
     "functional",
+    "get_default_device",
     "get_num_threads",
+    "get_tf32",
     "gradcheck",
     "is_grad_enabled",
     "manual_seed",
@@ -55,7 +67,9 @@ __all__ = [
     "no_grad",
     "ops",
     "optim",
+    "set_default_device",
     "set_num_threads",
+    "set_tf32",
     "step_through",
     "trace",
     "use_kernels",

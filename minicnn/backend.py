@@ -178,6 +178,7 @@ def gpu_facts(device: str) -> dict[str, str]:
     }
 
 
+_DEFAULT_MATH, _TF32_MATH = 0, 3  # cuBLAS's numbers for CUBLAS_DEFAULT_MATH and CUBLAS_TF32_TENSOR_OP_MATH
 _tf32 = False
 
 
@@ -199,16 +200,13 @@ def set_tf32(allowed: bool) -> None:
     global _tf32
     checked_device("cuda")
     import cupy
-    from cupy import _core
-    from cupy.cuda import cublas
+    from cupy._core import _routines_linalg as products
 
     # CuPy multiplies single matrices by a call that names the arithmetic, and stacks of them by one that does not.
-    kind = _core._routines_linalg.COMPUTE_TYPE_TF32 if allowed else _core._routines_linalg.COMPUTE_TYPE_DEFAULT
-    _core.set_compute_type(np.float32, kind)
+    products.set_compute_type(np.float32, products.COMPUTE_TYPE_TF32 if allowed else products.COMPUTE_TYPE_DEFAULT)
     for number in range(cupy.cuda.runtime.getDeviceCount()):
         with cupy.cuda.Device(number):
-            mode = cublas.CUBLAS_TF32_TENSOR_OP_MATH if allowed else cublas.CUBLAS_DEFAULT_MATH
-            cublas.setMathMode(cupy.cuda.get_cublas_handle(), mode)
+            cupy.cuda.cublas.setMathMode(cupy.cuda.get_cublas_handle(), _TF32_MATH if allowed else _DEFAULT_MATH)
     _tf32 = bool(allowed)
 
 

@@ -14,7 +14,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,7 +24,8 @@ import numpy as np
 from minicnn import functional as F
 from minicnn import kernels
 from minicnn.autograd import Function, Tensor
-from minicnn.backend import Array, asnumpy, generator, get_array_module, manual_seed
+from minicnn.backend import Array, asnumpy, checked_device, generator, get_array_module, manual_seed, to_device
+from minicnn.ops.shape import ToDevice
 
 __all__ = [
     "GradcheckError",
@@ -449,7 +450,7 @@ class OperationCheck:
     configuration : str
         Shapes and hyperparameters.
     kernels : str
-        On which kernels it ran: ``"numpy"`` or ``"numba"``.
+        On which kernels it ran: ``"numpy"``, ``"numba"`` or ``"cuda"``.
     report : GradcheckReport
         What was found.
     seconds : float
@@ -468,23 +469,35 @@ class OperationCheck:
         return self.report.ok
 
 
-def check_operations(progress: Callable[[OperationCheck], None] | None = None) -> list[OperationCheck]:
-    """Check the gradient of every operation in many configurations, on each kind of kernels there is.
+def check_operations(
+    progress: Callable[[OperationCheck], None] | None = None, device: str = "cpu"
+) -> list[OperationCheck]:
+    """Check the gradient of every operation in many configurations, on each kind of kernels that the device has.
 
     Parameters
     ----------
     progress : callable, optional
         Called with each row as soon as it is known.
+    device : str
+        "cpu", "cuda" for the current GPU, "cuda:0", "cuda:1" ... for a certain one.
 
     Returns
     -------
     list of OperationCheck
         One row for each operation, configuration and kind of kernels.
+
+    Raises
+    ------
+    DeviceError
+        If CuPy or this GPU is absent.
     """
     rows = []
-    for kind in ("numpy", "numba") if importlib.util.find_spec("numba") else ("numpy",):
-        with kernels.use_kernels(kind):
+    of_processors = ("numpy", "numba") if importlib.util.find_spec("numba") else ("numpy",)
+    for kind in of_processors if checked_device(device) == "cpu" else ("cuda",):
+        with nullcontext() if kind == "cuda" else kernels.use_kernels(kind):
             for operation, configuration, fn, inputs in _cases():
+                for tensor in inputs:
+                    tensor.data = to_device(tensor.data, device)
                 start = time.perf_counter()
                 report = gradcheck(fn, inputs, raise_exception=False)
                 seconds = time.perf_counter() - start
@@ -589,6 +602,7 @@ def _operator_cases(draw: _Draw) -> Iterator[_Case]:
     yield "transpose", "0, 2", lambda x: x.transpose(0, 2), (normal(2, 3, 4),)
     yield "permute", "2, 0, 1", lambda x: x.permute(2, 0, 1), (normal(2, 3, 4),)
     yield "T", "(2, 3)", lambda x: x.T, (normal(2, 3),)
+    yield "to", "the CPU", lambda x: ToDevice("cpu")(x), (normal(3, 4),)
     yield "[]", "[1:, ::2]", lambda x: x[1:, ::2], (normal(3, 4),)
     yield "[]", "[..., -1]", lambda x: x[..., -1], (normal(2, 3, 4),)
     yield "[]", "rows 0, 2, 2: one read twice", lambda x: x[np.array([0, 2, 2])], (normal(3, 4),)
@@ -674,7 +688,7 @@ def _settings(settings: dict[str, Any]) -> str:
 
 
 def _loss_cases(draw: _Draw) -> Iterator[_Case]:
-    labels, weight = np.array([0, 3, 2, 3, 1]), np.array([0.5, 1.0, 2.0, 1.5])
+    labels, weight = np.array([0, 3, 2, 3, 1]), Tensor(np.array([0.5, 1.0, 2.0, 1.5]))
     for reduction in ("mean", "sum", "none"):
         settings: list[dict[str, Any]] = [
             {},
@@ -685,7 +699,9 @@ def _loss_cases(draw: _Draw) -> Iterator[_Case]:
         ]
         for setting in settings:
             text = ", ".join([f"reduction={reduction}", *setting])
-            loss = partial(F.cross_entropy, target=labels, reduction=reduction, **setting)
-            yield "cross_entropy", text, loss, (draw.normal(5, 4),)
-        loss = partial(F.cross_entropy, target=labels[:4].reshape(2, 2), reduction=reduction)
-        yield "cross_entropy", f"reduction={reduction}, (N, C, L) input", loss, (draw.normal(2, 4, 2),)
+            constants = (Tensor(labels), setting.pop("weight")) if "weight" in setting else (Tensor(labels),)
+            loss = partial(F.cross_entropy, reduction=reduction, **setting)
+            yield "cross_entropy", text, loss, (draw.normal(5, 4), *constants)
+        loss = partial(F.cross_entropy, reduction=reduction)
+        square = Tensor(labels[:4].reshape(2, 2))
+        yield "cross_entropy", f"reduction={reduction}, (N, C, L) input", loss, (draw.normal(2, 4, 2), square)

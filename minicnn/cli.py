@@ -41,11 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _users_errors() -> tuple[type[Exception], ...]:
     """Return what one line can explain. Found when needed: the doctor must run where a library is absent."""
+    from minicnn.backend import DeviceError
     from minicnn.data import DataError
     from minicnn.experiments.results import StudyError
+    from minicnn.lessons.notebooks import LessonError
     from minicnn.training import CheckpointError, TrainingError
 
-    return CheckpointError, DataError, OSError, StudyError, TrainingError
+    return CheckpointError, DataError, DeviceError, LessonError, OSError, StudyError, TrainingError
 
 
 def _fail(message: str) -> int:
@@ -105,10 +107,13 @@ def _parser() -> argparse.ArgumentParser:
         "--resume", action="store_true", help="go on with what is in the folder; what is not given is as it was there"
     )
     _add_threads(study)
+    _add_device(study)
+    _add_tf32(study)
 
     check = commands.add_parser("gradcheck", help="check the derivative of every operation against finite differences")
     check.set_defaults(handler=_gradcheck)
     _add_threads(check)
+    _add_device(check)
 
     _add_train(commands)
     _add_evaluate(commands)
@@ -124,6 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_ilsvrc(commands)
     _add_contributions(commands)
 
+    _add_lessons(commands)
     warmup = commands.add_parser("warmup", help="compile every kernel now, so that nothing waits for it later")
     warmup.set_defaults(handler=_warmup)
     _add_doctor(commands)
@@ -221,6 +227,8 @@ def _add_train(commands: argparse._SubParsersAction[_Parser]) -> None:
     keeping.add_argument("--keep", type=_positive, default=3, metavar="K", help="how many checkpoints (default 3)")
     _add_workers(keeping)
     _add_threads(keeping)
+    _add_device(keeping)
+    _add_tf32(keeping)
 
 
 def _add_evaluate(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -239,6 +247,8 @@ def _add_evaluate(commands: argparse._SubParsersAction[_Parser]) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there, too")
     _add_workers(parser)
     _add_threads(parser)
+    _add_device(parser)
+    _add_tf32(parser)
 
 
 def _add_predict(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -253,6 +263,8 @@ def _add_predict(commands: argparse._SubParsersAction[_Parser]) -> None:
     parser.add_argument("--ten-crop", action="store_true", help="average over ten crops of each picture")
     parser.add_argument("--out", type=_picture, metavar="FILE", help="draw them, too: .png, .svg or .pdf")
     _add_threads(parser)
+    _add_device(parser)
+    _add_tf32(parser)
 
 
 def _add_checkpoint(parser: argparse.ArgumentParser) -> None:
@@ -423,6 +435,22 @@ def _add_contributions(commands: argparse._SubParsersAction[_Parser]) -> None:
         "--resume", action="store_true", help="go on with what is in the folder; what is not given is as it was there"
     )
     _add_threads(parser)
+    _add_device(parser)
+    _add_tf32(parser)
+
+
+def _add_lessons(commands: argparse._SubParsersAction[_Parser]) -> None:
+    parser = commands.add_parser(
+        "lessons",
+        help="copy the lessons' notebooks into a folder, or see which exercises are done",
+        description="Copy the lessons, Jupyter notebooks with exercises, into a folder. Files that are there already "
+        "are left alone. With --progress, run the exercises in the folder and print which are done.",
+    )
+    parser.set_defaults(handler=_lessons)
+    parser.add_argument(
+        "folder", nargs="?", type=Path, default=Path("lessons"), metavar="DIR", help="the folder (default lessons)"
+    )
+    parser.add_argument("--progress", action="store_true", help="copy nothing; say which exercises are done")
 
 
 def _add_doctor(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -437,6 +465,18 @@ def _add_doctor(commands: argparse._SubParsersAction[_Parser]) -> None:
 
 def _add_threads(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--threads", type=_positive, metavar="N", help="cores to use (default all)")
+
+
+def _add_device(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--device", type=_device_name, metavar="D", help="cpu, cuda or cuda:0, cuda:1 ... (default cpu)"
+    )
+
+
+def _add_tf32(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--tf32", action="store_true", help="let a GPU round the factors of its products to 10 binary digits"
+    )
 
 
 def _whole_numbers(text: str) -> list[int]:
@@ -458,6 +498,13 @@ def _not_negative(text: str) -> int:
     return int(text)
 
 
+def _device_name(text: str) -> str:
+    kind, colon, number = text.partition(":")
+    if text not in ("cpu", "cuda") and not (kind == "cuda" and colon and number.isdecimal()):
+        raise argparse.ArgumentTypeError(f"expected cpu, cuda or cuda:N, got {text!r}")
+    return text
+
+
 def _picture(text: str) -> Path:
     if Path(text).suffix.lower() not in (".png", ".svg", ".pdf"):
         raise argparse.ArgumentTypeError(f"expected a name that ends in .png, .svg or .pdf, got {text!r}")
@@ -471,12 +518,28 @@ def _use_threads(options: argparse.Namespace) -> None:
         set_num_threads(options.threads)
 
 
+def _use_device(options: argparse.Namespace) -> None:
+    from minicnn import set_default_device, set_tf32
+
+    if options.device is not None:
+        set_default_device(options.device)
+    if options.tf32:
+        set_tf32(True)
+    if options.device not in (None, "cpu"):
+        from minicnn.training.environment import machine
+
+        here = machine()
+        rounding = "TF32" if here["tf32"] else "float32"
+        print(f"On {here['device']}: {here['gpu']}, CUDA {here['cuda']}, CuPy {here['cupy']}, {rounding} products")
+
+
 def _relu_vs_tanh(options: argparse.Namespace) -> int:
     from minicnn.experiments import relu_vs_tanh
 
     _use_threads(options)
-    chosen = {name: value for name, value in vars(options).items() if name not in ("handler", "threads")}
-    relu_vs_tanh.run(**chosen)
+    _use_device(options)
+    used = ("handler", "threads", "device", "tf32")
+    relu_vs_tanh.run(**{name: value for name, value in vars(options).items() if name not in used})
     return 0
 
 
@@ -487,7 +550,7 @@ def _gradcheck(options: argparse.Namespace) -> int:
 
     _use_threads(options)
     with tqdm(unit=" checks", leave=False, disable=not sys.stderr.isatty()) as bar:
-        rows = checks.check_operations(lambda row: bar.update())
+        rows = checks.check_operations(lambda row: bar.update(), options.device or "cpu")
     print(checks.format_table(rows))
     return 0 if all(row.ok for row in rows) else 1
 
@@ -517,11 +580,12 @@ def _train(options: argparse.Namespace) -> int:
     from minicnn.viz import save_figure
     from minicnn.viz.training_log import draw_log
 
+    _use_device(options)
     given = vars(options)
     switches = "variant activation lrn dropout overlapping groups depth init in_size num_classes".split()
     settings = "epochs inputs augment colour padding validation limit batch_size lr momentum weight_decay sgd schedule "
     settings += "patience lr_drops seed"
-    others = "out resume data_dir skip_bad cache workers threads checkpoint_minutes keep".split()
+    others = "out resume data_dir skip_bad cache workers threads device checkpoint_minutes keep".split()
     trainer.run(
         options.network,
         options.data,
@@ -537,6 +601,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     from minicnn.training.using import evaluate_checkpoint
 
     _use_threads(options)
+    _use_device(options)
     evaluate_checkpoint(
         options.checkpoint,
         options.data,
@@ -558,6 +623,7 @@ def _predict(options: argparse.Namespace) -> int:
         save_figure(draw_predictions(pictures, classes, likely, captions=captions), options.out)
 
     _use_threads(options)
+    _use_device(options)
     predict_images(
         options.checkpoint, options.images, ten_crop=options.ten_crop, draw=None if options.out is None else draw
     )
@@ -651,12 +717,21 @@ def _show_saliency(options: argparse.Namespace) -> int:
 
     _use_threads(options)
     saved = load_model(options.checkpoint)
-    if options.target is not None and options.target not in saved.classes:
-        return _fail(f"--class must be one of {', '.join(saved.classes)}; got {options.target!r}")
-    target = None if options.target is None else saved.classes.index(options.target)
-    save_figure(show_saliency(saved, load_image(options.image, saved.preparation.size), target), options.out)
+    picture = load_image(options.image, saved.preparation.size)
+    save_figure(show_saliency(saved, picture, _target(options, saved.classes)), options.out)
     print(options.out)
     return 0
+
+
+def _target(options: argparse.Namespace, classes: Sequence[str]) -> int | None:
+    """Return the number of the class that --class names."""
+    from minicnn.training import CheckpointError
+
+    if options.target is None:
+        return None
+    if options.target not in classes:
+        raise CheckpointError(f"--class must be one of {', '.join(classes)}; got {options.target!r}")
+    return list(classes).index(options.target)
 
 
 def _show_confusion(options: argparse.Namespace) -> int:
@@ -681,10 +756,8 @@ def _step(options: argparse.Namespace) -> int:
 
     _use_threads(options)
     saved = load_model(options.checkpoint)
-    if options.target is not None and options.target not in saved.classes:
-        return _fail(f"--class must be one of {', '.join(saved.classes)}; got {options.target!r}")
-    target = None if options.target is None else saved.classes.index(options.target)
-    write_atomically(options.out, step_page(saved, load_image(options.image, saved.preparation.size), target))
+    picture = load_image(options.image, saved.preparation.size)
+    write_atomically(options.out, step_page(saved, picture, _target(options, saved.classes)))
     print(options.out)
     return 0
 
@@ -701,7 +774,24 @@ def _ilsvrc(options: argparse.Namespace) -> int:
 def _contributions(options: argparse.Namespace) -> int:
     from minicnn.experiments import contributions
 
-    contributions.run(**{name: value for name, value in vars(options).items() if name != "handler"})
+    _use_device(options)
+    used = ("handler", "device", "tf32")
+    contributions.run(**{name: value for name, value in vars(options).items() if name not in used})
+    return 0
+
+
+def _lessons(options: argparse.Namespace) -> int:
+    from minicnn.lessons.notebooks import copy_lessons, how_to_open, progress
+
+    if options.progress:
+        lessons = progress(options.folder)
+        print(*lessons, sep="\n\n")
+        done, total = (sum(counts) for counts in zip(*((each.done, len(each.states)) for each in lessons), strict=True))
+        print(f"\n{done} of {total} exercises are done")
+        return 0
+    for name, copied in copy_lessons(options.folder).items():
+        print(options.folder / name if copied else f"{options.folder / name} is there already, and stays as it is")
+    print(how_to_open(options.folder))
     return 0
 
 

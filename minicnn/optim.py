@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from minicnn import kernels
 from minicnn.autograd import Tensor
-from minicnn.backend import Array, asnumpy, get_array_module, split
+from minicnn.backend import Array, asnumpy, device_of, get_array_module, on_device_of, same_device, split, to_device
 from minicnn.ops.arguments import number, whole
 
 __all__ = ["SGD", "Adam", "LRScheduler", "MultiStepLR", "Optimizer", "StepLR"]
@@ -109,6 +108,8 @@ class Optimizer:
         ------
         ValueError
             If a gradient has another shape than its parameter.
+        TypeError
+            If a parameter was moved to another device than its gradient, or than what is remembered of it.
         """
         for group in self.param_groups:
             for parameter in group["params"]:
@@ -120,7 +121,11 @@ class Optimizer:
                         f"{type(self).__name__}: a parameter of shape {parameter.shape} has a gradient of "
                         f"shape {gradient.shape}"
                     )
-                self._update(parameter, gradient, group, self.state.setdefault(parameter, {}))
+                state = self.state.setdefault(parameter, {})
+                memories = {key: value for key, value in state.items() if not isinstance(value, int)}
+                same_device(type(self).__name__, parameter=parameter.data, gradient=gradient, **memories)
+                with on_device_of(parameter.data):
+                    self._update(parameter, gradient, group, state)
 
     def state_dict(self) -> dict[str, Any]:
         """Return all settings and memories, parameters being replaced by their numbers in order.
@@ -179,8 +184,8 @@ class Optimizer:
                         f"{name}: {key} of parameter {position} has shape {np.shape(value)}, "
                         f"the parameter has {parameter.shape}"
                     )
-            xp = get_array_module(parameter.data)
-            state[parameter] = {key: _copied(value, xp) for key, value in memories.items()}
+            device = device_of(parameter.data)
+            state[parameter] = {key: _copied(value, device) for key, value in memories.items()}
         self.param_groups, self.state = groups, state
 
     def __repr__(self) -> str:
@@ -496,6 +501,6 @@ def _not_negative(owner: str, name: str, value: Any) -> float:
     return value
 
 
-def _copied(value: Any, xp: ModuleType = np) -> Any:
-    """Return a copy of an array on the device of `xp`; a number as it is."""
-    return value if isinstance(value, int) else xp.array(asnumpy(value))
+def _copied(value: Any, device: str = "cpu") -> Any:
+    """Return a copy of an array on a device; a number as it is."""
+    return value if isinstance(value, int) else to_device(np.array(asnumpy(value)), device)

@@ -1,15 +1,23 @@
-"""What tests share: both kernel files, both precisions, a seed, and skipping where a library is absent."""
+"""What tests share: both kernel files, both precisions, a seed, skipping where a library is absent, the site."""
 
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
+import fake_cupy
 import hypothesis
 import numpy as np
 import pytest
 
 import minicnn
 from minicnn import kernels
+from notebooks import build
 
 # The first example of a test may compile a kernel, which no deadline should count.
 hypothesis.settings.register_profile("minicnn", deadline=None)
@@ -38,13 +46,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def same_start() -> Iterator[None]:
-    """Every test starts from the same seed, and gives back the number of threads and the kernels that it found."""
+    """Every test starts from the same seed and on the CPU, and gives back the threads and kernels that it found."""
     threads, chosen = minicnn.get_num_threads(), kernels._chosen
     minicnn.manual_seed(0)
     yield
     kernels._chosen = chosen
+    minicnn.set_default_device("cpu")
     if minicnn.get_num_threads() != threads:
         minicnn.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def lessons_that_ran() -> dict[str, str]:
+    """What went wrong in each lesson's notebook, with solutions; they run once, and become pages of the docs."""
+    pytest.importorskip("nbmake", reason="nbmake is not installed (extra test)")
+    return build.run_for_docs([source.with_suffix(".ipynb") for source in build.sources()])
 
 
 @pytest.fixture(params=["numpy", "numba"])
@@ -56,10 +72,76 @@ def kernel_file(request: pytest.FixtureRequest) -> Iterator[str]:
         yield request.param
 
 
+@pytest.fixture(params=["numpy", "numba", "fake", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The test runs on each kind of kernels, and is told on which device: the CPU twice, a fake GPU and a real one."""
+    if request.param == "numba":
+        pytest.importorskip("numba")
+    if request.param in ("numpy", "numba"):
+        with minicnn.use_kernels(request.param):
+            yield "cpu"
+    else:
+        with on_gpu(request.param):
+            yield "cuda"
+
+
+@pytest.fixture(params=["fake", pytest.param("cuda", marks=pytest.mark.gpu)])
+def gpu(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The test runs on a fake GPU, and on a real one where there is one."""
+    with on_gpu(request.param):
+        yield "cuda"
+
+
+@contextmanager
+def on_gpu(kind: str) -> Iterator[None]:
+    if kind == "cuda":
+        yield
+    elif fake_cupy.COMPILER is None:
+        pytest.skip("g++ is absent, which compiles the CUDA kernels for the processor")
+    else:
+        with fake_cupy.installed():
+            yield
+
+
 @pytest.fixture(params=[np.float32, np.float64], ids=["float32", "float64"])
 def dtype(request: pytest.FixtureRequest) -> Any:
     """The test runs in both precisions."""
     return request.param
+
+
+SITE_NEEDS = ("sphinx", "myst_nb", "sphinx_book_theme", "numpydoc")
+LONGEST_BUILD = 900  # seconds
+
+
+@pytest.fixture(scope="session")
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the built pages, made once for all who look at it. A warning of Sphinx is an error here."""
+    absent = [name for name in SITE_NEEDS if find_spec(name) is None]
+    if absent:
+        pytest.skip(f"{', '.join(absent)} not installed (extra docs)")
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent  # the workers' temporary folders lie in one
+    folder, log = shared / "site", shared / "site" / "log.txt"
+    try:
+        folder.mkdir()
+    except FileExistsError:  # another worker builds
+        patience = time.monotonic() + LONGEST_BUILD
+        while not log.exists() and time.monotonic() < patience:
+            time.sleep(0.5)
+    else:
+        if build.not_run():  # for a lesson that fails another test speaks; its page has no outputs
+            request.getfixturevalue("lessons_that_ran")
+        root = Path(__file__).parents[1]
+        command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-d", folder / "doctrees"]
+        command += [root / "docs", folder / "html"]
+        built = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_BUILD)
+        unread = folder / "log"
+        unread.write_text(built.stderr if built.returncode else "", encoding="utf-8")
+        unread.rename(log)  # it is there when all of it is there
+    said = log.read_text(encoding="utf-8")
+    assert said == "", said
+    return folder / "html"
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import minicnn
 from minicnn import checks
 from minicnn import functional as F
 from minicnn.autograd import Function, Tensor, no_grad
-from minicnn.backend import generator
+from minicnn.backend import generator, gpu_facts
 from minicnn.checks import GradcheckError, GradcheckReport, gradcheck
 from minicnn.ops.activation import Tanh
 
@@ -444,6 +444,29 @@ def test_the_table_has_a_line_for_each_operation_and_a_verdict(every):
     assert {line.split()[0] for line in lines[1:-2]} == {row.operation for row in rows}
     assert all(line.split()[-len(KINDS) :] == ["ok"] * len(KINDS) for line in lines[1:-2])
     assert f"all {len(rows)} checks passed" in lines[-1]
+
+
+def test_operations_pass_on_a_gpu(gpu, monkeypatch):
+    """On a real GPU in every configuration, on the fake one, which takes its time, in the first and the last."""
+    if gpu_facts(gpu)["cupy"] == "fake":
+        by_operation = {}
+        for case in checks._cases():
+            if "256 images" not in case[1]:
+                by_operation.setdefault(case[0], []).append(case)
+        some = [case for cases in by_operation.values() for case in cases[:1] + cases[1:][-1:]]
+        monkeypatch.setattr(checks, "_cases", lambda: some)
+    devices = set()
+
+    def noting(fn, inputs, raise_exception):
+        devices.update(x.device for x in inputs)
+        return gradcheck(fn, inputs, raise_exception=raise_exception)
+
+    monkeypatch.setattr(checks, "gradcheck", noting)
+    rows = checks.check_operations(device=gpu)
+    assert devices == {"cuda:0"}
+    assert not [f"{row.operation}, {row.configuration}: {row.report}" for row in rows if not row.ok]
+    assert {row.kernels for row in rows} == {"cuda"}
+    assert len(rows) > 50
 
 
 def test_a_broken_operation_fails_the_table(monkeypatch):

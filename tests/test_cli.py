@@ -149,7 +149,7 @@ def test_gradcheck_prints_the_table_and_fails_if_a_check_does(
     verdicts: list[bool], status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [SimpleNamespace(ok=ok) for ok in verdicts]
-    monkeypatch.setattr(checks, "check_operations", lambda progress: rows)
+    monkeypatch.setattr(checks, "check_operations", lambda progress, device: rows)
     monkeypatch.setattr(checks, "format_table", lambda found: f"a table of {len(found)}")
     assert call("gradcheck") == status
     assert capsys.readouterr().out == "a table of 2\n"

@@ -38,7 +38,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minicnn.backend import get_num_threads, set_num_threads
+from minicnn.backend import get_default_device, get_num_threads, set_num_threads
 from minicnn.data.sources import NAMES, load_parts
 from minicnn.experiments.results import ResultsFolder, StudyError, check_settings, machine, versions
 from minicnn.models import alexnet_cifar
@@ -262,6 +262,7 @@ def train(study: Study, each: Run, folder: Path, lr: float, epochs: int) -> dict
         resume=RunFolder(folder).holds_a_run(),
         data_dir=study.data_dir,
         threads=settings["threads"],
+        device=get_default_device(),
         keep=1,
     )
 

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minicnn.autograd import Tensor
+from minicnn.backend import Array, checked_device, device_of, get_default_device, to_device
 from minicnn.backend import generator as default_generator
-from minicnn.backend import get_array_module
 
 __all__ = [
     "calculate_gain",
@@ -57,9 +57,10 @@ def skip_arrays() -> Iterator[None]:
         _skipping.reset(token)
 
 
-def new_array(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """Return the array of a new parameter, its numbers still to be set."""
-    return np.broadcast_to(np.zeros((), dtype), shape) if _skipping.get() else np.empty(shape, dtype)
+def new_array(shape: tuple[int, ...], dtype: Any, device: str | None = None) -> Array:
+    """Return the array of a new parameter on a device, the default one if it is None, its numbers still to be set."""
+    device = get_default_device() if device is None else checked_device(device)
+    return np.broadcast_to(np.zeros((), dtype), shape) if _skipping.get() else to_device(np.empty(shape, dtype), device)
 
 
 def uniform_(tensor: T, a: float = 0.0, b: float = 1.0, generator: np.random.Generator | None = None) -> T:
@@ -223,7 +224,7 @@ def _source(generator: np.random.Generator | None) -> np.random.Generator:
 
 def _fill(tensor: T, numbers: Callable[[], Any]) -> T:
     if not _skipping.get():
-        tensor.data[...] = get_array_module(tensor.data).asarray(numbers())
+        tensor.data[...] = to_device(np.asarray(numbers()), device_of(tensor.data))
     return tensor
 
 

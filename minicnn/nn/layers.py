@@ -49,7 +49,8 @@ class Conv2d(Module):
     padding_mode : str
         Only "zeros".
     device : str, optional
-        Only "cpu".
+        Of the parameters: "cpu", "cuda", "cuda:0", ...; by default :func:`minicnn.get_default_device`'s. Wherever
+        they are, their values are drawn on the CPU: the same seed gives the same ones.
     dtype : dtype, optional
         Of the parameters: float32, the default, or float64.
 
@@ -96,9 +97,8 @@ class Conv2d(Module):
             if channels % self.groups:
                 raise ValueError(f"Conv2d: {name} must be divisible by groups={self.groups}, got {channels}")
         _only("Conv2d", "padding_mode", padding_mode, "zeros")
-        _only("Conv2d", "device", device, None, "cpu")
         shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
-        self.weight, self.bias = _weight_and_bias("Conv2d", shape, bias, dtype)
+        self.weight, self.bias = _weight_and_bias("Conv2d", shape, bias, device, dtype)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.conv2d(input, self.weight, self.bias, self.stride, self.padding, groups=self.groups)
@@ -121,7 +121,8 @@ class Linear(Module):
     bias : bool
         Whether b is there.
     device : str, optional
-        Only "cpu".
+        Of the parameters: "cpu", "cuda", "cuda:0", ...; by default :func:`minicnn.get_default_device`'s. Wherever
+        they are, their values are drawn on the CPU: the same seed gives the same ones.
     dtype : dtype, optional
         Of the parameters: float32, the default, or float64.
 
@@ -149,9 +150,8 @@ class Linear(Module):
         super().__init__()
         self.in_features = whole("Linear", "in_features", in_features, 1)
         self.out_features = whole("Linear", "out_features", out_features, 1)
-        _only("Linear", "device", device, None, "cpu")
         shape = (self.out_features, self.in_features)
-        self.weight, self.bias = _weight_and_bias("Linear", shape, bias, dtype)
+        self.weight, self.bias = _weight_and_bias("Linear", shape, bias, device, dtype)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.linear(input, self.weight, self.bias)
@@ -541,15 +541,17 @@ def _short(values: Pair) -> str:
     return str(values[0] if values[0] == values[1] else values)
 
 
-def _weight_and_bias(layer: str, shape: tuple[int, ...], bias: bool, dtype: Any) -> tuple[Parameter, Parameter | None]:
+def _weight_and_bias(
+    layer: str, shape: tuple[int, ...], bias: bool, device: str | None, dtype: Any
+) -> tuple[Parameter, Parameter | None]:
     """Make the parameters as PyTorch does: both from U(-1 / sqrt(fan_in), 1 / sqrt(fan_in))."""
     if not isinstance(bias, bool):
         raise TypeError(f"{layer}: bias must be True or False, got {bias!r}")
     if dtype not in (None, "float32", "float64", np.float32, np.float64):
         raise NotImplementedError(f"{layer}: dtype={dtype!r} is not supported; accepted: float32 or float64")
     bound = 1 / math.sqrt(math.prod(shape[1:]))
-    weight = Parameter(init.new_array(shape, dtype or np.float32))
+    weight = Parameter(init.new_array(shape, dtype or np.float32, device))
     init.uniform_(weight, -bound, bound)
     if not bias:
         return weight, None
-    return weight, init.uniform_(Parameter(init.new_array(shape[:1], dtype or np.float32)), -bound, bound)
+    return weight, init.uniform_(Parameter(init.new_array(shape[:1], dtype or np.float32, device)), -bound, bound)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, overload
 import numpy as np
 
 from minicnn.autograd import Tensor
-from minicnn.backend import asnumpy, get_array_module
+from minicnn.backend import asnumpy, checked_device, device_of, to_device
 
 __all__ = ["IncompatibleKeys", "Module", "Parameter", "Sequential"]
 
@@ -217,6 +217,36 @@ class Module:
         """Yield every parameter in this module and (if `recurse`) its parts, in order."""
         return (parameter for _, parameter in self.named_parameters("", recurse))
 
+    # --- devices --------------------------------------------------------------------------------------------
+
+    @property
+    def device(self) -> str:
+        """Where the parameters are, the first one at least: "cpu", or "cuda:0" for the first GPU."""
+        return next((device_of(parameter.data) for parameter in self.parameters()), "cpu")
+
+    def to(self, device: str) -> Self:
+        """Move every parameter and its gradient to a device, and return this module.
+
+        Parameters
+        ----------
+        device : str
+            "cpu", "cuda" for the current GPU, "cuda:0", "cuda:1" ... for a certain one. An optimiser that has made
+            steps already keeps its memories where they are: move first.
+
+        Raises
+        ------
+        ValueError
+            If `device` is none of these.
+        DeviceError
+            If CuPy, a GPU, or this GPU is absent.
+        """
+        device = checked_device(device)
+        for parameter in self.parameters():
+            parameter.data = to_device(parameter.data, device)
+            if parameter.grad is not None:
+                parameter.grad = to_device(parameter.grad, device)
+        return self
+
     # --- modes and gradients --------------------------------------------------------------------------------
 
     def train(self, mode: bool = True) -> Self:
@@ -290,7 +320,7 @@ class Module:
             raise ValueError("\n    ".join([f"{owner}.load_state_dict: nothing was loaded", *wrong]))
         for key, array in arrays.items():
             data = parameters[key].data
-            data[...] = get_array_module(data).asarray(array, dtype=data.dtype)
+            data[...] = to_device(np.asarray(array, dtype=data.dtype), device_of(data))
         return IncompatibleKeys(missing, unexpected)
 
     # --- reading --------------------------------------------------------------------------------------------

@@ -3,8 +3,6 @@
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
 from minicnn import kernels
 from minicnn.autograd import Function, Tensor
 from minicnn.backend import Array, elementwise
@@ -25,10 +23,7 @@ class ReLU(Function):
         return self.y
 
     def backward(self, xp: ModuleType, grad_output: Array) -> Array:
-        def where_active(y: Array, grad_y: Array, grad_x: Array) -> None:
-            xp.multiply(grad_y, ~(y <= 0), out=grad_x)
-
-        return elementwise(xp, kernels.relu_backward if xp is np else where_active, self.y, grad_output)
+        return elementwise(xp, kernels.relu_backward, self.y, grad_output)
 
 
 class Tanh(Function):

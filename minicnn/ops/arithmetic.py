@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.autograd import Function, Tensor, install_methods
-from minicnn.backend import Array, get_array_module
+from minicnn.backend import Array, get_array_module, on_device_of
 
 __all__ = ["Add", "Div", "Exp", "Log", "MatMul", "Mul", "Neg", "Pow", "Sub", "exp", "log", "matmul"]
 
@@ -163,7 +163,8 @@ def _operand(name: str, value: Any, partner: Tensor) -> Tensor:
     if isinstance(value, numbers.Real) and not isinstance(value, np.generic):
         xp = get_array_module(partner.data)
         weak = partner.dtype if partner.dtype.kind == "f" or isinstance(value, int) else np.float32
-        return Tensor(xp.asarray(value, dtype=weak))
+        with on_device_of(partner.data):
+            return Tensor(xp.asarray(value, dtype=weak))
     if hasattr(value, "__array__"):
         return Tensor(value)
     raise TypeError(f"{name}: the other side must be a Tensor, an array or a number, got {value!r}")

@@ -4,7 +4,7 @@ from types import ModuleType
 from typing import Any
 
 from minicnn.autograd import Function, Tensor
-from minicnn.backend import Array
+from minicnn.backend import Array, same_device
 from minicnn.ops.arguments import floating, probability, whole
 
 __all__ = ["CrossEntropy", "cross_entropy"]
@@ -118,13 +118,14 @@ def cross_entropy(
         )
     if labels.dtype.kind == "u":  # an unsigned label could not be held against a negative ignore_index
         labels = labels.astype("int64")
+    v = None if weight is None else (weight if isinstance(weight, Tensor) else Tensor(weight)).data
+    same_device("cross_entropy", input=input.data, target=labels, weight=v)
     wrong = ((labels < 0) | (labels >= C)) & (labels != ignore_index)
     if wrong.any():
         raise ValueError(
             f"cross_entropy: target must lie between 0 and {C - 1} (or be ignore_index={ignore_index}), "
             f"got {int(labels[wrong].flat[0])}"
         )
-    v = None if weight is None else (weight if isinstance(weight, Tensor) else Tensor(weight)).data
     if v is not None:
         if v.shape != (C,):
             raise ValueError(f"cross_entropy: weight must have shape ({C},), one number a class, got {v.shape}")

@@ -1,14 +1,14 @@
-"""Operations that move numbers without changing them: reshape, flatten, transpose, permute, indexing, padding."""
+"""Operations that move numbers without changing them: to another shape, order, place or device."""
 
 import math
 from types import ModuleType
 from typing import Any
 
 from minicnn.autograd import Function, Tensor, install_methods
-from minicnn.backend import Array
+from minicnn.backend import Array, checked_device, device_of, to_device
 from minicnn.ops.arguments import axis, floating, number, whole
 
-__all__ = ["Index", "Pad", "Permute", "Reshape", "flatten", "pad", "permute", "reshape", "transpose"]
+__all__ = ["Index", "Pad", "Permute", "Reshape", "ToDevice", "flatten", "pad", "permute", "reshape", "to", "transpose"]
 
 
 class Reshape(Function):
@@ -75,6 +75,20 @@ class Pad(Function):
 
     def backward(self, xp: ModuleType, grad_output: Array) -> Array:
         return grad_output[self.inside]
+
+
+class ToDevice(Function):
+    """The same numbers on another device; the gradient goes back to where x was."""
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+
+    def forward(self, xp: ModuleType, x: Array) -> Array:
+        self.input_device = device_of(x)
+        return to_device(x, self.device)
+
+    def backward(self, xp: ModuleType, grad_output: Array) -> Array:
+        return to_device(grad_output, self.input_device)
 
 
 def reshape(input: Tensor, *shape: Any) -> Tensor:
@@ -203,6 +217,26 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     return Permute(tuple(dims))(input)
 
 
+def to(input: Tensor, device: str) -> Tensor:
+    """Return the tensor on another device, or `input` itself if it is there already.
+
+    Parameters
+    ----------
+    input : Tensor
+    device : str
+        "cpu", "cuda" for the current GPU, "cuda:0", "cuda:1" ... for a certain one.
+
+    Raises
+    ------
+    ValueError
+        If `device` is none of these.
+    DeviceError
+        If CuPy, a GPU, or this GPU is absent.
+    """
+    device = checked_device(device)
+    return input if input.device == device else ToDevice(device)(input)
+
+
 def _getitem(x: Tensor, index: Any) -> Tensor:
     parts = index if isinstance(index, tuple) else (index,)
     plain = tuple(part.data if isinstance(part, Tensor) else part for part in parts)
@@ -214,6 +248,7 @@ install_methods(
     reshape=reshape,
     flatten=flatten,
     permute=permute,
+    to=to,
     transpose=transpose,
     T=property(lambda x: permute(x, *reversed(range(x.ndim)))),
 )

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from minicnn import models, nn
-from minicnn.backend import asnumpy
+from minicnn.backend import asnumpy, get_default_device, to_device
 from minicnn.data.preparation import Preparation
 from minicnn.models import Network
 from minicnn.nn import Module
@@ -293,7 +293,8 @@ def _model(file: Any, settings: Mapping[str, Any]) -> SavedModel:
         deviation=_array(file, settings, "input.deviation"),
     )
     for name, parameter in parameters.items():
-        parameter.data = np.array(_array(file, settings, f"model.{name}"))  # a copy lies in memory as any array does
+        array = np.array(_array(file, settings, f"model.{name}"))  # a copy lies in memory as any array does
+        parameter.data = to_device(array, get_default_device())
     return SavedModel(network, preparation, tuple(classes), dict(settings["info"]))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from minicnn import kernels
 from minicnn._version import __version__
-from minicnn.backend import get_num_threads
+from minicnn.backend import get_default_device, get_num_threads, get_tf32, gpu_facts
 
 try:
     import fcntl
@@ -67,13 +67,17 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, Any]:
-    """Return what is computed on."""
+    """Return what is computed on; of a GPU its name, the versions of CUDA and CuPy, and whether it rounds to TF32."""
+    device = get_default_device()
+    gpu: dict[str, Any] = {} if device == "cpu" else {**gpu_facts(device), "tf32": get_tf32()}
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "processor": _processor(),
         "cores": cores,
         "threads": get_num_threads(),
-        "kernels": kernels.current(),
+        "kernels": kernels.current() if device == "cpu" else "cuda",
+        "device": device,
+        **gpu,
         "system": f"{platform.system()} {platform.machine()}",
     }
 

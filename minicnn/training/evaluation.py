@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from minicnn import functional as F
 from minicnn.autograd import Tensor, no_grad
-from minicnn.backend import asnumpy
+from minicnn.backend import asnumpy, to_device
 from minicnn.data import Loader, Preparation
 from minicnn.data.loader import Pictures
 from minicnn.nn import Module
@@ -155,7 +155,7 @@ def _probabilities(network: Module, pictures: NDArray[np.float32]) -> NDArray[np
     """Return (N, classes) for (N, 3, H, W), or for (N, crops, 3, H, W) their means over the crops."""
     crops = pictures.reshape(-1, *pictures.shape[-3:])  # (N * crops, 3, H, W)
     with no_grad(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        scores = asnumpy(network(Tensor(crops)).data).astype(np.float64)
+        scores = asnumpy(network(Tensor(to_device(crops, network.device))).data).astype(np.float64)
         likely = asnumpy(F.softmax(Tensor(scores), 1).data)
     if pictures.ndim == 5:
         likely = likely.reshape(*pictures.shape[:2], -1).mean(axis=1)

@@ -12,7 +12,7 @@ import numpy as np
 
 from minicnn import functional as F
 from minicnn.autograd import Tensor, no_grad
-from minicnn.backend import asnumpy
+from minicnn.backend import asnumpy, to_device
 from minicnn.nn import Module
 from minicnn.optim import Optimizer
 from minicnn.tracing import trace
@@ -126,8 +126,7 @@ def train_epoch(
     for images, labels in loader:
         # What overflows shows up in the loss, and one clear error says more than a dozen of NumPy's warnings.
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            scores = model(Tensor(images))
-            loss = F.cross_entropy(scores, labels)
+            scores, loss = _scores_and_loss(model, images, labels)
             value = loss.item()
             if not math.isfinite(value):
                 del scores, loss  # it takes as much memory again
@@ -152,6 +151,12 @@ def train_epoch(
     return progress
 
 
+def _scores_and_loss(model: Module, images: Any, labels: Any) -> tuple[Tensor, Tensor]:
+    """Run the model on a batch, wherever it is."""
+    scores = model(Tensor(to_device(images, model.device)))
+    return scores, F.cross_entropy(scores, to_device(labels, model.device))
+
+
 def _not_finite(loss: float, optimizer: Optimizer, origin: str, epoch: int, step: int) -> DivergedError:
     rates = ", ".join(f"{group['lr']:g}" for group in optimizer.param_groups)
     return DivergedError(
@@ -172,7 +177,7 @@ def _origin(model: Module, images: Any, labels: Any) -> str:
         if not finite(parameter.data):
             return f"first in the parameter {name}"
     with no_grad(), trace() as seen:
-        F.cross_entropy(model(Tensor(images)), labels)
+        _scores_and_loss(model, images, labels)
     for record in seen.records:
         if not finite(record.output):
             return f"first in the output of {record.operation.__name__} {record.layer}".rstrip()

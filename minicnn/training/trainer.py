@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from minicnn import models
-from minicnn.backend import generator, manual_seed, set_num_threads
+from minicnn.backend import generator, get_default_device, manual_seed, set_default_device, set_num_threads
 from minicnn.data import Loader, Preparation, pixel_statistics
 from minicnn.data.sources import Parts, load_parts
 from minicnn.ops.arguments import number, whole
@@ -63,6 +63,7 @@ def run(
     cache: bool = False,
     workers: int | None = None,
     threads: int | None = None,
+    device: str | None = None,
     checkpoint_minutes: float = 10,
     keep: int = 3,
     draw: Draw | None = None,
@@ -89,6 +90,9 @@ def run(
         How many threads prepare the next batches: by default 2 for a folder, else none. The numbers are the same.
     threads : int, optional
         How many cores to compute on: by default as many as before, else as :func:`minicnn.get_num_threads` says.
+    device : str, optional
+        What to compute on: "cpu", "cuda", "cuda:0", ...; by default as before, else as
+        :func:`minicnn.get_default_device` says. It becomes the default.
     checkpoint_minutes : float
         A checkpoint is written after so many minutes, besides one after each epoch.
     keep : int
@@ -111,6 +115,8 @@ def run(
         If there is no checkpoint that can be read.
     DataError
         If pictures cannot be found, fetched or read.
+    DeviceError
+        If CuPy or this GPU is absent.
     Stopped
         After Ctrl-C and SIGTERM, when everything is saved; the message says how to go on.
     """
@@ -144,8 +150,13 @@ def run(
             with _using(folder):
                 data_dir, skip_bad = data_dir or saved.progress["data_dir"], skip_bad or saved.progress["skip_bad"]
                 threads = threads or _threads_of(saved)
+                device = device or saved.progress["environment"].get("device", "cpu")
         if threads is not None:
             set_num_threads(threads)
+        if device is not None:
+            set_default_device(device)
+        if saved is not None:
+            saved.model.network.to(get_default_device())
         folder.remove_parts()
         parts = load_parts(
             recipe.data,
@@ -217,7 +228,9 @@ def _threads_of(saved: SavedTraining) -> int:
 def _environment() -> dict[str, Any]:
     """Return what decides the last bits."""
     here = machine()
-    return versions() | {name: here[name] for name in ("threads", "kernels", "processor")}
+    gpu = ("gpu", "cuda", "cupy", "tf32")
+    names = ("threads", "kernels", "processor", "device", *gpu)
+    return versions() | {name: here[name] for name in names if name in here}
 
 
 class Trainer:
@@ -314,8 +327,9 @@ class Trainer:
             if checksum != progress["checksums"][part]
         ]
         _refuse(self.folder, wrong)
+        environment = {"device": "cpu", **progress["environment"]}
         for name, now in _environment().items():
-            before = progress["environment"].get(name)
+            before = environment.get(name)
             if before != now:
                 say(f"{name} was {before} and is {now} now: the numbers may differ in their last bits")
         self.network, self.preparation, self.classes = model.network, model.preparation, model.classes

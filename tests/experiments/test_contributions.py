@@ -102,7 +102,7 @@ def test_the_summary_tells_what_came_of_each_run(whole: Path) -> None:
     assert written == json.loads((whole / "returned").read_text())
     assert written["finished"] is True
     assert written["versions"]["minicnn"] == minicnn.__version__
-    assert set(written["machine"]) == {"processor", "cores", "threads", "kernels", "system"}
+    assert set(written["machine"]) == {"processor", "cores", "threads", "kernels", "device", "system"}
     assert written["settings"]["limit"] == written["settings"]["test_images"] == LIMIT
     assert list(written["results"]["variants"])[0] == "everything"
     assert set(written["results"]["variants"]) == set(VARIANTS)

@@ -90,7 +90,7 @@ def test_a_study_writes_a_row_for_each_run_and_epoch(
     assert written == returned
     assert written["finished"] is True
     assert written["versions"]["minicnn"] == minicnn.__version__
-    assert set(written["machine"]) == {"processor", "cores", "threads", "kernels", "system"}
+    assert set(written["machine"]) == {"processor", "cores", "threads", "kernels", "device", "system"}
     assert written["settings"]["images"] == 32
     assert written["results"]["raw"]["tanh"]["epochs_to_target"] == {"0": None, "3": None}
     assert written["results"]["raw"]["tanh"]["median"] == "> 2"

@@ -224,7 +224,7 @@ def test_reprs():
             NotImplementedError,
             "Conv2d: padding_mode='reflect' .*accepted: 'zeros'",
         ),
-        (lambda: nn.Conv2d(3, 8, 3, device="tpu"), NotImplementedError, "Conv2d: device='tpu'"),
+        (lambda: nn.Conv2d(3, 8, 3, device="tpu"), ValueError, "device must be 'cpu', 'cuda' or 'cuda:N', got 'tpu'"),
         (
             lambda: nn.Conv2d(3, 8, 3, dtype=np.float16),
             NotImplementedError,
@@ -232,7 +232,7 @@ def test_reprs():
         ),
         (lambda: nn.Linear(-1, 8), ValueError, "Linear: in_features must be at least 1, got -1"),
         (lambda: nn.Linear(3, "8"), TypeError, "Linear: out_features must be an integer, got '8'"),
-        (lambda: nn.Linear(3, 8, device="tpu"), NotImplementedError, "Linear: device='tpu'"),
+        (lambda: nn.Linear(3, 8, device="tpu"), ValueError, "device must be 'cpu', 'cuda' or 'cuda:N', got 'tpu'"),
         (lambda: nn.MaxPool2d(0), ValueError, "MaxPool2d: kernel_size must be at least 1, got 0"),
         (lambda: nn.MaxPool2d(3, dilation=2), NotImplementedError, "MaxPool2d: dilation=2"),
         (lambda: nn.MaxPool2d(3, return_indices=True), NotImplementedError, "return_indices=True .*: False"),

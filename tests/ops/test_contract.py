@@ -15,13 +15,15 @@ import numpy as np
 import pytest
 
 import minicnn
-from minicnn import Function, Tensor
+from minicnn import Function, Tensor, kernels
+from minicnn.backend import Array, asnumpy, device_of, get_array_module, to_device
 from minicnn.ops import activation, arithmetic, conv, dropout, linear, loss, lrn, pool, reduce, shape
 
 LABELS, CLASS_WEIGHTS = np.array([2, 0, -100, 1]), np.array([0.5, 1.0, 2.0], np.float32)
 
 # How to make the operation, and the shapes of its inputs (None: an input that is absent).
-Example = tuple[Callable[[], Function], tuple[tuple[int, ...] | None, ...]]
+Shape = tuple[int, ...] | None
+Example = tuple[Callable[[], Function], tuple[Shape, ...]]
 EXAMPLES: list[Example] = [
     (arithmetic.Add, ((3, 4), (3, 4))),
     (arithmetic.Add, ((3, 4), (4,))),
@@ -47,6 +49,7 @@ EXAMPLES: list[Example] = [
     (lambda: shape.Index(Ellipsis), ((3, 4),)),
     (lambda: shape.Pad(((0, 2), (1, 0)), 0.5), ((3, 4),)),
     (lambda: shape.Pad(((0, 0), (0, 0)), 0.0), ((3, 4),)),
+    (lambda: shape.ToDevice("cpu"), ((3, 4),)),
     (lambda: reduce.Sum((0,), False), ((3, 4),)),
     (lambda: reduce.Sum((), False), ((),)),
     (lambda: reduce.Mean((1,), True), ((3, 4),)),
@@ -84,22 +87,47 @@ def name_of(example: Example) -> str:
 
 
 @pytest.fixture(params=EXAMPLES, ids=name_of)
-def example(request: pytest.FixtureRequest) -> Example:
-    return request.param
+def example(request: pytest.FixtureRequest, device: str) -> Example:
+    """An example whose own arrays, if it has any, are on the device."""
+    make, shapes = request.param
+    if device != "cpu" and isinstance(make(), conv.DirectConv2d):
+        pytest.skip("for processors only")
+
+    def make_there() -> Function:
+        operation = make()
+        for name, value in vars(operation).items():
+            if is_array(value):
+                setattr(operation, name, to_device(value, device))
+        return operation
+
+    return make_there, shapes
 
 
-def arrays(shapes: tuple[tuple[int, ...] | None, ...], dtype: Any = np.float64) -> list[np.ndarray | None]:
+def arrays(shapes: tuple[Shape, ...], device: str, dtype: Any = np.float64) -> list[Array | None]:
     generator = np.random.default_rng(1)
     # positive, because of the logarithm
-    return [None if shape is None else generator.uniform(0.5, 2, shape).astype(dtype) for shape in shapes]
+    drawn = [None if shape is None else generator.uniform(0.5, 2, shape).astype(dtype) for shape in shapes]
+    return [None if array is None else to_device(array, device) for array in drawn]
 
 
-def tensors(shapes: tuple[tuple[int, ...] | None, ...], dtype: Any = np.float64) -> list[Tensor | None]:
-    return [None if array is None else Tensor(array, requires_grad=True) for array in arrays(shapes, dtype)]
+def tensors(shapes: tuple[Shape, ...], device: str, dtype: Any = np.float64) -> list[Tensor | None]:
+    return [None if array is None else Tensor(array, requires_grad=True) for array in arrays(shapes, device, dtype)]
 
 
-def cotangent(y: Tensor) -> np.ndarray:
-    return np.random.default_rng(2).standard_normal(y.shape).astype(y.dtype)
+def cotangent(y: Tensor) -> Array:
+    return to_device(np.random.default_rng(2).standard_normal(y.shape).astype(y.dtype), y.device)
+
+
+def is_array(value: Any) -> bool:
+    return isinstance(value, get_array_module(value).ndarray)
+
+
+def assert_equal(actual: Array, expected: Array) -> None:
+    np.testing.assert_array_equal(asnumpy(actual), asnumpy(expected))
+
+
+def assert_close(actual: Array, expected: Array, rtol: float, atol: float) -> None:
+    np.testing.assert_allclose(asnumpy(actual), asnumpy(expected), rtol=rtol, atol=atol)
 
 
 def operation_classes() -> Iterator[type[Function]]:
@@ -117,54 +145,55 @@ def test_every_operation_has_an_example() -> None:
     assert {type(make()) for make, _ in EXAMPLES} == public
 
 
-def test_backward_writes_into_nothing_that_it_was_given(example: Example, kernel_file: str) -> None:
+def test_backward_writes_into_nothing_that_it_was_given(example: Example, device: str) -> None:
     make, shapes = example
-    inputs = tensors(shapes)
+    inputs = tensors(shapes, device)
     operation = make()
     y = operation(*inputs)
     gradient = cotangent(y)
     present = [x.data for x in inputs if x is not None]
     before = [array.copy() for array in (gradient, y.data, *present)]
-    operation.backward(np, gradient)
+    operation.backward(get_array_module(gradient), gradient)
     for array, copy in zip((gradient, y.data, *present), before, strict=True):
-        np.testing.assert_array_equal(array, copy)
+        assert_equal(array, copy)
 
 
-def test_forward_writes_into_nothing_that_it_was_given(example: Example, kernel_file: str) -> None:
+def test_forward_writes_into_nothing_that_it_was_given(example: Example, device: str) -> None:
     make, shapes = example
-    inputs = arrays(shapes)
+    inputs = arrays(shapes, device)
     copies = [None if array is None else array.copy() for array in inputs]
     make()(*inputs)
     for array, copy in zip(inputs, copies, strict=True):
-        np.testing.assert_array_equal(array, copy)
+        assert_equal(array, copy)
 
 
-def test_backward_twice_gives_the_same(example: Example, kernel_file: str) -> None:
+def test_backward_twice_gives_the_same(example: Example, device: str) -> None:
     """What backward uses up, it has spoilt: nothing that it saved may change."""
     make, shapes = example
     operation = make()
-    gradient = cotangent(operation(*tensors(shapes)))
-    first, second = operation.backward(np, gradient), operation.backward(np, gradient)
+    gradient = cotangent(operation(*tensors(shapes, device)))
+    xp = get_array_module(gradient)
+    first, second = operation.backward(xp, gradient), operation.backward(xp, gradient)
     as_tuple = (first, second) if isinstance(first, tuple) else ((first,), (second,))
     for a, b in zip(*as_tuple, strict=True):
-        np.testing.assert_array_equal(a, b)
+        assert_equal(a, b)
 
 
-def test_the_precision_is_kept(example: Example, kernel_file: str, dtype: Any) -> None:
+def test_the_precision_is_kept(example: Example, device: str, dtype: Any) -> None:
     make, shapes = example
-    inputs = tensors(shapes, dtype)
+    inputs = tensors(shapes, device, dtype)
     y = make()(*inputs)
     assert y.dtype == dtype
-    assert isinstance(y.data, np.ndarray)
+    assert is_array(y.data)
     (step,) = y.backward_steps(cotangent(y))
     assert {gradient.dtype for gradient in step.grad_inputs if gradient is not None} == {np.dtype(dtype)}
     for x in inputs:
         if x is not None:
-            assert isinstance(x.grad, np.ndarray)
+            assert is_array(x.grad)
             assert (x.grad.shape, x.grad.dtype) == (x.shape, dtype)
 
 
-def test_float32_and_float64_agree(example: Example, kernel_file: str) -> None:
+def test_float32_and_float64_agree(example: Example, device: str) -> None:
     make, shapes = example
     if isinstance(make(), dropout.Dropout):
         pytest.skip("draws other numbers in the other precision")
@@ -172,25 +201,45 @@ def test_float32_and_float64_agree(example: Example, kernel_file: str) -> None:
         pytest.skip("has larger rounding errors, which tests/kernels/test_winograd.py holds")
     results = []
     for dtype in (np.float32, np.float64):
-        inputs = tensors(shapes, dtype)
+        inputs = tensors(shapes, device, dtype)
         y = make()(*inputs)
         y.backward(cotangent(Tensor(y.data.astype(np.float64))))
         results.append([y.data, *(x.grad for x in inputs if x is not None)])
     for single, double in zip(*results, strict=True):
-        np.testing.assert_allclose(single, double, rtol=2e-5, atol=2e-5)
+        assert_close(single, double, rtol=2e-5, atol=2e-5)
 
 
-def test_backward_computes_what_is_needed_and_no_more(example: Example, kernel_file: str) -> None:
+def test_every_device_gives_the_same(example: Example, device: str) -> None:
+    make, shapes = example
+    if isinstance(make(), dropout.Dropout) and device != "cpu":
+        pytest.skip("draws other numbers there")
+    results = []
+    for place, kind in (("cpu", "numpy"), (device, kernels.current())):
+        operation = make()
+        for name, value in vars(operation).items():
+            if is_array(value):
+                setattr(operation, name, to_device(value, place))
+        inputs = tensors(shapes, place)
+        minicnn.manual_seed(0)
+        with minicnn.use_kernels(kind):
+            y = operation(*inputs)
+            y.backward(cotangent(y))
+        results.append([y.data, *(x.grad for x in inputs if x is not None)])
+    for there, here in zip(*results, strict=True):
+        assert_close(here, there, rtol=1e-10, atol=1e-10)
+
+
+def test_backward_computes_what_is_needed_and_no_more(example: Example, device: str) -> None:
     make, shapes = example
     present = [shape is not None for shape in shapes]
-    everything = tensors(shapes)
+    everything = tensors(shapes, device)
     minicnn.manual_seed(0)
     y = make()(*everything)
     y.backward(cotangent(y))
     for wanted in itertools.product([False, True], repeat=len(shapes)):
         if not any(wanted) or any(want and not there for want, there in zip(wanted, present, strict=True)):
             continue
-        inputs = tensors(shapes)
+        inputs = tensors(shapes, device)
         for x, want in zip(inputs, wanted, strict=True):
             if x is not None:
                 x.requires_grad = want
@@ -201,46 +250,47 @@ def test_backward_computes_what_is_needed_and_no_more(example: Example, kernel_f
         y.backward(cotangent(y))
         for x, want, full in zip(inputs, wanted, everything, strict=True):
             if want and x is not None and full is not None:
-                np.testing.assert_allclose(x.grad, full.grad, rtol=1e-12, atol=1e-12)
+                assert_close(x.grad, full.grad, rtol=1e-12, atol=1e-12)
             else:
                 assert x is None or x.grad is None
 
 
-def test_a_leafs_gradient_shares_memory_with_nothing(example: Example, kernel_file: str) -> None:
+def test_a_leafs_gradient_shares_memory_with_nothing(example: Example, device: str) -> None:
     make, shapes = example
-    inputs = tensors(shapes)
+    inputs = tensors(shapes, device)
     leaves = [x for x in inputs if x is not None]
     operation = make()
     y = operation(*inputs)
     gradient = cotangent(y)
-    saved = [array for array in vars(operation).values() if isinstance(array, np.ndarray)]
+    saved = [array for array in vars(operation).values() if is_array(array)]
     y.backward(gradient)
     for x in leaves:
         others = [gradient, y.data, *saved, *(other.data for other in leaves)]
         others += [other.grad for other in leaves if other is not x]
-        assert not any(np.shares_memory(x.grad, other) for other in others)
-        assert x.grad.flags.writeable
+        xp = get_array_module(x.grad)
+        assert not any(xp.shares_memory(x.grad, other) for other in others if device_of(other) == device_of(x.grad))
+        assert getattr(x.grad.flags, "writeable", True)  # a GPU's arrays always are
 
 
-def test_what_was_saved_is_released(example: Example, kernel_file: str) -> None:
+def test_what_was_saved_is_released(example: Example, device: str) -> None:
     make, shapes = example
     operation = make()
     hyperparameters = dict(vars(operation))
-    y = operation(*tensors(shapes))
+    y = operation(*tensors(shapes, device))
     assert vars(operation).keys() >= hyperparameters.keys()
     y.backward(cotangent(y))
     assert vars(operation) == hyperparameters
     assert operation.inputs is None
 
 
-def test_a_graph_is_freed_when_it_is_dropped(example: Example, kernel_file: str) -> None:
+def test_a_graph_is_freed_when_it_is_dropped(example: Example, device: str) -> None:
     make, shapes = example
     gc.disable()
     try:
         operation = make()
-        y = operation(*tensors(shapes))
+        y = operation(*tensors(shapes, device))
         given = {id(value) for value in operation.hyperparameters.values()}
-        saved = [v for v in vars(operation).values() if isinstance(v, np.ndarray) and id(v) not in given]
+        saved = [v for v in vars(operation).values() if is_array(v) and id(v) not in given]
         watched = [weakref.ref(thing) for thing in (operation, y, y.data, *saved)]
         del operation, y, saved
         assert [reference() for reference in watched] == [None] * len(watched)
@@ -248,12 +298,12 @@ def test_a_graph_is_freed_when_it_is_dropped(example: Example, kernel_file: str)
         gc.enable()
 
 
-def test_arrays_need_not_be_contiguous(example: Example, kernel_file: str) -> None:
+def test_arrays_need_not_be_contiguous(example: Example, device: str) -> None:
     """The same numbers laid out otherwise in memory: in the other order, and with gaps."""
     make, shapes = example
     gradients = []
-    for change in (np.ascontiguousarray, np.asfortranarray, with_gaps):
-        inputs = tensors(shapes)
+    for change in (in_order, in_the_other_order, with_gaps):
+        inputs = tensors(shapes, device)
         for x in inputs:
             if x is not None and x.ndim:
                 x.data = change(x.data)
@@ -263,10 +313,18 @@ def test_arrays_need_not_be_contiguous(example: Example, kernel_file: str) -> No
         gradients.append([y.data, *(x.grad for x in inputs if x is not None)])
     for plain, *others in zip(*gradients, strict=True):
         for other in others:
-            np.testing.assert_allclose(plain, other, rtol=1e-12, atol=1e-12)
+            assert_close(plain, other, rtol=1e-12, atol=1e-12)
 
 
-def with_gaps(array: np.ndarray) -> np.ndarray:
-    roomy = np.full((*array.shape[:-1], 2 * array.shape[-1]), np.nan)
+def in_order(array: Array) -> Array:
+    return get_array_module(array).ascontiguousarray(array)
+
+
+def in_the_other_order(array: Array) -> Array:
+    return get_array_module(array).asfortranarray(array)
+
+
+def with_gaps(array: Array) -> Array:
+    roomy = get_array_module(array).full((*array.shape[:-1], 2 * array.shape[-1]), np.nan)
     roomy[..., ::2] = array
     return roomy[..., ::2]

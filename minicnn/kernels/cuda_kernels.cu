@@ -1,0 +1,266 @@
+// The kernels as a GPU wants them: one thread for each number that comes out. No thread writes where another one does,
+// and none waits for another: the order in which they run cannot matter, so the same input gives the same bits.
+//
+// They are the functions of numpy_kernels.py, whose docstrings say what each computes; cuda_kernels.py launches them.
+// What backward passes add up is gathered by the place that receives it, in the order in which numpy_kernels.py adds.
+//
+// Letters: N images, C channels, H W height and width, KH KW kernel, SH SW stride, PH PW padding, OH OW output.
+// All arrays are contiguous, and REAL is float or double.
+
+#ifdef BIG_ARRAYS  // of more than a billion numbers: for others 32 bits will do, which a GPU divides much faster
+typedef long long Size;
+#else
+typedef int Size;
+#endif
+
+#ifdef BIG_WINDOWS  // of more than 16x16, where a byte does not tell the place in a window
+typedef int Place;
+#else
+typedef unsigned char Place;
+#endif
+
+// A loop over `size` things that all threads of all blocks share, as in: for (EACH(i, size)) ...
+#define EACH(i, size) \
+    Size i = blockIdx.x * (Size)blockDim.x + threadIdx.x; i < (size); i += gridDim.x * (Size)blockDim.x
+
+
+// --- convolution ------------------------------------------------------------------------------------------------
+
+// A thread lays out one channel of one window.
+extern "C" __global__ void im2col(
+    const REAL* x, Size N, Size C, Size H, Size W, Size OH, Size OW,
+    Size KH, Size KW, Size SH, Size SW, Size PH, Size PW, REAL* col
+) {
+    const Size windows = N * OH * OW;
+    for (EACH(i, C * windows)) {
+        const Size ow = i % OW, oh = i / OW % OH, n = i / OW / OH % N, c = i / windows;
+        const REAL* image = x + (n * C + c) * H * W;
+        REAL* place = col + c * (KH * KW * windows) + i % windows;
+        for (Size kh = 0; kh < KH; kh++) {
+            for (Size kw = 0; kw < KW; kw++) {
+                const Size h = oh * SH - PH + kh, w = ow * SW - PW + kw;
+                const bool inside = 0 <= h && h < H && 0 <= w && w < W;
+                *place = inside ? image[h * W + w] : 0;
+                place += windows;
+            }
+        }
+    }
+}
+
+// A thread collects what comes back to one pixel. Through its position kh in a window, the pixel's row h is seen by
+// the window that starts at oh SH - PH = h - kh, if there is one: every SH-th kh has one.
+extern "C" __global__ void col2im(
+    const REAL* col, Size N, Size C, Size H, Size W, Size OH, Size OW,
+    Size KH, Size KW, Size SH, Size SW, Size PH, Size PW, REAL* x
+) {
+    const Size windows = N * OH * OW;
+    for (EACH(i, N * C * H * W)) {
+        const Size w = i % W, h = i / W % H, c = i / W / H % C, n = i / W / H / C;
+        REAL total = 0;
+        for (Size kh = (h + PH) % SH; kh < KH; kh += SH) {
+            const Size oh = (h + PH - kh) / SH;
+            for (Size kw = (w + PW) % SW; kw < KW; kw += SW) {
+                const Size ow = (w + PW - kw) / SW;
+                if (0 <= oh && oh < OH && 0 <= ow && ow < OW) {
+                    total += col[((c * KH + kh) * KW + kw) * windows + (n * OH + oh) * OW + ow];
+                }
+            }
+        }
+        x[i] = total;
+    }
+}
+
+
+// --- pooling ----------------------------------------------------------------------------------------------------
+
+// A thread looks through one window, which holds at least one pixel.
+extern "C" __global__ void max_pool2d_forward(
+    const REAL* x, Size planes, Size H, Size W, Size OH, Size OW,
+    Size KH, Size KW, Size SH, Size SW, Size PH, Size PW, REAL* y, Place* index
+) {
+    for (EACH(i, planes * OH * OW)) {
+        const Size top = i / OW % OH * SH - PH, left = i % OW * SW - PW;
+        const REAL* image = x + i / OW / OH * H * W;
+        const Size first_h = max(top, (Size)0), first_w = max(left, (Size)0);
+        REAL best = image[first_h * W + first_w];
+        Size place = (first_h - top) * KW + first_w - left;
+        for (Size h = first_h; h < min(top + KH, H); h++) {
+            for (Size w = first_w; w < min(left + KW, W); w++) {
+                const REAL value = image[h * W + w];
+                if (value > best || value != value) {  // NaN is the one number that is not itself
+                    best = value;
+                    place = (h - top) * KW + w - left;
+                }
+            }
+        }
+        y[i] = best;
+        index[i] = place;
+    }
+}
+
+// A thread asks every window that holds its pixel whether it was the maximum there.
+extern "C" __global__ void max_pool2d_backward(
+    const REAL* grad_y, const Place* index, Size planes, Size H, Size W, Size OH, Size OW,
+    Size KH, Size KW, Size SH, Size SW, Size PH, Size PW, REAL* grad_x
+) {
+    for (EACH(i, planes * H * W)) {
+        const Size w = i % W, h = i / W % H;
+        const Size plane = i / W / H * OH * OW;
+        REAL total = 0;
+        for (Size kh = (h + PH) % SH; kh < KH; kh += SH) {
+            const Size oh = (h + PH - kh) / SH;
+            for (Size kw = (w + PW) % SW; kw < KW; kw += SW) {
+                const Size ow = (w + PW - kw) / SW;
+                if (0 <= oh && oh < OH && 0 <= ow && ow < OW) {
+                    const Size window = plane + oh * OW + ow;
+                    if (index[window] == kh * KW + kw) {
+                        total += grad_y[window];
+                    }
+                }
+            }
+        }
+        grad_x[i] = total;
+    }
+}
+
+extern "C" __global__ void avg_pool2d_forward(
+    const REAL* x, Size planes, Size H, Size W, Size OH, Size OW,
+    Size KH, Size KW, Size SH, Size SW, Size PH, Size PW, const REAL* divisor, REAL* y
+) {
+    for (EACH(i, planes * OH * OW)) {
+        const Size top = i / OW % OH * SH - PH, left = i % OW * SW - PW;
+        const REAL* image = x + i / OW / OH * H * W;
+        REAL total = 0;
+        for (Size h = max(top, (Size)0); h < min(top + KH, H); h++) {
+            for (Size w = max(left, (Size)0); w < min(left + KW, W); w++) {
+                total += image[h * W + w];
+            }
+        }
+        y[i] = total / divisor[i % (OH * OW)];
+    }
+}
+
+extern "C" __global__ void avg_pool2d_backward(
+    const REAL* grad_y, Size planes, Size H, Size W, Size OH, Size OW,
+    Size KH, Size KW, Size SH, Size SW, Size PH, Size PW, const REAL* divisor, REAL* grad_x
+) {
+    for (EACH(i, planes * H * W)) {
+        const Size w = i % W, h = i / W % H;
+        const Size plane = i / W / H * OH * OW;
+        REAL total = 0;
+        for (Size kh = (h + PH) % SH; kh < KH; kh += SH) {
+            const Size oh = (h + PH - kh) / SH;
+            for (Size kw = (w + PW) % SW; kw < KW; kw += SW) {
+                const Size ow = (w + PW - kw) / SW;
+                if (0 <= oh && oh < OH && 0 <= ow && ow < OW) {
+                    total += grad_y[plane + oh * OW + ow] / divisor[oh * OW + ow];
+                }
+            }
+        }
+        grad_x[i] = total;
+    }
+}
+
+
+// --- response normalisation -------------------------------------------------------------------------------------
+
+// D^-beta, for the paper's 3/4 (and for 1/2 and 1) by square roots, which take less time than a power.
+__device__ REAL lrn_power(REAL D, REAL beta) {
+    if (beta == (REAL)0.75) {
+        const REAL root = sqrt(1 / D);
+        return root * sqrt(root);
+    }
+    if (beta == (REAL)0.5) {
+        return sqrt(1 / D);
+    }
+    return beta == 1 ? 1 / D : pow(D, -beta);
+}
+
+// k + a times the sum of squares over the channels c - below ... c + above. `x` is the first channel's number at a
+// position, and `step` leads to the next channel's. Each sum is made anew, from numbers that are in the cache: one
+// that takes in a number and puts out another would go on carrying the rounding error of a large one, and any NaN.
+__device__ REAL lrn_denominator(const REAL* x, Size step, Size c, Size C, Size below, Size above, REAL k, REAL a) {
+    REAL total = 0;
+    for (Size near = max(c - below, (Size)0); near <= min(c + above, C - 1); near++) {
+        const REAL value = x[near * step];
+        total += value * value;
+    }
+    return k + a * total;
+}
+
+// A thread walks through the channels at one position.
+extern "C" __global__ void lrn_forward(
+    const REAL* x, Size N, Size C, Size S, Size below, Size above, REAL k, REAL a, REAL beta, REAL* y
+) {
+    for (EACH(i, N * S)) {
+        const Size first = i / S * C * S + i % S;
+        for (Size c = 0; c < C; c++) {
+            const REAL D = lrn_denominator(x + first, S, c, C, below, above, k, a);
+            const Size place = first + c * S;
+            y[place] = x[place] * lrn_power(D, beta);
+        }
+    }
+}
+
+// A thread walks through the channels at one position, `below` ahead of where it finishes. What a channel contributes
+// to others, grad_y x D^-(beta + 1), is wanted by below + above + 1 of them; it stays that long in `recent`, which has
+// so many rows of N S numbers, one after the other in use again.
+extern "C" __global__ void lrn_backward(
+    const REAL* x, const REAL* grad_y, Size N, Size C, Size S, Size below, Size above, REAL k, REAL a, REAL beta,
+    REAL* recent, REAL* grad_x
+) {
+    const Size rows = below + above + 1;
+    const REAL factor = 2 * a * beta;
+    for (EACH(i, N * S)) {
+        const Size first = i / S * C * S + i % S;
+        for (Size ahead = 0; ahead < C + below; ahead++) {
+            if (ahead < C) {
+                const REAL D = lrn_denominator(x + first, S, ahead, C, below, above, k, a);
+                const Size place = first + ahead * S;
+                const REAL direct = grad_y[place] * lrn_power(D, beta);
+                grad_x[place] = direct;
+                recent[ahead % rows * (N * S) + i] = direct * x[place] / D;
+            }
+            const Size c = ahead - below;
+            if (c >= 0) {
+                REAL total = 0;
+                for (Size near = max(c - above, (Size)0); near <= min(c + below, C - 1); near++) {
+                    total += recent[near % rows * (N * S) + i];
+                }
+                const Size place = first + c * S;
+                grad_x[place] -= factor * x[place] * total;
+            }
+        }
+    }
+}
+
+
+// --- element by element -----------------------------------------------------------------------------------------
+
+extern "C" __global__ void relu_backward(const REAL* y, const REAL* grad_y, Size size, REAL* grad_x) {
+    for (EACH(i, size)) {
+        grad_x[i] = y[i] <= 0 ? 0 : grad_y[i];
+    }
+}
+
+extern "C" __global__ void sgd_plain(REAL* parameter, const REAL* gradient, Size size, REAL lr, REAL weight_decay) {
+    for (EACH(i, size)) {
+        parameter[i] -= lr * (gradient[i] + weight_decay * parameter[i]);
+    }
+}
+
+extern "C" __global__ void sgd_momentum(
+    REAL* parameter, const REAL* gradient, REAL* velocity, Size size,
+    REAL lr, REAL momentum, REAL weight_decay, bool nesterov, bool paper
+) {
+    for (EACH(i, size)) {
+        const REAL slope = gradient[i] + weight_decay * parameter[i];
+        if (paper) {
+            velocity[i] = momentum * velocity[i] - lr * slope;
+            parameter[i] += velocity[i];
+        } else {
+            velocity[i] = momentum * velocity[i] + slope;
+            parameter[i] -= lr * (nesterov ? slope + momentum * velocity[i] : velocity[i]);
+        }
+    }
+}

@@ -1,0 +1,415 @@
+"""A CuPy for machines without a GPU, so that everything around the GPU is tested on them too.
+
+The arrays are NumPy's inside a wrapper that is as strict as CuPy is: a NumPy array is never taken for one of the
+GPU's, nor turned into one unasked; whatever computes takes arrays of the current GPU only. There is only what minicnn uses; whoever needs
+more looks up in CuPy's documentation that it is there and means the same, and adds its name below.
+
+`RawModule` compiles CUDA C with g++ by means of ``tests/kernels/cuda_on_cpu.h``. It takes nothing on trust: arguments
+must be of exactly the types that the kernel declares, and what a kernel writes beside its arrays is found out.
+
+What this cannot show: that NVIDIA's compiler accepts the source, what its rounding is like, and how fast it is.
+"""
+
+import ctypes
+import functools
+import operator
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+HEADER = Path(__file__).parents[1] / "kernels" / "cuda_on_cpu.h"
+COMPILER = shutil.which("g++")
+
+FUNCTIONS = (
+    "abs arange argmax array_equal asfortranarray broadcast_to concatenate divide empty empty_like exp expand_dims "
+    "full isfinite log matmul maximum minimum multiply ones ones_like outer pad put_along_axis shares_memory sqrt "
+    "stack sum take_along_axis tanh where zeros zeros_like"
+).split()
+METHODS = "all any argmax astype fill max mean min ravel reshape squeeze sum swapaxes tolist transpose".split()
+VIEWS = "ravel reshape squeeze swapaxes tolist transpose".split()
+CONSTANTS = "bool_ float32 float64 inf int32 int64 nan newaxis uint8 uint64".split()
+
+
+# --- arrays ------------------------------------------------------------------------------------------------------
+
+
+class Device:
+    """A GPU, as ``cupy.cuda.Device`` is one: in a ``with`` block, new arrays are made on it."""
+
+    count = 2
+    current = 0
+
+    def __init__(self, id: int | None = None) -> None:
+        self.id = Device.current if id is None else id
+        self.before: list[int] = []
+        if self.id >= Device.count:
+            raise RuntimeError("cudaErrorInvalidDevice: invalid device ordinal")
+
+    def __enter__(self) -> "Device":
+        self.before.append(Device.current)
+        Device.current = self.id
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        Device.current = self.before.pop()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Device) and self.id == other.id
+
+    def __hash__(self) -> int:
+        return self.id
+
+
+class ndarray:
+    """An array that claims to be on a GPU."""
+
+    def __init__(self, array: np.ndarray, device: Device) -> None:
+        self.array, self.device = array, device
+
+    shape = property(lambda self: self.array.shape)
+    strides = property(lambda self: self.array.strides)
+    dtype = property(lambda self: self.array.dtype)
+    ndim = property(lambda self: self.array.ndim)
+    size = property(lambda self: self.array.size)
+    nbytes = property(lambda self: self.array.nbytes)
+    itemsize = property(lambda self: self.array.itemsize)
+    flags = property(lambda self: SimpleNamespace(c_contiguous=self.array.flags.c_contiguous))
+    flat = property(lambda self: self.array.flat)
+    base = property(lambda self: None if self.array.base is None else ndarray(self.array.base, self.device))
+    T = property(lambda self: ndarray(self.array.T, self.device))
+
+    def get(self) -> np.ndarray:
+        return self.array.copy()
+
+    def copy(self) -> "ndarray":
+        """Return a copy on the current GPU."""
+        return ndarray(self.array.copy(), Device())
+
+    def item(self) -> Any:
+        return self.array.item()
+
+    def __getitem__(self, index: Any) -> "ndarray":
+        return _on_device(operator.getitem, view=True)(self, _index(index))
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        _plain(self, Device())[_plain(_index(index), Device())] = _plain(value, Device())
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __iter__(self) -> Iterator["ndarray"]:
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self) -> bool:
+        return bool(self.array)
+
+    def __int__(self) -> int:
+        return int(self.array)
+
+    def __float__(self) -> float:
+        return float(self.array)
+
+    def __repr__(self) -> str:
+        return repr(self.array)
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`")
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        """NumPy's own functions of an array pass it on, as ``np.isfinite(x)`` or ``np.float32(2) * x``."""
+        return _on_device(getattr(ufunc, method))(*inputs, **options)
+
+    def __array_function__(self, function: Any, types: Any, arguments: Any, options: Any) -> Any:
+        if function.__name__ not in FUNCTIONS:
+            raise TypeError(f"CuPy was not asked for {function.__name__} yet: add it to the fake if it has it")
+        return _on_device(function)(*arguments, **options)
+
+
+ndarray.__module__ = "cupy"
+
+
+def _index(index: Any) -> Any:
+    """An index may be a NumPy array or a list: CuPy copies it to the GPU."""
+    parts = index if isinstance(index, tuple) else (index,)
+    copied = tuple(part.copy() if isinstance(part, np.ndarray) else part for part in parts)
+    wrapped = tuple(ndarray(part, Device()) if isinstance(part, np.ndarray) else part for part in copied)
+    return wrapped if isinstance(index, tuple) else wrapped[0]
+
+
+def _arrays(values: Any) -> Iterator[ndarray]:
+    for value in values:
+        if isinstance(value, ndarray):
+            yield value
+        elif isinstance(value, (tuple, list)):
+            yield from _arrays(value)
+
+
+def _plain(value: Any, device: Device) -> Any:
+    """Return a value as NumPy takes it, and refuse what CuPy refuses."""
+    if isinstance(value, ndarray):
+        if value.device != device:
+            raise ValueError(f"Array device must be same as the current device: {value.device.id} != {device.id}")
+        return value.array
+    if isinstance(value, np.ndarray):
+        raise TypeError(f"Unsupported type {type(value)}")
+    if isinstance(value, (tuple, list)):
+        return type(value)(_plain(part, device) for part in value)
+    return value
+
+
+def _on_device(function: Callable[..., Any], view: bool = False) -> Callable[..., Any]:
+    """Turn a function of NumPy's arrays into one of CuPy's; only views are made on other GPUs than the current one."""
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **options: Any) -> Any:
+        device = next(_arrays(arguments)).device if view else Device()
+        result = function(
+            *(_plain(value, device) for value in arguments),
+            **{name: _plain(value, device) for name, value in options.items()},
+        )
+        out = options.get("out")
+        if out is not None:
+            return out[0] if isinstance(out, tuple) else out
+        if isinstance(result, (np.ndarray, np.generic)):  # no scalars: what a sum gives is a 0-d array
+            return ndarray(np.asarray(result), device)
+        return result
+
+    return call
+
+
+def _method(name: str) -> Callable[..., Any]:
+    function = _on_device(getattr(np.ndarray, name), view=name in VIEWS)
+    return lambda self, *arguments, **options: function(self, *arguments, **options)
+
+
+def _operator(function: Callable[..., Any], reflected: bool = False) -> Callable[..., Any]:
+    def apply(self: ndarray, *others: Any) -> Any:
+        if any(getattr(other, "__array_ufunc__", 0) is None for other in others):
+            return NotImplemented
+        operands = (*others, self) if reflected else (self, *others)
+        return _on_device(function)(*operands)
+
+    return apply
+
+
+def _in_place(function: Any) -> Callable[..., Any]:
+    def apply(self: ndarray, other: Any) -> ndarray:
+        function(_plain(self, Device()), _plain(other, Device()), out=self.array)
+        return self
+
+    return apply
+
+
+for _name in METHODS:
+    setattr(ndarray, _name, _method(_name))
+for _name in "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift".split():
+    _function = getattr(operator, f"__{_name}__")
+    setattr(ndarray, f"__{_name}__", _operator(_function))
+    setattr(ndarray, f"__r{_name}__", _operator(_function, reflected=True))
+for _name in "lt le eq ne gt ge neg abs invert".split():
+    setattr(ndarray, f"__{_name}__", _operator(getattr(operator, f"__{_name}__")))
+ndarray.__hash__ = None  # type: ignore[assignment]
+for _name, _ufunc in {
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.true_divide, "xor": np.bitwise_xor
+}.items():  # fmt: skip
+    setattr(ndarray, f"__i{_name}__", _in_place(_ufunc))
+
+
+# --- functions ---------------------------------------------------------------------------------------------------
+
+
+def asarray(a: Any, dtype: Any = None, order: Any = None) -> ndarray:
+    """Make an array on the current GPU of anything; one that is there already is returned as it is."""
+    if isinstance(a, ndarray):
+        changed = np.asarray(a.array, dtype=dtype, order=order)
+        return a if changed is a.array else ndarray(changed, a.device)
+    return array(a, dtype)
+
+
+def array(object: Any, dtype: Any = None) -> ndarray:
+    if isinstance(object, ndarray):
+        return ndarray(np.array(object.array, dtype=dtype), object.device)
+    return ndarray(np.array(object, dtype=dtype), Device())
+
+
+def ascontiguousarray(a: Any) -> ndarray:
+    return asarray(a) if isinstance(a, ndarray) and a.flags.c_contiguous else asarray(a, order="C")
+
+
+def result_type(*arrays_and_dtypes: Any) -> np.dtype:
+    return np.result_type(*(value.array if isinstance(value, ndarray) else value for value in arrays_and_dtypes))
+
+
+class _Add:
+    """``cupy.add``, and ``cupy.add.at``."""
+
+    __call__ = staticmethod(_on_device(np.add))
+
+    @staticmethod
+    def at(a: ndarray, indices: Any, b: Any) -> None:
+        np.add.at(_plain(a, Device()), _plain(_index(indices), Device()), _plain(b, Device()))
+
+
+# --- kernels -----------------------------------------------------------------------------------------------------
+
+_KERNEL = re.compile(r'extern "C" __global__ void (\w+)\((.*?)\)', re.DOTALL)
+_GUARD = 64  # bytes before and behind each array, as many as a vector or two
+
+
+def _parameters(text: str) -> list[tuple[str, str]]:
+    """Return type and name of each parameter."""
+    return [tuple(part.strip().rsplit(" ", 1)) for part in text.split(",")]  # type: ignore[misc]
+
+
+class RawModule:
+    """``cupy.RawModule``, for which g++ compiles."""
+
+    def __init__(self, *, code: str, options: tuple[str, ...] = ()) -> None:
+        self.kernels = {name: _parameters(parameters) for name, parameters in _KERNEL.findall(code)}
+        self.library = _library(code, options)
+        real = next(option for option in options if option.startswith("-DREAL=")).partition("=")[2]
+        self.types = {
+            "REAL": {"float": np.float32, "double": np.float64}[real],
+            "Size": np.int64 if "-DBIG_ARRAYS" in options else np.int32,
+            "Place": np.int32 if "-DBIG_WINDOWS" in options else np.uint8,
+            "bool": np.bool_,
+        }
+        for kind, number in self.types.items():
+            assert getattr(self.library, f"size_of_{kind}")() == np.dtype(number).itemsize, f"{kind} is no {number}"
+
+    def get_function(self, name: str) -> Callable[..., None]:
+        function, parameters = getattr(self.library, f"run_{name}"), self.kernels[name]
+
+        def launch(grid: tuple[int, ...], block: tuple[int, ...], arguments: tuple[Any, ...]) -> None:
+            assert len(grid) == len(block) == 1 and 0 < grid[0] < 1 << 31 and 0 < block[0] <= 1024
+            if len(arguments) != len(parameters):
+                raise TypeError(f"{name} takes {len(parameters)} arguments, got {len(arguments)}")
+            passed: list[Any] = [ctypes.c_uint(grid[0]), ctypes.c_uint(block[0])]
+            guarded: list[tuple[str, ndarray, np.ndarray, bool]] = []
+            for (kind, parameter), argument in zip(parameters, arguments, strict=True):
+                number = self.types[kind.removeprefix("const ").rstrip("*")]
+                if kind.endswith("*"):
+                    if not isinstance(argument, ndarray) or argument.dtype != number:
+                        raise TypeError(f"{name}: {parameter} must be an array of {number}, got {argument!r}")
+                    assert argument.flags.c_contiguous and argument.device.id == Device.current
+                    memory = _guard(argument.array)
+                    guarded.append((parameter, argument, memory, kind.startswith("const")))
+                    passed.append(ctypes.c_void_p(memory.ctypes.data + _GUARD))
+                elif type(argument) is not number:
+                    raise TypeError(f"{name}: {parameter} must be a {number}, got {type(argument)}")
+                else:
+                    passed.append(np.ctypeslib.as_ctypes_type(number)(argument.item()))
+            function(*passed)
+            for parameter, argument, memory, constant in guarded:
+                inside = memory[_GUARD : len(memory) - _GUARD].view(argument.dtype).reshape(argument.shape)
+                before = _guard(argument.array)
+                for edge in (slice(_GUARD), slice(len(memory) - _GUARD, None)):
+                    assert (memory[edge] == before[edge]).all(), f"{name} writes beside {parameter}"
+                if constant:
+                    assert (memory == before).all(), f"{name} writes to {parameter}"
+                else:
+                    argument.array[...] = inside
+
+        return launch
+
+
+def _guard(array: np.ndarray) -> np.ndarray:
+    """Return the bytes of an array between two strips of NaN: who reads or writes there is found out."""
+    strip = np.full(_GUARD, 0xFF, np.uint8)
+    return np.concatenate([strip, array.reshape(-1).view(np.uint8), strip])
+
+
+_folder: Any = None
+
+
+@functools.cache
+def _library(code: str, options: tuple[str, ...]) -> ctypes.CDLL:
+    """Compile the kernels and, for each of them, a function that runs it for all threads."""
+    global _folder
+    if COMPILER is None:
+        raise RuntimeError("g++ is absent, which compiles CUDA C for the fake GPU")
+    if _folder is None:
+        _folder = tempfile.TemporaryDirectory(prefix="minicnn-cuda-on-cpu-")
+    runners = [
+        f'extern "C" void run_{name}(unsigned blocks, unsigned threads, {parameters}) {{\n'
+        f"    every_thread(blocks, threads, [&] {{ {name}({', '.join(n for _, n in _parameters(parameters))}); }});\n}}"
+        for name, parameters in _KERNEL.findall(code)
+    ]
+    runners += [
+        f'extern "C" unsigned size_of_{kind}() {{ return sizeof({kind}); }}'
+        for kind in ("REAL", "Size", "Place", "bool")
+    ]
+    stem = Path(_folder.name) / f"{len(list(Path(_folder.name).iterdir()))}"
+    source, built = stem.with_suffix(".cpp"), stem.with_suffix(".so")
+    source.write_text("\n".join([f'#include "{HEADER}"', code, *runners]))
+    # What the language leaves undefined, such as a whole number that grows too large, ends the process; what a kernel
+    # multiplies and adds is rounded twice, as NumPy does.
+    flags = "-std=c++17 -O1 -fPIC -shared -ffp-contract=off -fsanitize=undefined -fsanitize-undefined-trap-on-error"
+    command = [COMPILER, *flags.split(), *options, str(source), "-o", str(built)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"g++ refuses the kernels:\n{done.stderr}")
+    return ctypes.CDLL(str(built))
+
+
+# --- the module --------------------------------------------------------------------------------------------------
+
+
+def _module() -> ModuleType:
+    cupy: Any = ModuleType("cupy")
+    cupy._core = ModuleType("cupy._core")
+    cupy._core._routines_linalg = ModuleType("cupy._core._routines_linalg")
+    for name in FUNCTIONS:
+        setattr(cupy, name, _on_device(getattr(np, name)))
+    for name in CONSTANTS:
+        setattr(cupy, name, getattr(np, name))
+    for thing in (array, asarray, ascontiguousarray, ndarray, RawModule, result_type):
+        setattr(cupy, thing.__name__, thing)
+    cupy.add = _Add()
+    cupy.__version__ = "fake"
+    cupy.cuda = ModuleType("cupy.cuda")
+    cupy.cuda.Device = Device
+    cupy.cuda.is_available = lambda: Device.count > 0
+    cupy.cuda.runtime = ModuleType("cupy.cuda.runtime")
+    cupy.cuda.runtime.getDeviceCount = lambda: Device.count
+    cupy.cuda.runtime.getDeviceProperties = lambda number: {"name": f"Fake GPU {number}".encode()}
+    cupy.cuda.runtime.runtimeGetVersion = lambda: 12090
+    cupy.cuda.get_cublas_handle = lambda: Device.current
+    cupy.cuda.cublas = ModuleType("cupy.cuda.cublas")
+    cupy.cuda.cublas.modes = {}  # by handle
+    cupy.cuda.cublas.setMathMode = cupy.cuda.cublas.modes.__setitem__
+    products = cupy._core._routines_linalg
+    products.COMPUTE_TYPE_DEFAULT, products.COMPUTE_TYPE_TF32, products.types = 1, 7, {}
+    products.set_compute_type = products.types.__setitem__
+    return cupy
+
+
+@contextmanager
+def installed() -> Iterator[ModuleType]:
+    """Within this context ``import cupy`` finds the fake, even where there is a real one."""
+    from minicnn import kernels
+
+    names = {"cupy", "cupy._core", "minicnn.kernels.cuda_kernels"} | {n for n in sys.modules if n.startswith("cupy.")}
+    before = {name: sys.modules.pop(name, None) for name in names}
+    real_kernels = vars(kernels).pop("cuda_kernels", None)
+    sys.modules["cupy"] = fake = _module()
+    sys.modules["cupy._core"] = fake._core
+    try:
+        yield fake
+    finally:
+        vars(kernels).pop("cuda_kernels", None)
+        if real_kernels is not None:
+            vars(kernels)["cuda_kernels"] = real_kernels
+        for name, module in before.items():
+            sys.modules.pop(name, None)
+            if module is not None:
+                sys.modules[name] = module

@@ -1,0 +1,197 @@
+"""Whole networks on a GPU against the same ones on the CPU: forward, back, training, and the commands."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import minicnn
+import minicnn.functional as F
+from minicnn import Tensor, backend, cli, models, optim
+from minicnn.backend import asnumpy, to_device
+from minicnn.data import Loader, load_shapes
+from minicnn.data.scaling import standardised
+from minicnn.training import load_model, train_epoch
+from minicnn.training.loop import EpochProgress
+
+
+@pytest.fixture(autouse=True)
+def numpy_kernels() -> Iterator[None]:
+    """On the CPU, nothing has to be compiled for these few pictures."""
+    with minicnn.use_kernels("numpy"):
+        yield
+
+
+# Without dropout: its masks are drawn where the network is, and come out otherwise.
+NETWORKS: list[tuple[dict[str, Any], int]] = [
+    ({"model": "four_layer"}, 32),
+    ({"model": "lenet5"}, 32),
+    ({"model": "alexnet_cifar", "dropout": 0.0, "groups": 2}, 28),
+    ({"model": "alexnet", "num_classes": 10, "dropout": 0.0, "in_size": 67, "init": "he"}, 67),
+]
+
+
+@pytest.mark.parametrize(
+    ("config", "size"), NETWORKS, ids=lambda value: value.get("model") if isinstance(value, dict) else ""
+)
+def test_networks_give_the_same_scores_and_gradients(gpu: str, config: dict[str, Any], size: int, rng: Any) -> None:
+    if config["model"] == "alexnet" and backend.gpu_facts(gpu)["cupy"] == "fake":
+        pytest.skip("takes its time on a fake GPU; the network for CIFAR-10 has the same layers")
+    images, labels = rng.standard_normal((3, 3, size, size)).astype(np.float32), np.array([0, 9, 4])
+    found = []
+    for device in ("cpu", gpu):
+        minicnn.manual_seed(1)
+        network = models.build(config).to(device)
+        scores = network(Tensor(to_device(images, device)))
+        loss = F.cross_entropy(scores, to_device(labels, device))
+        loss.backward()
+        gradients = {name: asnumpy(parameter.grad) for name, parameter in network.named_parameters()}
+        found.append({"scores": scores.numpy(), "loss": loss.numpy(), **gradients})
+    here, there = found
+    for name, expected in here.items():
+        size_of_numbers = abs(expected).max()
+        np.testing.assert_allclose(there[name], expected, rtol=0, atol=1e-4 * size_of_numbers, err_msg=name)
+
+
+def training_losses(device: str, steps: int) -> list[float]:
+    """Train the four-layer network on drawn shapes, and return the loss of every step."""
+    minicnn.manual_seed(2)
+    network = models.four_layer(init="he").to(device)
+    optimizer = optim.SGD(network.parameters(), lr=0.002, momentum=0.9, weight_decay=0.0005, style="paper")
+    shapes = load_shapes(train=64, test=1)
+    (images,) = standardised(shapes.train_images)
+    loader, sums = Loader(images, shapes.train_labels, 16, seed=1), []
+
+    def note(progress: EpochProgress) -> None:
+        sums.append(progress.summed_loss)
+
+    for _ in range(steps // len(loader)):
+        train_epoch(network, optimizer, loader, after_step=note)
+    # each epoch is added up for itself
+    starts = [0.0 if step % len(loader) == 0 else sums[step - 1] for step in range(steps)]
+    return [end - start for start, end in zip(starts, sums, strict=True)]
+
+
+def test_training_goes_the_same_way(gpu: str) -> None:
+    steps = 48 if backend.gpu_facts(gpu)["cupy"] != "fake" else 8
+    here, there = training_losses("cpu", steps), training_losses(gpu, steps)
+    assert len(there) == steps
+    np.testing.assert_allclose(there, here, rtol=1e-3)
+    assert here[-1] < here[0]
+
+
+def test_the_same_step_gives_the_same_bits(gpu: str, rng: Any) -> None:
+    images, labels = rng.standard_normal((8, 3, 28, 28)).astype(np.float32), np.arange(8)
+    found = []
+    for _ in range(2):
+        minicnn.manual_seed(1)
+        network = models.alexnet_cifar(dropout=0.5).to(gpu)
+        loss = F.cross_entropy(network(Tensor(to_device(images, gpu))), to_device(labels, gpu))
+        loss.backward()
+        found.append([loss.numpy(), *(asnumpy(parameter.grad) for parameter in network.parameters())])
+    for first, second in zip(*found, strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+# --- the commands -------------------------------------------------------------------------------------------
+
+
+def call(line: str) -> int:
+    try:
+        return cli.main(line.split())
+    except SystemExit as leave:
+        return int(leave.code or 0)
+
+
+def log(folder: Path) -> list[str]:
+    """Return the log without the time it took."""
+    return [",".join(line.split(",")[:8]) for line in (folder / "log.csv").read_text().splitlines()]
+
+
+def test_a_run_on_a_gpu_goes_on_as_if_it_had_not_stopped(
+    gpu: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    once, twice = tmp_path / "once", tmp_path / "twice"
+    settings = "--data shapes --limit 60 --batch-size 16 --lr 0.05"
+    assert call(f"train lenet5 {settings} --epochs 2 --out {once} --device {gpu}") == 0
+    facts = backend.gpu_facts(gpu)
+    first_line = capsys.readouterr().out.splitlines()[0]
+    assert first_line == f"On cuda:0: {facts['gpu']}, CUDA {facts['cuda']}, CuPy {facts['cupy']}, float32 products"
+    assert call(f"train lenet5 {settings} --epochs 1 --out {twice} --device {gpu}") == 0
+    minicnn.set_default_device("cpu")
+    assert call(f"train --epochs 2 --out {twice} --resume") == 0
+    assert minicnn.get_default_device() == "cuda:0"  # as before
+    assert log(once) == log(twice)
+    minicnn.set_default_device("cpu")
+    networks = [load_model(folder / "best.safetensors").network.state_dict() for folder in (once, twice)]
+    for name, array in networks[0].items():
+        np.testing.assert_array_equal(array, networks[1][name])
+    here = json.loads((twice / "result.json").read_text())["machine"]
+    assert {name: here[name] for name in ("device", "kernels", "tf32", *facts)} == {
+        "device": "cuda:0", "kernels": "cuda", "tf32": False, **facts
+    }  # fmt: skip
+
+    capsys.readouterr()
+    assert call(f"train --epochs 3 --out {twice} --resume --device cpu") == 0
+    assert "device was cuda:0 and is cpu now: the numbers may differ in their last bits" in capsys.readouterr().err
+    assert json.loads((twice / "result.json").read_text())["machine"]["device"] == "cpu"
+
+
+def test_commands_on_a_gpu(gpu: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    try:
+        assert call(f"train lenet5 --data shapes --limit 40 --epochs 1 --out {out} --device {gpu} --tf32") == 0
+        assert "TF32 products" in capsys.readouterr().out.splitlines()[0]
+        assert json.loads((out / "result.json").read_text())["machine"]["tf32"] is True
+    finally:
+        minicnn.set_tf32(False)
+
+    checkpoint, found = out / "best.safetensors", []
+    for device in ("cpu", gpu):
+        line = f"evaluate {checkpoint} --data shapes --limit 40 --ten-crop --json {tmp_path / 'judged.json'}"
+        assert call(f"{line} --device {device}") == 0
+        found.append(json.loads((tmp_path / "judged.json").read_text()))
+    assert found[0]["error"] == found[1]["error"]
+    assert found[0]["loss"] == pytest.approx(found[1]["loss"], rel=1e-5)
+
+    Image.fromarray(load_shapes(train=1, test=1).test_images[0].transpose(1, 2, 0)).save(tmp_path / "shape.png")
+    answers = []
+    for device in ("cpu", gpu):
+        capsys.readouterr()
+        assert call(f"predict {checkpoint} {tmp_path / 'shape.png'} --device {device}") == 0
+        answers.append([line for line in capsys.readouterr().out.splitlines() if not line.startswith("On cuda")])
+    assert answers[0] == answers[1]
+
+
+def test_the_study_on_a_gpu(gpu: str, tmp_path: Path) -> None:
+    settings = "--data shapes --limit 16 --epochs 1 --inputs standardised"
+    assert call(f"relu-vs-tanh {settings} --out {tmp_path / 'study'} --device {gpu}") == 0
+    summary = json.loads((tmp_path / "study" / "summary.json").read_text())
+    assert summary["machine"]["device"] == "cuda:0"
+    assert summary["machine"]["gpu"] == backend.gpu_facts(gpu)["gpu"]
+
+
+@pytest.mark.parametrize(
+    "command", ["train lenet5 --data shapes", "gradcheck", "relu-vs-tanh --data shapes", "contributions"]
+)
+def test_where_there_is_no_gpu_one_line_says_so(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    monkeypatch.chdir(tmp_path)
+    assert call(f"{command} --device cuda:1") == 2
+    message = capsys.readouterr().err
+    assert message.startswith("minicnn: error: device 'cuda:1' needs CuPy")
+    assert message.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("wrong", ["gpu", "cuda:", "cuda:one", "CPU"])
+def test_devices_that_no_command_knows(wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(f"gradcheck --device {wrong}") == 2
+    assert f"expected cpu, cuda or cuda:N, got '{wrong}'" in capsys.readouterr().err
