@@ -7,6 +7,10 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE / "_extensions")]
 
 from minicnn import __version__  # noqa: E402
+from notebooks import build  # noqa: E402
+
+# Lessons are shown as `python notebooks/build.py --run` has left them; those that have not run, without outputs.
+build.fill_in_pages()
 
 project = "minicnn"
 author = "The minicnn authors"
@@ -20,13 +24,16 @@ extensions = [
     "sphinx.ext.viewcode",
     "numpydoc",
     "generated",
+    "mathtext",
 ]
 exclude_patterns = ["_build", "_extensions"]
 
-myst_enable_extensions = ["colon_fence"]
+myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "cache"  # a notebook runs again when it has changed, and an error in it fails the build
 nb_execution_raise_on_error = True
+nb_execution_excludepatterns = ["lessons/*"]
+nb_merge_streams = True
 
 autosummary_generate = False
 autodoc_typehints = "none"  # numpydoc's sections say it, with shapes
@@ -41,6 +48,7 @@ html_static_path = ["_static"]
 html_css_files = ["minicnn.css"]
 html_show_sourcelink = False
 html_copy_source = False
+html_context = {"default_mode": "auto"}  # light or dark, as the reader's system is
 html_theme_options = {
     "home_page_in_toc": True,
     "navbar_persistent": [],

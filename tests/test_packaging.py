@@ -86,7 +86,9 @@ def test_the_wheel_holds_the_whole_package_and_nothing_else(wheel: zipfile.ZipFi
         for path in (ROOT / "minicnn" / "viz").glob(f"*.{kind}")
     }
     assert len(pages) >= 4  # what cards and walk pages are made of
-    assert names == modules(ROOT) | pages | {"minicnn/py.typed"}
+    lessons = {path.relative_to(ROOT).as_posix() for path in (ROOT / "minicnn/lessons/student").glob("*.ipynb")}
+    assert lessons
+    assert names == modules(ROOT) | pages | lessons | {"minicnn/py.typed", "minicnn/kernels/cuda_kernels.cu"}
     assert {"minicnn/kernels/numpy_kernels.py", "minicnn/kernels/numba_kernels.py"} <= names
 
 
@@ -98,7 +100,8 @@ def test_the_sdist_holds_what_is_needed_to_work_on_the_project(built: Path) -> N
     needed = "LICENSE README.md setup.cfg pyproject.toml ruff.toml .ci/run minicnn/py.typed".split()
     tests = [path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*.py")]
     docs = [path.relative_to(ROOT).as_posix() for path in (ROOT / "docs" / "results").rglob("*.*")]
-    assert set(needed + tests + docs) <= names
+    lessons = [path.relative_to(ROOT).as_posix() for path in (ROOT / "notebooks").glob("*.*")]
+    assert set(needed + tests + docs + lessons) <= names
     assert not [name for name in names if "__pycache__" in name]
 
 
@@ -150,6 +153,12 @@ def test_the_installed_package_computes(elsewhere: Path) -> None:
     first, last = map(float, run(elsewhere / "python", "-c", textwrap.dedent(program), cwd=elsewhere).split())
     assert 0.3 < first < 3
     assert last < 0.5 * first
+
+
+def test_the_installed_package_brings_the_lessons(elsewhere: Path, tmp_path: Path) -> None:
+    run(elsewhere / "minicnn", "lessons", tmp_path, cwd=elsewhere)
+    copied = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert copied == {path.name: path.read_bytes() for path in (ROOT / "minicnn/lessons/student").glob("*.ipynb")}
 
 
 def test_the_import_is_quick_and_leaves_the_heavy_libraries_for_later() -> None:

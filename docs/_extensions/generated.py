@@ -6,6 +6,8 @@
     a network's shapes, parameters and multiply-adds, of the layers that change any of them.
 ``{picture} draw alexnet``
     the picture that a command draws; its content is the caption.
+``{walk-page} A star walks through a network``
+    the page that the commands below it write, embedded under this title, and the commands.
 ``{contents} minicnn.nn``
     what a module has to offer, a line each.
 ``{museum}``
@@ -14,11 +16,13 @@
 
 import argparse
 import contextlib
+import html
 import importlib
 import inspect
 import io
 import os
 import re
+import shutil
 import textwrap
 import warnings
 from collections.abc import Iterator
@@ -26,11 +30,17 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from PIL import Image
 from sphinx.util.docutils import SphinxDirective
 
-from minicnn import cli, use_kernels
+from minicnn import cli, use_kernels, viz
+from minicnn.data import load_shapes
 from minicnn.lessons.museum import MUSEUM
 from minicnn.walking import walk_config
+
+# What minicnn lends from a module with a page of its own, where it is described with what belongs to it.
+DESCRIBED = {"minicnn.trace": "~tracing.trace", "minicnn.step_through": "~viz.step_through"}
+WALK_PAGES = "walks"  # their folder, among the doctrees and in the site
 
 
 def fenced(text: str, language: str) -> str:
@@ -40,10 +50,10 @@ def fenced(text: str, language: str) -> str:
 def run(line: str) -> str:
     """Run a command of minicnn, in this process, and return what it prints."""
     printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
         status = cli.main(line.split())
     if status:
-        raise RuntimeError(f"minicnn {line} ends with status {status}")
+        raise RuntimeError(f"minicnn {line} ends with status {status}: {printed.getvalue()}")
     return printed.getvalue()
 
 
@@ -101,6 +111,43 @@ class Picture(SphinxDirective):
             caption = nodes.caption("", "", *self.parse_inline(" ".join(self.content))[0])
             figure += caption
         return [figure]
+
+
+class WalkPage(SphinxDirective):
+    """Runs its commands in a folder where shape.png is one of the shapes to be tested with, a star."""
+
+    has_content = True
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self) -> list[nodes.Node]:
+        for path in (Path(__file__), *Path(viz.__file__).parent.glob("walk_page.*")):
+            self.env.note_dependency(str(path))
+        *before, last = self.content
+        page = Path(last.split()[-1])
+        folder = Path(self.env.app.doctreedir) / WALK_PAGES / page.stem
+        folder.mkdir(parents=True, exist_ok=True)
+        with contextlib.chdir(folder):
+            if not page.exists():  # training takes a while, and comes out the same
+                shapes = load_shapes(train=1, test=10)
+                Image.fromarray(shapes.test_images[1].transpose(1, 2, 0)).save("shape.png")
+                for line in before:
+                    run(line.removeprefix("minicnn "))
+            run(last.removeprefix("minicnn "))
+        address = "../" * self.env.docname.count("/") + f"{WALK_PAGES}/{page.name}"
+        title = html.escape(self.arguments[0])
+        frame = f'<iframe class="walk-page" src="{address}" title="{title}" loading="lazy"></iframe>'
+        alone = f'<p class="walk-page"><a href="{address}">The same on a page of its own</a></p>'
+        commands = "\n".join(self.content)
+        return [nodes.raw("", frame + alone, format="html"), nodes.literal_block(commands, commands, language="bash")]
+
+
+def copy_walk_pages(app: Any, error: Exception | None) -> None:
+    if error is None and app.builder.format == "html":
+        for page in Path(app.doctreedir, WALK_PAGES).glob("*/*.html"):
+            folder = Path(app.outdir, WALK_PAGES)
+            folder.mkdir(exist_ok=True)
+            shutil.copy(page, folder)
 
 
 class CommandLine(Generated):
@@ -170,7 +217,7 @@ class Contents(Generated):
         here = [name for name, thing in vars(module).items() if getattr(thing, "__module__", "") == module.__name__]
         names = getattr(module, "__all__", [name for name in here if not name.startswith("_")])
         names = [name for name in names if callable(getattr(module, name))]
-        listed = [f"   {name}" for name in names]
+        listed = [f"   {DESCRIBED.get(f'{module.__name__}.{name}', name)}" for name in names]
         start = [f".. currentmodule:: {module.__name__}", ""]
         yield fenced("\n".join([*start, ".. autosummary::", "   :nosignatures:", "", *listed]), "{eval-rst}")
 
@@ -215,6 +262,8 @@ def setup(app: Any) -> dict[str, Any]:
     app.connect("autodoc-process-docstring", plain, priority=400)  # before numpydoc
     app.add_directive("walk", Walk)
     app.add_directive("picture", Picture)
+    app.add_directive("walk-page", WalkPage)
+    app.connect("build-finished", copy_walk_pages)
     app.add_directive("command-line", CommandLine)
     app.add_directive("contents", Contents)
     app.add_directive("museum", Museum)

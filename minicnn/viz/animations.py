@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -20,17 +22,51 @@ from minicnn.ops.arguments import pair
 from minicnn.viz.curves import FAINT, INK
 from minicnn.viz.mosaic import frameless
 
-__all__ = ["animate_col2im", "animate_im2col"]
+__all__ = ["Playable", "animate_col2im", "animate_im2col"]
 
 MOST_WINDOWS = 256  # a frame for each: with more, the pictures of a page would take tens of megabytes
 NUMBERED = 10  # up to so many cells side by side there is room for numbers
 LIT = "#d0021b"
 Pair = tuple[int, int]
 
+# What matplotlib has on its buttons, pictures that a page would fetch from the network, and a letter for each.
+SIGNS = {
+    "minus": "\u2212",
+    "fast-backward": "|\u25c0\ufe0e",
+    "step-backward": "\u2190",
+    "play fa-flip-horizontal": "\u25c0\ufe0e",
+    "pause": "||",
+    "play": "\u25b6\ufe0e",
+    "step-forward": "\u2192",
+    "fast-forward": "\u25b6\ufe0e|",
+    "plus": "+",
+}
+ON_A_PHONE = """
+.animation, .animation img, input[type=range].anim-slider { max-width: 100%; }
+.animation img { height: auto; }
+.anim-buttons { display: flex; flex-wrap: wrap; justify-content: center; gap: 4px; }
+"""
+
+
+class Playable(FuncAnimation):
+    """An animation that is shown with its buttons wherever HTML is, and plays there without a network."""
+
+    def to_jshtml(self, fps: int | None = None, embed_frames: bool = True, default_mode: str | None = None) -> str:
+        """Return matplotlib's page of the frames and buttons, but with nothing in it that is to be fetched."""
+        page = super().to_jshtml(fps, embed_frames, default_mode)
+        page = re.sub(r"<link[^>]*>", "", page)
+        page = re.sub(r'<i class="fa fa-([\w -]+)"></i>', lambda sign: SIGNS[sign[1]], page)
+        alt = html.escape(self._fig.get_suptitle())  # type: ignore[attr-defined]
+        page = page.replace('<img id="', f'<img alt="{alt}" id="')
+        return page.replace("</style>", f"{ON_A_PHONE}</style>")
+
+    def _repr_html_(self) -> str:
+        return self.to_jshtml()
+
 
 def animate_im2col(
     image: NDArray[Any], kernel: NDArray[Any], stride: int | Pair = 1, padding: int | Pair = 0, interval: int = 700
-) -> FuncAnimation:
+) -> Playable:
     """Show a convolution as im2col does it: the window slides, its column fills, and the product appears.
 
     The columns are those of the engine's own kernel.
@@ -48,8 +84,9 @@ def animate_im2col(
 
     Returns
     -------
-    matplotlib.animation.FuncAnimation
-        A frame for each window, and one more with everything. ``to_jshtml()`` makes it play in a page.
+    Playable
+        A frame for each window, and one more with everything. In a notebook it is shown with its buttons;
+        ``to_jshtml()`` is what a page needs, and the rest of matplotlib's FuncAnimation is there, too.
 
     Raises
     ------
@@ -90,7 +127,7 @@ def animate_col2im(
     stride: int | Pair = 1,
     padding: int | Pair = 0,
     interval: int = 700,
-) -> FuncAnimation:
+) -> Playable:
     """Show the way back: each gradient becomes a column, and col2im adds it up where its window was.
 
     Where windows overlap, a pixel gets the sum of what several columns bring.
@@ -110,7 +147,7 @@ def animate_col2im(
 
     Returns
     -------
-    matplotlib.animation.FuncAnimation
+    Playable
         As :func:`animate_im2col` returns it. The last frame has dL/dx.
 
     Raises
@@ -134,9 +171,7 @@ def animate_col2im(
     board = _Board(axes["picture"], sums[-1], title, largest=float(np.abs(sums).max()))
     _Board(axes["filter"], shown.kernel, "the filter")
     matrix = _Board(axes["columns"], columns, "column times dL/dy: a column for each window", "auto")
-    _Board(
-        axes["row"], shown.kernel.reshape(1, -1), "the filter as a row, which is turned into a column for the way back"
-    )
+    _Board(axes["row"], shown.kernel.reshape(1, -1), "the filter as a row: on the way back, a column")
     line = _Board(axes["line"], grad_output.reshape(1, -1), "dL/dy as a row", "auto")
     output = _Board(axes["output"], grad_output, f"dL/dy, {shown.OH}x{shown.OW}")
 
@@ -271,7 +306,7 @@ def _sheet(title: str) -> tuple[Figure, dict[str, Axes]]:
     return figure, axes
 
 
-def _animation(figure: Figure, draw: Callable[[int], None], windows: int, interval: int) -> FuncAnimation:
+def _animation(figure: Figure, draw: Callable[[int], None], windows: int, interval: int) -> Playable:
     draw(0)
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # frames differ in nothing that the layout depends on
@@ -280,4 +315,4 @@ def _animation(figure: Figure, draw: Callable[[int], None], windows: int, interv
         draw(frame)
         return []
 
-    return FuncAnimation(figure, next_frame, frames=windows + 1, interval=interval, blit=False)
+    return Playable(figure, next_frame, frames=windows + 1, interval=interval, repeat=False, blit=False)

@@ -22,6 +22,13 @@ from minicnn.viz.walk_page import page
 
 __all__ = ["WalkPage", "step_page", "step_through"]
 
+CALLED = {
+    "alexnet": "AlexNet",
+    "alexnet_cifar": "AlexNet for small pictures",
+    "four_layer": "the four-layer network",
+    "lenet5": "LeNet-5",
+}
+
 
 class WalkPage:
     """The walk page as something that a notebook shows.
@@ -149,5 +156,5 @@ def step_page(saved: SavedModel, image: NDArray[np.uint8], target: int | None = 
         for parameter, gradient in zip(network.parameters(), gradients, strict=True):
             parameter.grad = gradient  # which belongs to training
     seen = center_crop(image[None], size=saved.preparation.crop)[0].transpose(1, 2, 0)
-    name = network.config["model"].replace("_", " ")
+    name = CALLED[network.config["model"]]
     return page(recorded, np.ascontiguousarray(seen), saved.classes, f"A picture walks through {name}")

@@ -66,6 +66,11 @@ def receptive_field(record: Record) -> Field | None:
     Followed are convolutions, pools, padding, and whatever treats every place alike, back to an array that the trace
     has not seen being made.
 
+    Parameters
+    ----------
+    record : Record
+        An operation of a trace.
+
     Returns
     -------
     Field or None

@@ -1,9 +1,6 @@
 """The walk page in a real browser: headless Chromium, driven by selenium."""
 
 import re
-import shutil
-from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +12,6 @@ from minicnn import Tensor, models
 from minicnn import functional as F
 from minicnn.tracing import Step, Trace
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.skipif(find_spec("selenium") is None, reason="selenium is absent (extra test-browser)"),
-    pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason="Chromium or its chromedriver is absent"),
-]
 WIDE, NARROW = (1300, 900), (360, 740)
 
 
@@ -43,78 +34,18 @@ def file(trace: Trace, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    # Without a sandbox because a container's root may have none, and without shared memory because it is small there.
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1300,900"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    with webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER))) as driver:
-        yield driver
-
-
-class Page:
-    """The open page, and what a reader does with it."""
-
-    def __init__(self, driver: Any, file: Path) -> None:
-        self.driver, self.file = driver, file
-
-    def open(self, size: tuple[int, int] = WIDE, address: str = "") -> None:
-        width, height = size
-        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        self.driver.get("about:blank")
-        self.driver.get(self.file.as_uri() + address)
-
-    def all(self, selector: str) -> list[Any]:
-        return self.driver.find_elements("css selector", selector)
-
-    def one(self, selector: str) -> Any:
-        return self.driver.find_element("css selector", selector)
-
-    def text(self, selector: str) -> str:
-        return self.one(selector).text
-
-    def press(self, *keys: str) -> None:
-        from selenium.webdriver.common.action_chains import ActionChains
-
-        ActionChains(self.driver).send_keys(*keys).perform()
-
-    def run(self, script: str, *arguments: Any) -> Any:
-        return self.driver.execute_script(script, *arguments)
-
-    def status(self) -> str:
-        return self.text("#status")
-
-    def choose(self, selector: str, value: Any) -> None:
-        self.run(
-            "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('change', {bubbles: true}))",
-            self.one(selector),
-            str(value),
-        )
-
-
 @pytest.fixture
-def page(browser: Any, file: Path) -> Iterator[Page]:
-    page = Page(browser, file)
+def page(visit: Any, file: Path) -> Any:
+    page = visit(file)
     page.open()
-    browser.get_log("browser")
-    browser.get_log("performance")
-    yield page
-    assert browser.get_log("browser") == []  # neither errors nor warnings on the console
-    asked = [entry["message"] for entry in browser.get_log("performance") if "requestWillBeSent" in entry["message"]]
-    assert not [entry for entry in asked if re.search(r'"url":"https?://', entry)]
+    return page
 
 
 def record(trace: Trace, layer: str) -> Any:
     return next(step.record for step in trace.forward_steps() if step.layer == layer)
 
 
-def test_it_begins_at_the_first_step_and_says_what_there_is(page: Page, trace: Trace) -> None:
+def test_it_begins_at_the_first_step_and_says_what_there_is(page: Any, trace: Trace) -> None:
     assert page.driver.title == "A walk" and page.text("h1") == "A walk"
     first = Step(trace.records[0])
     assert page.status() == f"Step 1 of 44, forward: {first.title}"
@@ -124,7 +55,7 @@ def test_it_begins_at_the_first_step_and_says_what_there_is(page: Page, trace: T
     assert "kind 3" in page.text(".answer") and not page.one("#previous").is_enabled()
 
 
-def test_arrow_keys_and_buttons_walk_forwards_and_then_backwards(page: Page, trace: Trace) -> None:
+def test_arrow_keys_and_buttons_walk_forwards_and_then_backwards(page: Any, trace: Trace) -> None:
     from selenium.webdriver.common.keys import Keys
 
     steps = [*trace.forward_steps(), *trace.backward_steps()]
@@ -152,7 +83,7 @@ def test_arrow_keys_and_buttons_walk_forwards_and_then_backwards(page: Page, tra
     assert page.status().startswith("Step 44 ")
 
 
-def test_the_backward_card_has_gradients_and_norms(page: Page, trace: Trace) -> None:
+def test_the_backward_card_has_gradients_and_norms(page: Any, trace: Trace) -> None:
     page.open(address="#step44")
     norms = Step(record(trace, "conv1"), backward=True).norms
     text = page.text(".step.now")
@@ -161,7 +92,7 @@ def test_the_backward_card_has_gradients_and_norms(page: Page, trace: Trace) -> 
         assert f"{name} " in text and f"norm {norm:.3g}" in text
 
 
-def test_play_goes_on_by_itself_until_it_is_paused(page: Page) -> None:
+def test_play_goes_on_by_itself_until_it_is_paused(page: Any) -> None:
     from selenium.webdriver.support.ui import WebDriverWait
 
     button = page.one("#play")
@@ -176,7 +107,7 @@ def test_play_goes_on_by_itself_until_it_is_paused(page: Page) -> None:
     assert page.status().startswith("Step 44 ")
 
 
-def test_boxes_and_the_other_way(page: Page) -> None:
+def test_boxes_and_the_other_way(page: Any) -> None:
     page.one('.box[aria-label^="conv3:"]').click()
     assert page.status().startswith("Step 9 of 44, forward: conv3")
     page.one("#turn").click()
@@ -187,7 +118,7 @@ def test_boxes_and_the_other_way(page: Page) -> None:
     assert page.status().startswith("Step 15 of 44, forward: pool5")
 
 
-def test_the_card_of_conv2_shows_both_towers(page: Page) -> None:
+def test_the_card_of_conv2_shows_both_towers(page: Any) -> None:
     page.open(address="#step5")
     text = page.text(".step.now")
     assert "conv2: " in text and "groups\n2" in text
@@ -197,7 +128,7 @@ def test_the_card_of_conv2_shows_both_towers(page: Page) -> None:
     assert len(pictures) >= 6 and all(image.size["width"] > 100 for image in pictures)
 
 
-def click_unit(page: Page, place: int, channel: int, row: int, column: int) -> None:
+def click_unit(page: Any, place: int, channel: int, row: int, column: int) -> None:
     """Click with the mouse on a unit of some maps on the card, as far as they lie there."""
     import json
 
@@ -227,7 +158,7 @@ def as_number(text: str) -> float:
 
 
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
-def test_a_click_on_a_unit_shows_what_it_sees_and_what_it_sums(page: Page, trace: Trace, size: tuple[int, int]) -> None:
+def test_a_click_on_a_unit_shows_what_it_sees_and_what_it_sums(page: Any, trace: Trace, size: tuple[int, int]) -> None:
     page.open(size, "#step5")
     conv = record(trace, "conv2")
     shown = page.run("return JSON.parse(document.getElementById('data').textContent).records[4].channels")
@@ -266,7 +197,7 @@ def test_a_click_on_a_unit_shows_what_it_sees_and_what_it_sums(page: Page, trace
         assert field == pytest.approx(sides, abs=0.01)
 
 
-def test_maps_that_come_in_can_be_pointed_at_too(page: Page, trace: Trace) -> None:
+def test_maps_that_come_in_can_be_pointed_at_too(page: Any, trace: Trace) -> None:
     page.open(address="#step6")  # relu2, whose input conv2 made
     channel = page.run("return JSON.parse(document.getElementById('data').textContent).records[4].channels[0]")
     click_unit(page, 4, channel, 2, 3)
@@ -275,7 +206,7 @@ def test_maps_that_come_in_can_be_pointed_at_too(page: Page, trace: Trace) -> No
     assert page.text("#values").startswith("relu2: ReLU") and not page.one("#product").is_displayed()
 
 
-def test_a_unit_can_be_chosen_without_a_mouse(page: Page, trace: Trace) -> None:
+def test_a_unit_can_be_chosen_without_a_mouse(page: Any, trace: Trace) -> None:
     from selenium.webdriver.common.keys import Keys
 
     page.open(address="#step1")
@@ -290,7 +221,7 @@ def test_a_unit_can_be_chosen_without_a_mouse(page: Page, trace: Trace) -> None:
     assert page.text("#values").splitlines()[0].endswith("row 4, column 27")
 
 
-def test_on_the_way_back_a_unit_shows_its_gradient(page: Page, trace: Trace) -> None:
+def test_on_the_way_back_a_unit_shows_its_gradient(page: Any, trace: Trace) -> None:
     page.open(address="#step40")
     assert page.status().startswith("Step 40 of 44, backward: conv2")
     channel = page.run("return JSON.parse(document.getElementById('data').textContent).records[4].channels[5]")
@@ -302,7 +233,7 @@ def test_on_the_way_back_a_unit_shows_its_gradient(page: Page, trace: Trace) -> 
     assert "adds dL/dy times the filter to dL/dx" in page.text("#sum")
 
 
-def test_where_units_have_no_place_it_says_so(page: Page) -> None:
+def test_where_units_have_no_place_it_says_so(page: Any) -> None:
     page.one('.box[aria-label^="fc7:"]').click()
     assert page.one("#nothing").is_displayed() and not page.one("#closely").is_displayed()
     page.one('.box[aria-label^="pool5:"]').click()
@@ -310,7 +241,7 @@ def test_where_units_have_no_place_it_says_so(page: Page) -> None:
 
 
 @pytest.mark.parametrize("size", [WIDE, NARROW, (820, 1100)], ids=["wide", "narrow", "tablet"])
-def test_nothing_sticks_out_at_any_step(page: Page, size: tuple[int, int]) -> None:
+def test_nothing_sticks_out_at_any_step(page: Any, size: tuple[int, int]) -> None:
     page.open(size)
     for number in range(0, 44, 3):
         page.run("document.querySelectorAll('.box')[arguments[0] % 22].click()", number)
@@ -324,7 +255,7 @@ def test_nothing_sticks_out_at_any_step(page: Page, size: tuple[int, int]) -> No
     assert len(buttons) == 4 and all(button.size["height"] >= 24 for button in buttons)
 
 
-def test_everything_has_a_name_for_who_does_not_see_it(page: Page) -> None:
+def test_everything_has_a_name_for_who_does_not_see_it(page: Any) -> None:
     assert all((image.get_attribute("alt") or "").strip() for image in page.all("img"))
     names = page.run(
         "return [...document.querySelectorAll('button, select, input')]"
@@ -335,7 +266,7 @@ def test_everything_has_a_name_for_who_does_not_see_it(page: Page) -> None:
     assert all(canvas.get_attribute("aria-label") for canvas in page.all("canvas"))
 
 
-def test_tab_and_enter_are_enough(page: Page) -> None:
+def test_tab_and_enter_are_enough(page: Any) -> None:
     from selenium.webdriver.common.keys import Keys
 
     for _ in range(40):
@@ -347,7 +278,7 @@ def test_tab_and_enter_are_enough(page: Page) -> None:
     assert page.status().startswith("Step 2 ")
 
 
-def test_light_and_dark(page: Page) -> None:
+def test_light_and_dark(page: Any) -> None:
     def lightness(of: str) -> float:
         return sum(map(int, re.findall(r"\d+", page.run(f"return getComputedStyle(document.body).{of}"))[:3]))
 
@@ -358,7 +289,7 @@ def test_light_and_dark(page: Page) -> None:
         assert abs(lightness("backgroundColor") - lightness("color")) > 500
 
 
-def test_without_scripts_every_card_can_be_read(page: Page) -> None:
+def test_without_scripts_every_card_can_be_read(page: Any) -> None:
     page.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
         page.open()

@@ -21,7 +21,17 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted(path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts)]
 
 # Programs that commands on the pages may begin with, apart from minicnn itself.
-OTHERS = ("python -m pip install ", "python -m sphinx ", "pytest", "pip uninstall numba", "lint-imports")
+OTHERS = (
+    "python3 -m venv .venv",
+    "source .venv/bin/activate",
+    "python -m pip install ",
+    "python -m sphinx ",
+    "pytest",
+    "pip uninstall numba",
+    "lint-imports",
+    "jupyter lab ",
+    "chromium ",
+)
 
 
 def fenced(page: Path, language: str) -> list[str]:
@@ -117,13 +127,16 @@ def test_python_runs(page: Path, first_network: Path, capsys: pytest.CaptureFixt
 def test_the_first_networks_commands_run(first_network: Path) -> None:
     """All but the training, which has tests of its own."""
     page = ROOT / "docs" / "guide" / "first-network.md"
-    looking = [command for command in commands(page) if " show " in command or " predict " in command]
-    assert len(looking) == 5
+    looking = [command for command in commands(page) if re.match("minicnn (show|predict|step) ", command)]
+    assert len(looking) == 6
     for command in looking:
         arguments = shlex.split(command)[1:]
         assert cli.main(arguments) == 0, command
-        if "--out" in arguments:
-            with Image.open(arguments[arguments.index("--out") + 1]) as picture:
+        out = arguments[arguments.index("--out") + 1] if "--out" in arguments else ""
+        if out.endswith(".html"):
+            assert (first_network / out).stat().st_size > 100_000
+        elif out:
+            with Image.open(out) as picture:
                 assert np.asarray(picture).std() > 0
 
 

@@ -1,11 +1,13 @@
 """Every link from one page of the site to another leads somewhere, and so does every picture."""
 
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
 FEWEST_PAGES = 25  # far fewer would mean that this looks in the wrong place
 FEWEST_LINKS = 1000
 FETCHING = ("script", "link", "img", "object", "iframe", "source", "video")
@@ -60,6 +62,28 @@ def test_every_internal_link_leads_somewhere(site: Path) -> None:
     assert len(pages) >= FEWEST_PAGES
     assert sum(len(page.links) for page in pages.values()) >= FEWEST_LINKS
     assert broken(pages) == []
+
+
+def places(markdown: str) -> set[str]:
+    """Return what a file's headings can be linked at, as repositories show them."""
+    headings = re.findall(r"^#+ +(.+)$", markdown, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_readmes_links_lead_somewhere() -> None:
+    """Those that are read as they are in the repository, too."""
+    found = 0
+    for readme in (ROOT / "README.md", ROOT / "docs" / "results" / "README.md"):
+        for link in re.findall(r"\]\(([^)]+)\)", readme.read_text(encoding="utf-8")):
+            parts = urlsplit(link)
+            if parts.netloc:
+                continue
+            found += 1
+            target = readme.parent / parts.path if parts.path else readme
+            assert target.exists(), f"{readme}: {link}"
+            if parts.fragment:
+                assert parts.fragment in places(target.read_text(encoding="utf-8")), f"{readme}: {link}"
+    assert found >= 10
 
 
 @pytest.mark.slow

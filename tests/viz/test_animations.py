@@ -114,6 +114,12 @@ def test_they_play_in_a_static_page(kernels: str) -> None:
             frames = len(list(animation.new_frame_seq()))
             assert len(re.findall(r"frames\[\d+\] = .data:image/png;base64", page)) == frames > 2
             assert len(page) < 1e6
+            assert not re.search(r"https?://|<i class", page)  # no signs from the network on its buttons
+            buttons = re.findall(r"<button [^>]*>([^<]*)</button>", page)
+            assert len(buttons) == 9 and all(sign.strip() for sign in buttons)
+            assert f'<img alt="{animation._fig.get_suptitle()}"' in page
+            assert re.search(r'value="once" id="[^"]*"\s+checked', page)
+            assert animation._repr_html_() == page
 
 
 def test_what_cannot_be_shown() -> None:

@@ -1,36 +1,18 @@
 """A checkpoint, looked at from the command line."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from minicnn import cli, models
-from minicnn.data import Preparation, load_image, load_shapes
-from minicnn.training import SavedModel, load_model, save_model
+from minicnn.data import load_image, load_shapes
+from minicnn.training import SavedModel, load_model
 from minicnn.training.evaluation import probabilities
 from minicnn.viz import show_confusion, show_features, show_filters, show_saliency
 
-
-def call(*arguments: Any) -> int:
-    try:
-        return cli.main([str(argument) for argument in arguments])
-    except SystemExit as leave:
-        return int(leave.code or 0)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a checkpoint of an untrained network and a photo."""
-    folder = tmp_path_factory.mktemp("showing")
-    shapes = load_shapes(train=50, test=1)
-    network = models.build({"model": "alexnet_cifar", "groups": 2})
-    save_model(folder / "a.safetensors", network, Preparation.fit(shapes.train_images, 28), shapes.classes)
-    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(folder / "photo.png")
-    return folder
+Call = Callable[..., int]
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +33,7 @@ def saved(folder: Path) -> SavedModel:
 def test_every_picture_is_reachable(
     what: tuple[str, ...],
     folder: Path,
+    call: Call,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -63,12 +46,12 @@ def test_every_picture_is_reachable(
         assert picture.format == "PNG" and min(picture.size) > 400
 
 
-def test_ilsvrc_is_reachable(tmp_path: Path) -> None:
+def test_ilsvrc_is_reachable(call: Call, tmp_path: Path) -> None:
     assert call("ilsvrc", "--out", tmp_path / "winners.svg") == 0
     assert (tmp_path / "winners.svg").read_text().startswith("<?xml")
 
 
-def test_mistakes_are_one_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes_are_one_line(folder: Path, call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     checkpoint, photo, out = folder / "a.safetensors", folder / "photo.png", tmp_path / "a.png"
     for arguments, message in (
         (("show", checkpoint, "filters", "--out", tmp_path / "a.gif"), "ends in .png, .svg or .pdf, got"),

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,18 @@ import pytest
 from PIL import Image
 
 import minicnn
-from minicnn import Tensor, cli, models, nn
+from minicnn import Tensor, models, nn
 from minicnn import functional as F
-from minicnn.data import Preparation, load_image, load_shapes
+from minicnn.data import load_image
 from minicnn.tracing import Step, Trace
-from minicnn.training import load_model, save_model
+from minicnn.training import load_model
 from minicnn.training.evaluation import probabilities
 from minicnn.viz import card, page, receptive_field, step_page
 from minicnn.viz.stepping import WalkPage, step_through
 from minicnn.viz.steps import png, shown_channels
 from minicnn.viz.walk_page import Field
 
+Call = Callable[..., int]
 RNG = np.random.default_rng(3)
 
 
@@ -455,37 +457,23 @@ def test_step_through_with_a_notebooks_buttons() -> None:
     assert "ReLU" in shown.value
 
 
-def call(*arguments: Any) -> int:
-    try:
-        return cli.main([str(argument) for argument in arguments])
-    except SystemExit as leave:
-        return int(leave.code or 0)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("stepping")
-    shapes = load_shapes(train=50, test=1)
-    network = models.build({"model": "alexnet_cifar", "groups": 2})
-    save_model(folder / "a.safetensors", network, Preparation.fit(shapes.train_images, 28), shapes.classes)
-    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(folder / "photo.png")
-    return folder
-
-
-def test_the_command_writes_a_page(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_a_page(
+    folder: Path, call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "walk.html"
     assert call("step", folder / "a.safetensors", folder / "photo.png", "--out", out, "--threads", 1) == 0
     assert capsys.readouterr().out.strip() == str(out)
     text = out.read_text(encoding="utf-8")
-    assert "A picture walks through alexnet cifar" in text
+    assert "A picture walks through AlexNet for small pictures" in text
     steps = data_of(text)["steps"]
     assert len(steps) == 44 and not [one for one in steps if "Dropout" in one["title"]]  # as it judges pictures
     assert call("step", folder / "a.safetensors", folder / "photo.png", "--class", "star", "--out", out) == 0
     assert "“star”" in out.read_text(encoding="utf-8")
 
 
-def test_mistakes_of_the_command_are_one_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes_of_the_command_are_one_line(
+    folder: Path, call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     checkpoint, photo, out = folder / "a.safetensors", folder / "photo.png", tmp_path / "a.html"
     for arguments, message in (
         ((checkpoint, photo), "--out"),

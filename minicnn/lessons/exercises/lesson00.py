@@ -1,0 +1,224 @@
+"""Lesson 00, ImageNet in 2012."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minicnn.lessons.exercise import Exercise, Mistake
+
+__all__ = ["EXERCISES"]
+
+Numbers = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+_rng = np.random.default_rng(0)
+
+
+# --- relative improvement -------------------------------------------------------------------------------------
+
+
+def relative_improvement(before: float, after: float) -> float:
+    """Return the share of the mistakes that have gone."""
+    return (before - after) / before
+
+
+relative = Exercise(
+    lesson=0,
+    task="Return the share of the mistakes that have gone, from the error before and after.",
+    solution=relative_improvement,
+    cases=[(40.0, 30.0), (26.2, 15.3), (3.57, 2.99), (10.0, 12.5), (0.2, 0.0)],
+    mistakes=[
+        Mistake(
+            "the difference in points",
+            "How many mistakes have gone is one thing. What share of those that there were?",
+            lambda before, after: before - after,
+        ),
+        Mistake(
+            "compared with what is left",
+            "The share is asked of the mistakes that there were at first, not of those that are left.",
+            lambda before, after: (before - after) / after,
+        ),
+        Mistake(
+            "the share that is left",
+            "From 40 to 30, three quarters of the mistakes are left. What share has gone?",
+            lambda before, after: after / before,
+        ),
+        Mistake(
+            "the sign is turned around",
+            "Fewer mistakes are an improvement: the result is positive if the error falls.",
+            lambda before, after: (after - before) / before,
+        ),
+        Mistake(
+            "in percent",
+            "The result shall be 1, not 100, if no mistake is left.",
+            lambda before, after: 100 * (before - after) / before,
+        ),
+    ],
+)
+
+
+# --- guessing -------------------------------------------------------------------------------------------------
+
+
+def chance_error(k: int, C: int) -> float:
+    """Return the top-k error of guessing."""
+    return max(0.0, 1 - k / C)
+
+
+guessing = Exercise(
+    lesson=0,
+    task="Return the top-k error of somebody who names k different classes of C at random.",
+    solution=chance_error,
+    cases=[(1, 4), (5, 1000), (5, 10), (5, 5), (5, 3)],
+    mistakes=[
+        Mistake(
+            "the share of right answers",
+            "With one guess among four classes, is one picture in four wrong, or right?",
+            lambda k, C: min(1.0, k / C),
+        ),
+        Mistake(
+            "one guess only",
+            "Who may name five classes is right five times as often as who may name one.",
+            lambda k, C: 1 - 1 / C,
+        ),
+        Mistake(
+            "the same class may be named twice",
+            "(1 - 1/C) to the power of k is for guesses that do not know of each other. These are all different: of C "
+            "classes, how many have been named?",
+            lambda k, C: (1 - 1 / C) ** k,
+        ),
+        Mistake(
+            "an error below zero",
+            "Who may name five classes of three names them all, and is never wrong. Can an error be negative?",
+            lambda k, C: 1 - k / C,
+        ),
+        Mistake(
+            "in percent",
+            "The result shall be 1, not 100, if every answer is wrong.",
+            lambda k, C: max(0.0, 100 * (1 - k / C)),
+        ),
+    ],
+)
+
+
+# --- top-k error ----------------------------------------------------------------------------------------------
+
+SMALL = np.array([[0.1, 0.6, 0.3], [0.7, 0.2, 0.1], [0.2, 0.3, 0.5], [0.5, 0.1, 0.4]])
+SCORES = _rng.permuted(np.tile(np.arange(9.0), (7, 1)), axis=1)
+LABELS = _rng.integers(9, size=7)
+
+
+def top_k_error(scores: Numbers, labels: Labels, k: int) -> float:
+    """Return the share of pictures whose label is not among the k best."""
+    return float(1 - _among(np.argsort(scores, axis=1)[:, -k:], labels).mean())
+
+
+def _among(answers: Labels, labels: Labels) -> NDArray[np.bool_]:
+    """Return for each picture whether its label is among its answers."""
+    found: NDArray[np.bool_] = (answers == labels[:, None]).any(axis=1)
+    return found
+
+
+top_k = Exercise(
+    lesson=0,
+    task="Return the share of pictures whose label is not among the k classes with the highest scores.",
+    solution=top_k_error,
+    cases=[
+        (SMALL, np.array([2, 0, 0, 1]), 1),
+        (SMALL, np.array([2, 0, 0, 1]), 2),
+        (SCORES, LABELS, 5),
+        (SCORES, LABELS, 3),
+        (SCORES, LABELS, 9),
+    ],
+    mistakes=[
+        Mistake(
+            "the k lowest scores",
+            "argsort begins with the smallest number. Where in its result are the classes with the highest scores?",
+            lambda scores, labels, k: float(1 - _among(np.argsort(scores, axis=1)[:, :k], labels).mean()),
+        ),
+        Mistake(
+            "the share of right answers",
+            "The error counts the pictures whose label is *not* among the answers.",
+            lambda scores, labels, k: float(_among(np.argsort(scores, axis=1)[:, -k:], labels).mean()),
+        ),
+        Mistake(
+            "the number of wrong pictures",
+            "What share of all pictures is that?",
+            lambda scores, labels, k: float((~_among(np.argsort(scores, axis=1)[:, -k:], labels)).sum()),
+        ),
+        Mistake(
+            "only the first answer",
+            "argmax gives one class. k classes may be named.",
+            lambda scores, labels, k: float((scores.argmax(axis=1) != labels).mean()),
+        ),
+        Mistake(
+            "one answer too many",
+            "Count the answers of one picture: are they k? Of ten numbers, how many are there in x[-3:]?",
+            lambda scores, labels, k: float(1 - _among(np.argsort(scores, axis=1)[:, -k - 1 :], labels).mean()),
+        ),
+    ],
+)
+
+
+# --- several networks -----------------------------------------------------------------------------------------
+
+# Two networks lean a little towards class 0, the third is sure of class 1: the majority is not the mean.
+THREE = np.array(
+    [
+        [[0.5, 0.4, 0.1], [0.2, 0.3, 0.5]],
+        [[0.5, 0.4, 0.1], [0.1, 0.2, 0.7]],
+        [[0.0, 0.9, 0.1], [0.8, 0.1, 0.1]],
+    ]
+)
+
+
+def _softmax(scores: Numbers) -> Numbers:
+    powers = np.exp(scores)
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def ensemble_choice(probabilities: Numbers) -> Labels:
+    """Return the first choice of M networks together."""
+    return probabilities.mean(axis=0).argmax(axis=1)
+
+
+def _majority(probabilities: Numbers) -> Labels:
+    votes = probabilities.argmax(axis=2)  # (M, N)
+    return np.array([np.bincount(column).argmax() for column in votes.T])
+
+
+ensemble = Exercise(
+    lesson=0,
+    task="Return the class, for each of N pictures, with the highest mean probability over M networks.",
+    solution=ensemble_choice,
+    cases=[(THREE,), (_softmax(2 * _rng.normal(size=(5, 6, 4))),), (_softmax(2 * _rng.normal(size=(4, 4, 4))),)],
+    mistakes=[
+        Mistake(
+            "the majority decides",
+            "Each network's first choice is not all that it says: one may be sure, and two undecided. Average before "
+            "you choose.",
+            _majority,
+        ),
+        Mistake(
+            "the most confident network decides",
+            "The largest of the probabilities is not their mean.",
+            lambda probabilities: probabilities.max(axis=0).argmax(axis=1),
+        ),
+        Mistake(
+            "only the first network is asked",
+            "There are M networks. Which axis counts them?",
+            lambda probabilities: probabilities[0].argmax(axis=1),
+        ),
+        Mistake(
+            "averaged over the pictures",
+            "Axis 0 counts the networks, axis 1 the pictures. Which of the two shall disappear first?",
+            lambda probabilities: probabilities.mean(axis=1).argmax(axis=1),
+        ),
+        Mistake(
+            "the mean probabilities themselves",
+            "These are the averages, shape (N, C). For each picture, which class has the largest?",
+            lambda probabilities: probabilities.mean(axis=0),
+        ),
+    ],
+)
+
+EXERCISES = [relative, guessing, top_k, ensemble]

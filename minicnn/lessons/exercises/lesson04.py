@@ -1,0 +1,257 @@
+"""Lesson 04, pooling."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minicnn.lessons.exercise import Exercise, Mistake
+
+__all__ = ["EXERCISES"]
+
+Numbers = NDArray[np.float64]
+
+_rng = np.random.default_rng(4)
+SMALL = np.array([[1.0, 5.0, 2.0, 0.0], [3.0, 4.0, 7.0, 1.0], [6.0, 2.0, 3.0, 8.0], [-1.0, 0.0, 9.0, 2.0]])
+BELOW_ZERO = _rng.normal(-2.0, 1.0, size=(6, 7)).round(1)
+TIED = np.array(
+    [
+        [0.0, 0.0, 0.0, 2.0, 1.0],
+        [0.0, 0.0, 0.0, 1.0, 2.0],
+        [0.0, 0.0, 0.0, 0.0, 0.0],
+        [3.0, 0.0, 1.0, 1.0, 0.0],
+        [0.0, 3.0, 1.0, 0.0, 1.0],
+    ]
+)
+
+
+# --- how many windows -----------------------------------------------------------------------------------------
+
+
+def pool_output_size(size: int, kernel: int, stride: int, padding: int, ceil_mode: bool) -> int:
+    """Return how many windows there are along one side."""
+    steps, rest = divmod(size + 2 * padding - kernel, stride)
+    if ceil_mode and rest and (steps + 1) * stride < size + padding:
+        steps += 1
+    return steps + 1
+
+
+def _rounded(size: int, kernel: int, stride: int, padding: int, ceil_mode: bool) -> int:
+    exact = (size + 2 * padding - kernel) / stride + 1
+    return math.ceil(exact) if ceil_mode else math.floor(exact)
+
+
+output_size = Exercise(
+    lesson=4,
+    task="Return how many windows there are along one side, rounded down or up (ceil_mode).",
+    solution=pool_output_size,
+    cases=[
+        (6, 3, 2, 0, False),
+        (6, 3, 2, 0, True),
+        (55, 3, 2, 0, True),
+        (5, 2, 3, 1, True),
+        (7, 2, 4, 0, True),
+        (8, 3, 2, 1, False),
+        (8, 3, 2, 1, True),
+        (9, 9, 4, 0, False),
+    ],
+    mistakes=[
+        Mistake(
+            "ceil_mode makes no difference",
+            "With ceil_mode the last window may hang over the edge, so that no pixel is left out.",
+            lambda size, kernel, stride, padding, ceil_mode: (size + 2 * padding - kernel) // stride + 1,
+        ),
+        Mistake(
+            "a window that begins too late is counted",
+            "Rounding up may give a window that begins behind the last pixel. Where does your last window begin, and "
+            "where does the last pixel end?",
+            _rounded,
+        ),
+        Mistake(
+            "padding at one end only",
+            "By how much does the row get longer, if padding is added at both ends?",
+            lambda size, kernel, stride, padding, ceil_mode: pool_output_size(
+                size + padding, kernel, stride, 0, ceil_mode
+            ),
+        ),
+        Mistake(
+            "the first window is forgotten",
+            "(size + 2 padding - kernel) / stride is how many steps the window takes. How many windows are that?",
+            lambda size, kernel, stride, padding, ceil_mode: (
+                pool_output_size(size, kernel, stride, padding, ceil_mode) - 1
+            ),
+        ),
+        Mistake(
+            "round() instead of up or down",
+            "round() takes the nearest whole number, and of 2.5 the even one. math.floor rounds down, math.ceil up.",
+            lambda size, kernel, stride, padding, ceil_mode: round((size + 2 * padding - kernel) / stride + 1),
+        ),
+    ],
+)
+
+
+# --- forward --------------------------------------------------------------------------------------------------
+
+
+def max_pool_forward(x: Numbers, kernel: int, stride: int) -> Numbers:
+    """Return the largest number of each window."""
+    return _pooled(x, kernel, stride, np.max)
+
+
+def _pooled(
+    x: Numbers,
+    kernel: int,
+    stride: int,
+    kept: Callable[[Numbers], float],
+    step: int | None = None,
+    rounded: Callable[[float], int] = math.floor,
+) -> Numbers:
+    """Return what is kept of each window; one moves by `step`, which should be the stride."""
+    step = stride if step is None else step
+    OH, OW = (rounded((length - kernel) / stride) + 1 for length in x.shape)
+    y = np.empty((OH, OW))
+    for oh, ow in np.ndindex(OH, OW):
+        y[oh, ow] = kept(x[oh * step : oh * step + kernel, ow * step : ow * step + kernel])
+    return y
+
+
+pool_forward = Exercise(
+    lesson=4,
+    task="Return the largest number of each kernel x kernel window of a map x, shape (H, W).",
+    solution=max_pool_forward,
+    cases=[(SMALL, 2, 2), (SMALL, 3, 1), (BELOW_ZERO, 3, 2), (BELOW_ZERO, 2, 3)],
+    mistakes=[
+        Mistake(
+            "the windows move by one",
+            "Where does the window of output (1, 0) begin, if the stride is 2?",
+            lambda x, kernel, stride: _pooled(x, kernel, stride, np.max, step=1),
+        ),
+        Mistake(
+            "the search begins at zero",
+            "If all numbers of a window are negative, the largest is negative as well. With what must one begin to "
+            "look for it?",
+            lambda x, kernel, stride: _pooled(x, kernel, stride, lambda window: max(0.0, float(window.max()))),
+        ),
+        Mistake(
+            "the average of each window",
+            "The mean is what an average pool keeps. Here it is the largest.",
+            lambda x, kernel, stride: _pooled(x, kernel, stride, lambda window: float(window.mean())),
+        ),
+        Mistake(
+            "the window ends one number too early",
+            "x[first:last] stops before last. How many numbers are there in x[0:kernel]?",
+            lambda x, kernel, stride: _pooled(x, kernel, stride, lambda window: float(window[:-1, :-1].max())),
+        ),
+        Mistake(
+            "the number of windows is rounded up",
+            "Only whole windows count here: one that hangs over the edge is left out.",
+            lambda x, kernel, stride: _pooled(x, kernel, stride, np.max, rounded=math.ceil),
+        ),
+    ],
+)
+
+
+# --- backward -------------------------------------------------------------------------------------------------
+
+
+def max_pool_backward(x: Numbers, grad_y: Numbers, kernel: int, stride: int) -> Numbers:
+    """Return dL/dx."""
+    grad_x = np.zeros_like(x)
+    for oh, ow in np.ndindex(grad_y.shape):
+        top, left = oh * stride, ow * stride
+        row, column = _first(x[top : top + kernel, left : left + kernel])
+        grad_x[top + row, left + column] += grad_y[oh, ow]
+    return grad_x
+
+
+def _first(window: Numbers) -> tuple[int, int]:
+    row, column = np.unravel_index(window.argmax(), window.shape)
+    return int(row), int(column)
+
+
+def _all_ties(x: Numbers, grad_y: Numbers, kernel: int, stride: int) -> Numbers:
+    grad_x = np.zeros_like(x)
+    for oh, ow in np.ndindex(grad_y.shape):
+        place = slice(oh * stride, oh * stride + kernel), slice(ow * stride, ow * stride + kernel)
+        grad_x[place] += grad_y[oh, ow] * (x[place] == x[place].max())
+    return grad_x
+
+
+def _last_tie(x: Numbers, grad_y: Numbers, kernel: int, stride: int) -> Numbers:
+    grad_x = np.zeros_like(x)
+    for oh, ow in np.ndindex(grad_y.shape):
+        top, left = oh * stride, ow * stride
+        row, column = _first(x[top : top + kernel, left : left + kernel][::-1, ::-1])
+        grad_x[top + kernel - 1 - row, left + kernel - 1 - column] += grad_y[oh, ow]
+    return grad_x
+
+
+def _overwrites(x: Numbers, grad_y: Numbers, kernel: int, stride: int) -> Numbers:
+    grad_x = np.zeros_like(x)
+    for oh, ow in np.ndindex(grad_y.shape):
+        top, left = oh * stride, ow * stride
+        row, column = _first(x[top : top + kernel, left : left + kernel])
+        grad_x[top + row, left + column] = grad_y[oh, ow]
+    return grad_x
+
+
+def _in_the_corner(x: Numbers, grad_y: Numbers, kernel: int, stride: int) -> Numbers:
+    grad_x = np.zeros_like(x)
+    for oh, ow in np.ndindex(grad_y.shape):
+        top, left = oh * stride, ow * stride
+        grad_x[_first(x[top : top + kernel, left : left + kernel])] += grad_y[oh, ow]
+    return grad_x
+
+
+def _to_everyone(x: Numbers, grad_y: Numbers, kernel: int, stride: int) -> Numbers:
+    grad_x = np.zeros_like(x)
+    for oh, ow in np.ndindex(grad_y.shape):
+        top, left = oh * stride, ow * stride
+        grad_x[top : top + kernel, left : left + kernel] += grad_y[oh, ow] / kernel**2
+    return grad_x
+
+
+pool_backward = Exercise(
+    lesson=4,
+    task="Return dL/dx, shape (H, W), of a max pool, from x and grad_y = dL/dy, shape (OH, OW).",
+    solution=max_pool_backward,
+    cases=[
+        (SMALL, np.array([[1.0, 2.0], [3.0, 4.0]]), 2, 2),
+        (TIED, np.array([[1.0, 10.0], [100.0, 1000.0]]), 3, 2),
+        (SMALL, np.array([[1.0, 10.0], [100.0, 1000.0]]), 3, 1),
+        (BELOW_ZERO, _rng.normal(size=(2, 3)).round(2), 3, 2),
+    ],
+    mistakes=[
+        Mistake(
+            "all of several largest numbers are fed",
+            "Nine equal numbers would hand on nine times the gradient that came in. Only the first shall get it; "
+            "argmax finds that one.",
+            _all_ties,
+        ),
+        Mistake(
+            "the last of several largest numbers is fed",
+            "With >= a later number replaces an equal one before it; with > it does not.",
+            _last_tie,
+        ),
+        Mistake(
+            "of several windows only the last counts",
+            "Where windows overlap, one number may win in several. What happens to the gradient of the first, if that "
+            "of the second is written over it?",
+            _overwrites,
+        ),
+        Mistake(
+            "the place in the window is taken for the place in the map",
+            "argmax counts from the corner of the window. Where in x does that corner lie?",
+            _in_the_corner,
+        ),
+        Mistake(
+            "everyone gets a share",
+            "This is the way back of an average pool. Does the maximum change, if a number changes that is not the "
+            "largest?",
+            _to_everyone,
+        ),
+    ],
+)
+
+EXERCISES = [output_size, pool_forward, pool_backward]

@@ -1,0 +1,260 @@
+"""Lesson 05, local response normalisation."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minicnn.lessons.exercise import Exercise, Mistake
+
+__all__ = ["EXERCISES"]
+
+Numbers = NDArray[np.float64]
+
+_rng = np.random.default_rng(5)
+EIGHT = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0])  # the article's first position
+SEVEN, GRADIENT = _rng.normal(size=(2, 7)).round(2)
+
+
+# --- the window ---------------------------------------------------------------------------------------------
+
+
+def lrn_window(i: int, n: int, C: int) -> tuple[int, int]:
+    """Return the first and the last channel of the window."""
+    return max(0, i - n // 2), min(C - 1, i + n // 2)
+
+
+window = Exercise(
+    lesson=5,
+    task="Return the first and the last channel of the window of n channels around channel i, of C in all.",
+    solution=lrn_window,
+    cases=[(3, 5, 8), (0, 5, 8), (7, 5, 8), (1, 5, 8), (4, 9, 6), (2, 3, 96)],
+    mistakes=[
+        Mistake(
+            "the window is not cut off at the ends",
+            "There is no channel -1, and none with the number C. Which channel does the window begin with, if it would "
+            "have to begin below 0?",
+            lambda i, n, C: (i - n // 2, i + n // 2),
+        ),
+        Mistake(
+            "the last channel gets the number C",
+            "Channels are counted from 0. Of eight channels, which number has the last?",
+            lambda i, n, C: (max(0, i - n // 2), min(C, i + n // 2)),
+        ),
+        Mistake(
+            "the end is one too far, as a slice wants it",
+            "A slice stops before its end, but this function is to return the last channel itself.",
+            lambda i, n, C: (max(0, i - n // 2), min(C, i + n // 2 + 1)),
+        ),
+        Mistake(
+            "n channels on each side",
+            "n channels is the whole window. How many of them lie on one side of the middle?",
+            lambda i, n, C: (max(0, i - n), min(C - 1, i + n)),
+        ),
+        Mistake(
+            "n / 2 is not rounded",
+            "Channels have whole numbers. Which operator divides and rounds down?",
+            lambda i, n, C: (max(0, i - n / 2), min(C - 1, i + n / 2)),
+        ),
+    ],
+)
+
+
+# --- forward ------------------------------------------------------------------------------------------------
+
+
+def _denominators(a: Numbers, n: int, k: float, alpha: float) -> Numbers:
+    return np.array([k + alpha * np.sum(a[max(0, i - n // 2) : i + n // 2 + 1] ** 2) for i in range(len(a))])
+
+
+def lrn_forward(a: Numbers, n: int, k: float, alpha: float, beta: float) -> Numbers:
+    """Return the normalised channels."""
+    return a / _denominators(a, n, k, alpha) ** beta
+
+
+def _slice_without_its_end(a: Numbers, n: int, k: float, alpha: float, beta: float) -> Numbers:
+    b = np.empty_like(a)
+    for i in range(len(a)):
+        first, last = max(0, i - n // 2), min(len(a) - 1, i + n // 2)
+        b[i] = a[i] / (k + alpha * np.sum(a[first:last] ** 2)) ** beta
+    return b
+
+
+def _begins_below_zero(a: Numbers, n: int, k: float, alpha: float, beta: float) -> Numbers:
+    return a / np.array([k + alpha * np.sum(a[i - n // 2 : i + n // 2 + 1] ** 2) for i in range(len(a))]) ** beta
+
+
+def _writes_into_its_input(a: Numbers, n: int, k: float, alpha: float, beta: float) -> Numbers:
+    for i in range(len(a)):
+        a[i] /= (k + alpha * np.sum(a[max(0, i - n // 2) : i + n // 2 + 1] ** 2)) ** beta
+    return a
+
+
+forward = Exercise(
+    lesson=5,
+    task="Return the channels of a, shape (C,), normalised as in section 3.3 of the paper.",
+    solution=lrn_forward,
+    cases=[
+        (EIGHT, 5, 0.0, 1.0, 1.0),
+        (EIGHT, 5, 2.0, 1e-4, 0.75),
+        (SEVEN, 3, 1.0, 0.5, 0.75),
+        (SEVEN[:2], 5, 2.0, 1.0, 0.75),
+    ],
+    mistakes=[
+        Mistake(
+            "the window ends one channel too early",
+            "a[first:last] stops before last. The last channel of the window belongs to the sum.",
+            _slice_without_its_end,
+        ),
+        Mistake(
+            "the window begins below channel 0",
+            "A slice that begins at -2 begins at the second channel from the end. Where must the window of channel 0 "
+            "begin?",
+            _begins_below_zero,
+        ),
+        Mistake(
+            "alpha is divided by n",
+            "PyTorch and Caffe divide alpha by the size of the window. The paper's formula does not.",
+            lambda a, n, k, alpha, beta: lrn_forward(a, n, k, alpha / n, beta),
+        ),
+        Mistake(
+            "only the sum is raised to the power beta",
+            "D is all of k + alpha * sum. The power belongs to D: where do the brackets end?",
+            lambda a, n, k, alpha, beta: a / (k + (_denominators(a, n, 0.0, alpha)) ** beta),
+        ),
+        Mistake(
+            "the results are written into the input",
+            "Once a[0] is replaced, the windows of channels 1 and 2 are computed from what is no longer there. And a "
+            "belongs to whoever called you: put the results into an array of your own.",
+            _writes_into_its_input,
+        ),
+    ],
+)
+
+
+# --- backward -----------------------------------------------------------------------------------------------
+
+
+def lrn_backward(a: Numbers, grad_b: Numbers, n: int, k: float, alpha: float, beta: float) -> Numbers:
+    """Return dL/da."""
+    D = _denominators(a, n, k, alpha)
+    shares = grad_b * a * D ** (-beta - 1)  # g_i b_i / D_i
+    return grad_b / D**beta - 2 * alpha * beta * a * _window_sums(shares, n)
+
+
+def _window_sums(numbers: Numbers, n: int) -> Numbers:
+    return np.array([np.sum(numbers[max(0, i - n // 2) : i + n // 2 + 1]) for i in range(len(numbers))])
+
+
+def _own_denominator_only(a: Numbers, grad_b: Numbers, n: int, k: float, alpha: float, beta: float) -> Numbers:
+    D = _denominators(a, n, k, alpha)
+    return grad_b / D**beta - 2 * alpha * beta * a * grad_b * a * D ** (-beta - 1)
+
+
+def _divides_by_its_own_D(a: Numbers, grad_b: Numbers, n: int, k: float, alpha: float, beta: float) -> Numbers:
+    D = _denominators(a, n, k, alpha)
+    return grad_b / D**beta - 2 * alpha * beta * a * _window_sums(grad_b * a / D**beta, n) / D
+
+
+def _without_the_two(a: Numbers, grad_b: Numbers, n: int, k: float, alpha: float, beta: float) -> Numbers:
+    D = _denominators(a, n, k, alpha)
+    return grad_b / D**beta - alpha * beta * a * _window_sums(grad_b * a * D ** (-beta - 1), n)
+
+
+def _a_for_b(a: Numbers, grad_b: Numbers, n: int, k: float, alpha: float, beta: float) -> Numbers:
+    D = _denominators(a, n, k, alpha)
+    return grad_b / D**beta - 2 * alpha * beta * a * _window_sums(grad_b * a / D, n)
+
+
+backward = Exercise(
+    lesson=5,
+    task="Return dL/da, shape (C,), from a and grad_b = dL/db, both of shape (C,).",
+    solution=lrn_backward,
+    cases=[
+        (EIGHT, np.array([1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]), 5, 0.0, 1.0, 1.0),
+        (EIGHT, np.ones(8), 5, 0.0, 1.0, 1.0),
+        (SEVEN, GRADIENT, 3, 1.0, 0.5, 0.75),
+        (SEVEN[:2], GRADIENT[:2], 5, 2.0, 1.0, 0.75),
+    ],
+    mistakes=[
+        Mistake(
+            "the denominators are taken for constants",
+            "a_j also sits in D_i, for every i whose window holds j. What happens to b_i when D_i grows?",
+            lambda a, grad_b, n, k, alpha, beta: grad_b / _denominators(a, n, k, alpha) ** beta,
+        ),
+        Mistake(
+            "only the channel's own denominator is counted",
+            "When a_j rises, the neighbours' denominators rise as well: the second term is a sum over the window.",
+            _own_denominator_only,
+        ),
+        Mistake(
+            "D_j where D_i should stand",
+            "Each b_i of the sum is divided by its own D_i, so D belongs inside the sum.",
+            _divides_by_its_own_D,
+        ),
+        Mistake(
+            "the factor 2 is missing",
+            "What is the derivative of a square?",
+            _without_the_two,
+        ),
+        Mistake(
+            "a_i stands in the sum where b_i should",
+            "In the sum stands g_i b_i / D_i, with the output b_i. How do you get it from a_i and D_i?",
+            _a_for_b,
+        ),
+    ],
+)
+
+
+# --- moving house -------------------------------------------------------------------------------------------
+
+
+def lrn_for_pytorch(depth_radius: int, bias: float, alpha: float, beta: float) -> tuple[int, float, float, float]:
+    """Return (size, alpha, beta, k)."""
+    size = 2 * depth_radius + 1
+    return size, alpha * size, beta, bias
+
+
+moving = Exercise(
+    lesson=5,
+    task="Return (size, alpha, beta, k) of PyTorch's layer for the arguments of TensorFlow's.",
+    solution=lrn_for_pytorch,
+    cases=[(2, 2.0, 1e-4, 0.75), (5, 1.0, 1.0, 0.5), (1, 0.0, 3.0, 1.0)],
+    mistakes=[
+        Mistake(
+            "alpha is handed on as it is",
+            "PyTorch divides alpha by size before it uses it. What must you give it, so that the right number is left?",
+            lambda depth_radius, bias, alpha, beta: (2 * depth_radius + 1, alpha, beta, bias),
+        ),
+        Mistake(
+            "alpha is divided by size",
+            "PyTorch divides alpha by size already. What undoes that?",
+            lambda depth_radius, bias, alpha, beta: (
+                2 * depth_radius + 1,
+                alpha / (2 * depth_radius + 1),
+                beta,
+                bias,
+            ),
+        ),
+        Mistake(
+            "size is the radius",
+            "depth_radius counts the neighbours on one side; size counts the whole window, the middle included.",
+            lambda depth_radius, bias, alpha, beta: (depth_radius, alpha * depth_radius, beta, bias),
+        ),
+        Mistake(
+            "the middle of the window is forgotten",
+            "Two channels on each side: how many are that with the one in the middle?",
+            lambda depth_radius, bias, alpha, beta: (2 * depth_radius, alpha * 2 * depth_radius, beta, bias),
+        ),
+        Mistake(
+            "the arguments stand in TensorFlow's order",
+            "PyTorch wants (size, alpha, beta, k): TensorFlow's bias, which is k, comes last.",
+            lambda depth_radius, bias, alpha, beta: (
+                2 * depth_radius + 1,
+                bias,
+                alpha * (2 * depth_radius + 1),
+                beta,
+            ),
+        ),
+    ],
+)
+
+EXERCISES = [window, forward, backward, moving]

@@ -1,0 +1,230 @@
+"""Lesson 08, AlexNet assembled."""
+
+from minicnn.lessons.exercise import Exercise, Mistake
+
+__all__ = ["EXERCISES"]
+
+Layers = list[tuple[int, int, int]]
+
+ALEXNET: Layers = [(11, 4, 0), (3, 2, 0), (5, 1, 2), (3, 2, 0), (3, 1, 1), (3, 1, 1), (3, 1, 1), (3, 2, 0)]
+
+
+# --- parameters ---------------------------------------------------------------------------------------------
+
+
+def alexnet_conv_parameters(in_channels: int, out_channels: int, kernel: int, groups: int) -> int:
+    """Return the number of weights and biases."""
+    return out_channels * (in_channels // groups) * kernel**2 + out_channels
+
+
+parameters = Exercise(
+    lesson=8,
+    task="Return how many weights and biases a convolution with groups has.",
+    solution=alexnet_conv_parameters,
+    cases=[(4, 6, 3, 2), (3, 96, 11, 1), (96, 256, 5, 2), (256, 384, 3, 1), (12, 6, 2, 3)],
+    mistakes=[
+        Mistake(
+            "the biases are forgotten",
+            "Each filter adds one number of its own to what it has summed up.",
+            lambda in_channels, out_channels, kernel, groups: out_channels * (in_channels // groups) * kernel**2,
+        ),
+        Mistake(
+            "the groups are not taken into account",
+            "With two groups a filter of conv2 reads 48 of 96 channels. How deep is a filter with `groups` groups?",
+            lambda in_channels, out_channels, kernel, groups: out_channels * (in_channels * kernel**2 + 1),
+        ),
+        Mistake(
+            "the filters are divided by the groups as well",
+            "Each group has only its share of the filters, but there are `groups` of them. How many filters in all?",
+            lambda in_channels, out_channels, kernel, groups: (
+                (out_channels // groups) * (in_channels // groups) * kernel**2 + out_channels
+            ),
+        ),
+        Mistake(
+            "the window has one row only",
+            "A window of side kernel has kernel rows and kernel columns.",
+            lambda in_channels, out_channels, kernel, groups: out_channels * ((in_channels // groups) * kernel + 1),
+        ),
+        Mistake(
+            "one bias for the whole layer",
+            "A bias belongs to a filter. How many filters are there?",
+            lambda in_channels, out_channels, kernel, groups: out_channels * (in_channels // groups) * kernel**2 + 1,
+        ),
+    ],
+)
+
+
+# --- the walk -----------------------------------------------------------------------------------------------
+
+
+def alexnet_walk(side: int, layers: Layers) -> list[int]:
+    """Return the side of the maps behind each layer."""
+    return _walked(side, layers)
+
+
+def _walked(side: int, layers: Layers, extra: int = 1, sides_padded: int = 2, up: bool = False) -> list[int]:
+    sides = []
+    for kernel, stride, padding in layers:
+        room = side + sides_padded * padding - kernel
+        side = (-(-room // stride) if up else room // stride) + extra
+        sides.append(side)
+    return sides
+
+
+def _not_handed_on(side: int, layers: Layers) -> list[int]:
+    return [(side + 2 * padding - kernel) // stride + 1 for kernel, stride, padding in layers]
+
+
+walk = Exercise(
+    lesson=8,
+    task="Return a list: the side of square maps behind each layer, given as (kernel, stride, padding).",
+    solution=alexnet_walk,
+    cases=[(10, [(3, 1, 0), (2, 2, 0)]), (227, ALEXNET), (224, ALEXNET), (32, [(5, 1, 2), (3, 2, 0), (5, 2, 2)])],
+    mistakes=[
+        Mistake(
+            "the + 1 is missing",
+            "A window of 3 on a map of 3 has one place, and 3 - 3 is 0. What counts the place that it starts from?",
+            lambda side, layers: _walked(side, layers, extra=0),
+        ),
+        Mistake(
+            "padding is counted on one side only",
+            "Zeros are added on the left and on the right.",
+            lambda side, layers: _walked(side, layers, sides_padded=1),
+        ),
+        Mistake(
+            "every layer is given the picture",
+            "What does the second layer read: the picture, or what the first has made of it?",
+            _not_handed_on,
+        ),
+        Mistake(
+            "sizes are rounded up",
+            "A window that does not fit any more has no place. Which operator divides and rounds down?",
+            lambda side, layers: _walked(side, layers, up=True),
+        ),
+        Mistake(
+            "only the last size is returned",
+            "A list is wanted, with one number for each layer.",
+            lambda side, layers: _walked(side, layers)[-1],
+        ),
+    ],
+)
+
+
+# --- multiply-adds ------------------------------------------------------------------------------------------
+
+
+def alexnet_conv_macs(
+    side: int, in_channels: int, out_channels: int, kernel: int, stride: int, padding: int, groups: int
+) -> int:
+    """Return the number of multiply-adds."""
+    places = ((side + 2 * padding - kernel) // stride + 1) ** 2
+    return out_channels * (in_channels // groups) * kernel**2 * places
+
+
+def _a_row_of_places(
+    side: int, in_channels: int, out_channels: int, kernel: int, stride: int, padding: int, groups: int
+) -> int:
+    return out_channels * (in_channels // groups) * kernel**2 * ((side + 2 * padding - kernel) // stride + 1)
+
+
+def _at_the_places_of_the_input(
+    side: int, in_channels: int, out_channels: int, kernel: int, stride: int, padding: int, groups: int
+) -> int:
+    return out_channels * (in_channels // groups) * kernel**2 * side**2
+
+
+def _biases_too(
+    side: int, in_channels: int, out_channels: int, kernel: int, stride: int, padding: int, groups: int
+) -> int:
+    places = ((side + 2 * padding - kernel) // stride + 1) ** 2
+    return out_channels * ((in_channels // groups) * kernel**2 + 1) * places
+
+
+macs = Exercise(
+    lesson=8,
+    task="Return how many multiply-adds a convolution with groups needs for one picture, without the biases.",
+    solution=alexnet_conv_macs,
+    cases=[
+        (5, 2, 4, 3, 1, 0, 1),
+        (27, 96, 256, 5, 1, 2, 2),
+        (227, 3, 96, 11, 4, 0, 1),
+        (13, 256, 384, 3, 1, 1, 1),
+        (7, 12, 6, 2, 2, 1, 3),
+    ],
+    mistakes=[
+        Mistake(
+            "each weight is used at one place only",
+            "That is the number of weights. A filter moves over the picture: at how many places does it stop?",
+            lambda side, in_channels, out_channels, kernel, stride, padding, groups: (
+                out_channels * (in_channels // groups) * kernel**2
+            ),
+        ),
+        Mistake(
+            "only one row of places is counted",
+            "The output map has rows and columns.",
+            _a_row_of_places,
+        ),
+        Mistake(
+            "the places are those of the input",
+            "A filter stops once for each number of the *output* map. How large is that?",
+            _at_the_places_of_the_input,
+        ),
+        Mistake(
+            "the groups are not taken into account",
+            "How many channels does a filter read, if there are groups?",
+            lambda side, in_channels, out_channels, kernel, stride, padding, groups: (
+                groups * alexnet_conv_macs(side, in_channels, out_channels, kernel, stride, padding, groups)
+            ),
+        ),
+        Mistake(
+            "the biases are counted, too",
+            "A bias is added, and multiplied with nothing.",
+            _biases_too,
+        ),
+    ],
+)
+
+
+# --- the towers ---------------------------------------------------------------------------------------------
+
+
+def alexnet_meeting_layers() -> tuple[str, ...]:
+    """Return the names of the layers that read both towers."""
+    return ("conv3", "fc6", "fc7", "fc8")
+
+
+meeting = Exercise(
+    lesson=8,
+    task="Return a tuple of the names of those layers, conv2 to fc8, in which a unit reads both towers.",
+    solution=alexnet_meeting_layers,
+    cases=[()],
+    mistakes=[
+        Mistake(
+            "these are the layers that keep to their own tower",
+            "These are the ones with two groups: a filter reads half of the maps. The question is for the others.",
+            lambda: ("conv2", "conv4", "conv5"),
+        ),
+        Mistake(
+            "the fully connected layers are forgotten",
+            "fc6 has 9216 inputs, by the walk. How many numbers does one tower have behind pool5?",
+            lambda: ("conv3",),
+        ),
+        Mistake(
+            "conv3 is forgotten",
+            "Look at the shape of conv3's weight: how many channels does one of its filters read?",
+            lambda: ("fc6", "fc7", "fc8"),
+        ),
+        Mistake(
+            "fc8 is forgotten",
+            "fc8 has no towers itself, but what it reads has: 4096 units, 2048 of each tower.",
+            lambda: ("conv3", "fc6", "fc7"),
+        ),
+        Mistake(
+            "the towers are taken to meet only at the end",
+            "The article says that the branches are merged in the last layer. Look at the orange lines of the drawing.",
+            lambda: ("fc8",),
+        ),
+    ],
+)
+
+EXERCISES = [parameters, walk, macs, meeting]

@@ -1,0 +1,239 @@
+"""Lesson 09, augmentation."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minicnn.lessons.exercise import Exercise, Mistake
+
+__all__ = ["EXERCISES"]
+
+Numbers = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+_rng = np.random.default_rng(9)
+
+
+# --- where a crop may begin ---------------------------------------------------------------------------------
+
+
+def augment_crop_rows(side: int, size: int) -> tuple[int, int, int]:
+    """Return how many places there are, and the first row of the crop in the middle and of the last."""
+    return side - size + 1, (side - size) // 2, side - size
+
+
+rows = Exercise(
+    lesson=9,
+    task="Return (number of places, first row of the middle crop, first row of the last crop).",
+    solution=augment_crop_rows,
+    cases=[(32, 28), (256, 224), (6, 3), (7, 7), (9, 4)],
+    mistakes=[
+        Mistake(
+            "one place too few",
+            "Where can a crop of 3 begin in a row of 3? How many places are that, and what is 3 - 3?",
+            lambda side, size: (side - size, (side - size) // 2, side - size),
+        ),
+        Mistake(
+            "the last crop hangs over the edge by one row",
+            "Rows are counted from 0. The crop's last row is first + size - 1, and the picture's last is side - 1.",
+            lambda side, size: (side - size + 1, (side - size) // 2, side - size + 1),
+        ),
+        Mistake(
+            "the middle row of the picture, where the crop should begin",
+            "Above and below the crop in the middle lie equally many rows. How many are left over in all?",
+            lambda side, size: (side - size + 1, side // 2, side - size),
+        ),
+        Mistake(
+            "the middle is not rounded",
+            "Rows have whole numbers. Which operator divides and rounds down?",
+            lambda side, size: (side - size + 1, (side - size) / 2, side - size),
+        ),
+        Mistake(
+            "the middle comes out one row too late where it is uneven",
+            "Of 6 rows a crop of 3 leaves 3: one above it and two below it is what is asked for.",
+            lambda side, size: (side - size + 1, (side - size + 1) // 2, side - size),
+        ),
+    ],
+)
+
+
+# --- mirror some of them ------------------------------------------------------------------------------------
+
+
+def augment_flip(images: Numbers, turned: Flags) -> Numbers:
+    """Return the batch with some pictures mirrored."""
+    return _turned(images, turned, 3)
+
+
+def _turned(images: Numbers, turned: Flags, axis: int) -> Numbers:
+    return np.where(turned[:, None, None, None], np.flip(images, axis), images)
+
+
+def _in_place(images: Numbers, turned: Flags) -> Numbers:
+    images[turned] = images[turned][:, :, :, ::-1]
+    return images
+
+
+flip = Exercise(
+    lesson=9,
+    task="Return a new batch in which the pictures n with turned[n] are mirrored from left to right.",
+    solution=augment_flip,
+    cases=[
+        (np.arange(12.0).reshape(2, 1, 2, 3), np.array([True, False])),
+        (_rng.normal(size=(3, 3, 4, 4)).round(2), np.array([False, True, True])),
+        (_rng.normal(size=(2, 2, 3, 5)).round(2), np.array([False, False])),
+    ],
+    mistakes=[
+        Mistake(
+            "the pictures are turned upside down",
+            "Of (N, C, H, W), which axis goes from left to right?",
+            lambda images, turned: _turned(images, turned, 2),
+        ),
+        Mistake(
+            "the channels are turned round",
+            "Red becomes blue that way. The second axis holds the channels, not the columns.",
+            lambda images, turned: _turned(images, turned, 1),
+        ),
+        Mistake(
+            "all pictures are mirrored",
+            "Only those for which `turned` is true.",
+            lambda images, turned: images[:, :, :, ::-1].copy(),
+        ),
+        Mistake(
+            "the wrong ones are mirrored",
+            "Where `turned` is true the picture is to be mirrored, elsewhere it stays.",
+            lambda images, turned: _turned(images, ~turned, 3),
+        ),
+        Mistake(
+            "the batch itself is changed",
+            "In the next epoch these pictures are wanted again, as they were. Work on a copy.",
+            _in_place,
+        ),
+    ],
+)
+
+
+# --- another light ------------------------------------------------------------------------------------------
+
+
+def augment_colour(image: Numbers, a: Numbers, eigenvalues: Numbers, eigenvectors: Numbers) -> Numbers:
+    """Return the picture with its colours shifted."""
+    return _shifted(image, eigenvectors @ (a * np.sqrt(eigenvalues)))
+
+
+def _shifted(image: Numbers, shift: Any) -> Numbers:
+    return image + shift[:, np.newaxis, np.newaxis]
+
+
+_DIRECTIONS = np.array([[0.6, -0.8, 0.0], [0.0, 0.0, 1.0], [0.8, 0.6, 0.0]])
+
+colour = Exercise(
+    lesson=9,
+    task="Return the picture, (3, H, W), shifted by the sum of a[i] times root of eigenvalues[i] times column i.",
+    solution=augment_colour,
+    cases=[
+        (np.full((3, 1, 2), 100.0), np.array([0.1, 0.0, 0.0]), np.array([2500.0, 400.0, 100.0]), _DIRECTIONS),
+        (
+            _rng.integers(0, 256, (3, 2, 2)).astype(float),
+            np.array([0.1, -0.2, 0.05]),
+            np.array([2500.0, 400.0, 100.0]),
+            _DIRECTIONS,
+        ),
+        (
+            np.array([[[250.0]], [[3.0]], [[120.0]]]),
+            np.array([0.2, 0.1, -0.1]),
+            np.array([8100.0, 900.0, 225.0]),
+            _DIRECTIONS,
+        ),
+    ],
+    mistakes=[
+        Mistake(
+            "the eigenvalues themselves, as the paper has it",
+            "An eigenvalue is a variance, in grey levels squared. What is in grey levels?",
+            lambda image, a, eigenvalues, eigenvectors: _shifted(image, eigenvectors @ (a * eigenvalues)),
+        ),
+        Mistake(
+            "rows of eigenvectors where columns should stand",
+            "p_1 is eigenvectors[:, 0]. A matrix times a vector is a sum of columns; is yours turned round?",
+            lambda image, a, eigenvalues, eigenvectors: _shifted(image, eigenvectors.T @ (a * np.sqrt(eigenvalues))),
+        ),
+        Mistake(
+            "the eigenvalues are left out",
+            "How wide is the cloud of colours in each direction? Along p_1 it varies far more than along p_3.",
+            lambda image, a, eigenvalues, eigenvectors: _shifted(image, eigenvectors @ a),
+        ),
+        Mistake(
+            "the root is taken of a as well",
+            "a is negative half of the time, and has no root then. Only the eigenvalue is a square.",
+            lambda image, a, eigenvalues, eigenvectors: _shifted(image, eigenvectors @ np.sqrt(a * eigenvalues)),
+        ),
+        Mistake(
+            "the result is cut off at 0 and 255",
+            "Nothing is to be cut off here: the network takes any number, and a cut would change the edges.",
+            lambda image, a, eigenvalues, eigenvectors: np.clip(
+                augment_colour(image, a, eigenvalues, eigenvectors), 0, 255
+            ),
+        ),
+    ],
+)
+
+
+# --- the mean of ten ----------------------------------------------------------------------------------------
+
+
+def _softmax(scores: Numbers, axis: int) -> Numbers:
+    powers = np.exp(scores - scores.max(axis=axis, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=axis, keepdims=True))
+
+
+def augment_average(scores: Numbers) -> Numbers:
+    """Return the mean of the crops' probabilities."""
+    return np.asarray(_softmax(scores, 2).mean(axis=1))
+
+
+def _overflowing(scores: Numbers) -> Numbers:
+    powers = np.exp(scores)
+    return np.asarray((powers / powers.sum(axis=2, keepdims=True)).mean(axis=1))
+
+
+average = Exercise(
+    lesson=9,
+    task="Return probabilities (N, classes): the mean over the crops of the softmax of scores (N, crops, classes).",
+    solution=augment_average,
+    cases=[
+        (np.array([[[0.0, 0.0], [0.0, 2.0], [1.0, 0.0]]]),),
+        (_rng.normal(0, 2, size=(2, 10, 4)),),
+        (_rng.normal(0, 2, size=(3, 3, 3)),),
+        (np.array([[[1000.0, 998.0], [3.0, 1.0]]]),),
+    ],
+    mistakes=[
+        Mistake(
+            "the mean of the scores, and then the softmax",
+            "The paper averages probabilities. A crop with very large scores would outvote the others otherwise.",
+            lambda scores: _softmax(scores.mean(axis=1), 1),
+        ),
+        Mistake(
+            "the softmax is taken over the crops",
+            "For each crop the probabilities of all *classes* add up to 1. Which axis are the classes?",
+            lambda scores: _softmax(scores, 1).mean(axis=1),
+        ),
+        Mistake(
+            "the sum where the mean should be",
+            "Add up your probabilities of one picture: is it 1?",
+            lambda scores: _softmax(scores, 2).sum(axis=1),
+        ),
+        Mistake(
+            "only one of the crops is used",
+            "All crops count alike. What have the others to say?",
+            lambda scores: _softmax(scores, 2)[:, 0],
+        ),
+        Mistake(
+            "exp of a large score",
+            "exp(1000) is more than a float can hold. What may be subtracted from all scores of a crop?",
+            _overflowing,
+        ),
+    ],
+)
+
+EXERCISES = [rows, flip, colour, average]

@@ -1,0 +1,199 @@
+"""Lesson 11, speed."""
+
+from minicnn.lessons.exercise import Exercise, Mistake
+
+__all__ = ["EXERCISES"]
+
+
+# --- multiply-adds ------------------------------------------------------------------------------------------
+
+
+def conv_multiply_adds(
+    in_channels: int, out_channels: int, kernel: int, out_height: int, out_width: int, groups: int
+) -> int:
+    """Return the number of multiply-adds for one picture."""
+    return out_channels * out_height * out_width * (in_channels // groups) * kernel * kernel
+
+
+multiply_adds = Exercise(
+    lesson=11,
+    task="Return the number of multiply-adds of a convolution for one picture, biases not counted.",
+    solution=conv_multiply_adds,
+    cases=[
+        (1, 2, 3, 4, 5, 1),
+        (3, 96, 11, 55, 55, 1),
+        (96, 256, 5, 27, 27, 2),
+        (256, 384, 3, 13, 13, 1),
+        (384, 256, 3, 13, 13, 2),
+    ],
+    mistakes=[
+        Mistake(
+            "the groups make no difference",
+            "With two groups a filter sees half of the channels. How many weights has it then?",
+            lambda i, o, k, h, w, g: o * h * w * i * k * k,
+        ),
+        Mistake(
+            "the filter has one side only",
+            "A filter of 3 by 3 has nine weights in each channel.",
+            lambda i, o, k, h, w, g: o * h * w * (i // g) * k,
+        ),
+        Mistake(
+            "the weights are counted, and not how often they are used",
+            "That is the number of weights. At how many places of the map is each of them used?",
+            lambda i, o, k, h, w, g: o * (i // g) * k * k,
+        ),
+        Mistake(
+            "multiplications and additions are counted apart",
+            "A multiply-add is a multiplication together with its addition: one.",
+            lambda i, o, k, h, w, g: 2 * conv_multiply_adds(i, o, k, h, w, g),
+        ),
+        Mistake(
+            "the filters are divided by the groups as well",
+            "Each filter belongs to one group, and all filters are computed. What does a group leave out: filters, or "
+            "channels that a filter sees?",
+            lambda i, o, k, h, w, g: (o // g) * h * w * (i // g) * k * k,
+        ),
+    ],
+)
+
+
+# --- arithmetic intensity -----------------------------------------------------------------------------------
+
+
+def linear_intensity(batch: int, inputs: int, outputs: int) -> float:
+    """Return the operations per byte of a fully connected layer."""
+    return 2 * batch * inputs * outputs / (4 * (batch * inputs + inputs * outputs + batch * outputs))
+
+
+intensity = Exercise(
+    lesson=11,
+    task="Return the operations per byte of a fully connected layer without bias, 4 bytes a number.",
+    solution=linear_intensity,
+    cases=[(1, 2, 3), (1, 4096, 4096), (128, 4096, 4096), (128, 9216, 4096), (32, 4096, 1000)],
+    mistakes=[
+        Mistake(
+            "a multiply-add is counted as one operation",
+            "A multiplication is an operation, and the addition is another one.",
+            lambda batch, inputs, outputs: linear_intensity(batch, inputs, outputs) / 2,
+        ),
+        Mistake(
+            "numbers are counted in place of bytes",
+            "How many bytes has a number?",
+            lambda batch, inputs, outputs: linear_intensity(batch, inputs, outputs) * 4,
+        ),
+        Mistake(
+            "the results are not written",
+            "Whatever is computed has to go back to memory, too.",
+            lambda batch, inputs, outputs: 2 * batch * inputs * outputs / (4 * (batch * inputs + inputs * outputs)),
+        ),
+        Mistake(
+            "the weights are read anew for every picture",
+            "Every weight is read once for the whole batch: that is what batches are good for.",
+            lambda batch, inputs, outputs: 2 * inputs * outputs / (4 * (inputs + inputs * outputs + outputs)),
+        ),
+        Mistake(
+            "the weights are not read",
+            "The weights are numbers in memory as well, and mostly they are the largest part.",
+            lambda batch, inputs, outputs: 2 * batch * inputs * outputs / (4 * (batch * inputs + batch * outputs)),
+        ),
+    ],
+)
+
+
+# --- Winograd's multiplications -----------------------------------------------------------------------------
+
+
+def winograd_multiplications(tile: int, kernel: int) -> tuple[int, int]:
+    """Return the multiplications as usual, and with Winograd's method."""
+    return tile**2 * kernel**2, (tile + kernel - 1) ** 2
+
+
+multiplications = Exercise(
+    lesson=11,
+    task="Return the multiplications for tile x tile outputs of a kernel x kernel filter: as usual, and Winograd's.",
+    solution=winograd_multiplications,
+    cases=[(4, 3), (2, 5), (2, 3), (1, 3), (6, 3)],
+    mistakes=[
+        Mistake(
+            "along a line only",
+            "These are the numbers for a row. In a picture rows and columns go the same way: what becomes of 6 points?",
+            lambda tile, kernel: (tile * kernel, tile + kernel - 1),
+        ),
+        Mistake(
+            "one point too many",
+            "A filter of 3 weights and 4 outputs need 6 pixels, not 7. How many pixels does a row of windows cover?",
+            lambda tile, kernel: (tile**2 * kernel**2, (tile + kernel) ** 2),
+        ),
+        Mistake(
+            "the two are exchanged",
+            "The multiplications by the formula come first.",
+            lambda tile, kernel: ((tile + kernel - 1) ** 2, tile**2 * kernel**2),
+        ),
+        Mistake(
+            "the outputs are counted along one side only",
+            "There are tile by tile outputs, and each takes kernel by kernel multiplications by the formula.",
+            lambda tile, kernel: (tile * kernel**2, (tile + kernel - 1) ** 2),
+        ),
+        Mistake(
+            "one multiplication for each output",
+            "Winograd multiplies once for each point. How many points are there in a row, and how many in a square?",
+            lambda tile, kernel: (tile**2 * kernel**2, tile**2),
+        ),
+    ],
+)
+
+
+# --- cache lines --------------------------------------------------------------------------------------------
+
+
+def lines_fetched(count: int, step: int, line: int) -> int:
+    """Return how many cache lines hold the numbers that are read."""
+    return len({number * step // line for number in range(count)})
+
+
+lines = Exercise(
+    lesson=11,
+    task="Return how many cache lines of `line` numbers hold `count` numbers that lie `step` numbers apart.",
+    solution=lines_fetched,
+    cases=[
+        (5, 6, 16),
+        (16, 1, 16),
+        (17, 1, 16),
+        (8, 4, 16),
+        (9, 4, 16),
+        (3, 7, 16),
+        (100, 4096, 16),
+        (3, 24, 16),
+        (1, 1, 16),
+    ],
+    mistakes=[
+        Mistake(
+            "every number has a line of its own",
+            "With a step of 1 a line holds 16 of the numbers. Which numbers share a line?",
+            lambda count, step, line: count,
+        ),
+        Mistake(
+            "the step does not count",
+            "That would be right if the numbers stood side by side.",
+            lambda count, step, line: -(-count // line),
+        ),
+        Mistake(
+            "a last line that is not full is left out",
+            "17 numbers side by side do not fit into one line of 16, and a single number needs a line as well.",
+            lambda count, step, line: count * step // line,
+        ),
+        Mistake(
+            "the step behind the last number is counted too",
+            "Between 3 numbers there are 2 steps: in which line does the last number lie? And who fetches the "
+            "lines that a long step jumps over?",
+            lambda count, step, line: -(-count * step // line),
+        ),
+        Mistake(
+            "lines that are jumped over are counted as well",
+            "With a step larger than a line some lines hold none of the numbers, and nobody fetches them.",
+            lambda count, step, line: (count - 1) * step // line + 1,
+        ),
+    ],
+)
+
+EXERCISES = [multiply_adds, intensity, multiplications, lines]

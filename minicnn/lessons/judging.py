@@ -1,0 +1,191 @@
+"""How an answer is judged: it is run on every case and held against the solution, then against the known mistakes."""
+
+from __future__ import annotations
+
+import inspect
+import linecache
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from minicnn.lessons.comparing import difference, general_hint, shown, value_shown
+from minicnn.lessons.exercise import Exercise, Outcome
+from minicnn.lessons.limits import TimeLimit, call
+from minicnn.lessons.report import Report
+
+__all__ = ["Check"]
+
+
+@dataclass(frozen=True, repr=False)
+class Check:
+    """Judges answers to an exercise: ``check(answer)`` returns a :class:`~minicnn.lessons.report.Report`.
+
+    Attributes
+    ----------
+    exercise : Exercise
+        Whose answers.
+    """
+
+    exercise: Exercise
+
+    def __call__(self, answer: Any, seconds: float | None = None) -> Report:
+        """Judge an answer. Whatever it does, a report comes back.
+
+        Parameters
+        ----------
+        answer : callable
+            The function that the exercise asks for.
+        seconds : float, optional
+            How long it may take for one case; by default as the exercise says.
+        """
+        try:
+            return _judge(self.exercise, answer, self.exercise.seconds if seconds is None else seconds)
+        except Exception as error:  # of an object that cannot even be compared
+            return Report(self.exercise.name, f"not yet: what comes back cannot be judged ({type(error).__name__})")
+
+    def __repr__(self) -> str:
+        return repr(self.exercise)
+
+
+def _judge(exercise: Exercise, answer: Any, seconds: float) -> Report:
+    complaint = _not_an_answer(exercise, answer)
+    if complaint:
+        return Report(exercise.name, complaint)
+    found = []
+    for case in exercise.cases:
+        outcome = exercise.outcome(answer, case, lambda function, given: call(function, given, seconds))
+        if isinstance(outcome.error, NotImplementedError):
+            return Report(exercise.name, "not done yet", [("task", exercise.task)], done=False)
+        if isinstance(outcome.error, TimeLimit):
+            return _too_slow(exercise, case, seconds, outcome.error.stopped)
+        found.append(outcome)
+    right = [_wrong(exercise, *pair) is None for pair in zip(exercise.expected, found, strict=True)]
+    if all(right):
+        return Report(exercise.name, "right" + f", for all {len(right)} inputs" * (len(right) > 1), passed=True)
+    return _explanation(exercise, answer, found, right)
+
+
+# --- what is wrong --------------------------------------------------------------------------------------------
+
+
+def _wrong(exercise: Exercise, expected: Outcome, found: Outcome) -> str | None:
+    """Return what is wrong with one case, or None."""
+    if found.error is not None:
+        if found.result is not None:  # it was the measuring that failed
+            return f"{value_shown(found.result)} cannot be used: {found.error}"
+        return f"{type(found.error).__name__}: {found.error}"
+    if exercise.measure is not None and found.result is None:
+        return "your function returns None: is there a return?"
+    different = difference(expected.measured, found.measured, exercise.tolerance)
+    if different is None and found.changed != expected.changed:
+        return f"your function changes its argument {' and '.join(found.changed)}"
+    return different
+
+
+def _recognised(exercise: Exercise, found: Sequence[Outcome]) -> int | None:
+    """Return the number of the mistake with just these outcomes."""
+    for number, mistaken in enumerate(exercise.mistaken):
+        if all(_alike(exercise, *pair) for pair in zip(mistaken, found, strict=True)):
+            return number
+    return None
+
+
+def _alike(exercise: Exercise, mistaken: Outcome, found: Outcome) -> bool:
+    if mistaken.error is not None or found.error is not None:
+        return type(mistaken.error) is type(found.error) and str(mistaken.error) == str(found.error)
+    return mistaken.changed == found.changed and _wrong(exercise, mistaken, found) is None
+
+
+def _not_an_answer(exercise: Exercise, answer: Any) -> str:
+    """Return what is wrong with an answer before it is called, if anything."""
+    call_it = f"check.{exercise.name}({exercise.name})"
+    if not callable(answer):
+        return (
+            f"check.{exercise.name} wants your function itself and got {value_shown(answer)}: "
+            f"write {call_it}, without brackets behind the second name"
+        )
+    try:
+        signature = inspect.signature(answer)
+    except (TypeError, ValueError):
+        return ""  # it has none that could be looked at
+    try:
+        signature.bind(*exercise.arguments)
+    except TypeError:
+        wanted, got = ", ".join(exercise.arguments), ", ".join(signature.parameters)
+        return f"your function is called with the arguments ({wanted}), but takes ({got})"
+    return ""
+
+
+# --- how it is said -------------------------------------------------------------------------------------------
+
+
+def _explanation(exercise: Exercise, answer: Any, found: Sequence[Outcome], right: Sequence[bool]) -> Report:
+    first = right.index(False)
+    case, expected, got = exercise.cases[first], exercise.expected[first], found[first]
+    complaint = _wrong(exercise, expected, got) or ""
+    lines = _input(exercise, case)
+    if got.error is not None and got.result is None:
+        lines += [("error", complaint), *_place(answer, got.error)]
+        hint = "Python stops at that line, so nothing is returned."
+    else:
+        lines += [*_both(exercise, expected, got), ("that is", complaint)]
+        hint = _general_hint(exercise, expected, got)
+    number = _recognised(exercise, found)
+    mistake = None if number is None else exercise.mistakes[number]
+    return Report(
+        exercise.name,
+        "not yet" + f": {sum(right)} of {len(right)} inputs right" * (len(right) > 1),
+        lines,
+        mistake=mistake.name if mistake else "",
+        hint=mistake.hint if mistake else hint,
+    )
+
+
+def _both(exercise: Exercise, expected: Outcome, got: Outcome) -> list[tuple[str, str]]:
+    if exercise.measure is None:
+        return [("expected", shown(expected.result)), ("got", shown(got.result))]
+    lines = [("your answer", shown(got.result))]
+    if got.error is None and got.result is not None:
+        lines += [("expected", shown(expected.measured)), ("got", shown(got.measured))]
+    return lines
+
+
+def _general_hint(exercise: Exercise, expected: Outcome, got: Outcome) -> str:
+    if got.changed != expected.changed:
+        return (
+            f"What the function is given belongs to others, who may need it again. "
+            f"Compute into a new array, and leave {' and '.join(got.changed)} as it is."
+        )
+    if exercise.measure is not None or got.error is not None:
+        return ""
+    return general_hint(expected.result, got.result, exercise.tolerance)
+
+
+def _too_slow(exercise: Exercise, case: Sequence[Any], seconds: float, stopped: bool) -> Report:
+    hint = "Does the condition of your loop ever become false? Print what it counts."
+    if not stopped:
+        hint += " Your function could not be stopped and is still running: restart the kernel before you go on."
+    verdict = f"not yet: your function had not returned after {seconds:g} s"
+    return Report(exercise.name, verdict, _input(exercise, case), hint=hint)
+
+
+def _input(exercise: Exercise, case: Sequence[Any]) -> list[tuple[str, str]]:
+    lines: list[str] = []
+    for name, value in zip(exercise.arguments, case, strict=True):
+        text = f"{name} = {shown(value, len(name) + 3)}"
+        if lines and "[" not in lines[-1] + text and len(lines[-1] + text) < 80:
+            lines[-1] += f", {text}"  # numbers share a line
+        else:
+            lines.append(text)
+    return [("input", "\n".join(lines))] if lines else []
+
+
+def _place(answer: Any, error: BaseException) -> list[tuple[str, str]]:
+    """Return the line of the answer's own file or cell at which an error arose."""
+    file = getattr(getattr(answer, "__code__", None), "co_filename", None)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    if not frames:
+        return []
+    line = frames[-1].lineno or 0
+    return [("at line", f"{line}: {(frames[-1].line or linecache.getline(str(file), line)).strip()}")]

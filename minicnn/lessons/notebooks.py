@@ -1,0 +1,265 @@
+"""The students' notebooks: copied out of the package, and looked through for what is done.
+
+A notebook's progress is found by running it in a child process: its setup cell, and the cells that define an exercise's
+function. Nothing else runs, so that a long training in the lesson costs nothing here.
+"""
+
+from __future__ import annotations
+
+import json
+import linecache
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+from minicnn.lessons.exercises import registry
+from minicnn.lessons.judging import Check
+
+__all__ = ["LessonError", "Progress", "State", "check_notebook", "copy_lessons", "how_to_open", "progress"]
+
+SECONDS = 60.0  # for one notebook
+DEFINES = re.compile(r"^def (\w+)\(", re.MULTILINE)
+MAGIC = re.compile(r"^(\s*)[%!].*$", re.MULTILINE)
+
+Cell = dict[str, Any]
+
+
+class LessonError(Exception):
+    """Something about a folder of lessons that the user can mend."""
+
+
+@dataclass(frozen=True)
+class State:
+    """How far an exercise is.
+
+    Attributes
+    ----------
+    exercise : str
+        Its name.
+    state : str
+        One of the three.
+    note : str
+        What the check says, where it is "not yet".
+    """
+
+    exercise: str
+    state: Literal["done", "not yet", "not started"]
+    note: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.state}{': ' * bool(self.note)}{self.note}"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a lesson is.
+
+    Attributes
+    ----------
+    name : str
+        The notebook's, without .ipynb.
+    states : sequence of State
+        Of its exercises.
+    problem : str
+        Why nothing can be said of them.
+    """
+
+    name: str
+    states: Sequence[State] = ()
+    problem: str = ""
+
+    @property
+    def done(self) -> int:
+        """How many exercises are done."""
+        return sum(state.state == "done" for state in self.states)
+
+    def __str__(self) -> str:
+        title = self.name.replace("_", " ")
+        if self.problem:
+            return f"{title}: {self.problem}"
+        width = max((len(state.exercise) for state in self.states), default=0)
+        lines = [f"  {state.exercise:<{width}}  {state}" for state in self.states]
+        return "\n".join([f"{title}: {self.done} of {len(self.states)} done", *lines])
+
+
+def student_notebooks() -> dict[str, str]:
+    """Return the students' notebooks, as text, by file name."""
+    folder = files("minicnn.lessons") / "student"
+    names = sorted(file.name for file in folder.iterdir() if file.name.endswith(".ipynb"))
+    return {name: (folder / name).read_text(encoding="utf-8") for name in names}
+
+
+def copy_lessons(folder: Path) -> dict[str, bool]:
+    """Copy the students' notebooks into a folder. What is there stays as it is.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it does not exist.
+
+    Returns
+    -------
+    dict
+        For each file's name whether it was copied; if not, one of that name was there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    return {name: _write_new(folder / name, text) for name, text in student_notebooks().items()}
+
+
+def _write_new(path: Path, text: str) -> bool:
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        return False
+    return True
+
+
+def how_to_open(folder: Path) -> str:
+    """Return, in a few lines, how the notebooks are opened, and what is missing for it on this machine."""
+    first = next(iter(student_notebooks()))
+    lines = ["", f"To begin: jupyter lab {shlex.quote(str(folder / first))}"]
+    if find_spec("jupyterlab") is None:
+        lines.append("Jupyter is not installed yet: python -m pip install 'minicnn[notebooks]'")
+    lines.append(f"To see what is done: minicnn lessons {shlex.quote(str(folder))} --progress")
+    return "\n".join(lines)
+
+
+# --- progress -------------------------------------------------------------------------------------------------
+
+
+def progress(folder: Path, seconds: float = SECONDS) -> list[Progress]:
+    """Run the exercises in a folder of lessons, and their checks.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the notebooks are.
+    seconds : float
+        How long one of them may take.
+
+    Raises
+    ------
+    LessonError
+        If the folder holds no lesson.
+    """
+    names = [name for name in student_notebooks() if (folder / name).is_file()]
+    if not names:
+        raise LessonError(f"{folder} holds no lesson: 'minicnn lessons {folder}' copies them there")
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        return list(pool.map(lambda name: _in_a_child(folder / name, seconds), names))
+
+
+def _in_a_child(path: Path, seconds: float) -> Progress:
+    try:
+        cells = _code_cells(path)
+    except (OSError, ValueError) as error:
+        return Progress(path.stem, problem=f"cannot be read as a notebook ({type(error).__name__})")
+    command = [sys.executable, "-m", __name__, path.name]
+    environment = os.environ | {"MPLBACKEND": "agg"}
+    try:
+        done = subprocess.run(command, cwd=path.parent, env=environment, capture_output=True, timeout=seconds)
+        printed, otherwise = done.stdout, f"Python ended with status {done.returncode}"
+    except subprocess.TimeoutExpired as error:
+        printed, otherwise = error.stdout or b"", f"the notebook takes longer than {seconds:g} s up to here"
+    found = [State(**json.loads(line)) for line in printed.decode().splitlines()]
+    missing = _asked_for(path, cells)[len(found) :]
+    return Progress(path.stem, [*found, *(State(name, "not yet", otherwise) for name in missing)])
+
+
+def check_notebook(path: Path) -> Iterator[State]:
+    """Run a notebook's setup cell and its exercises in this process, and check these.
+
+    Parameters
+    ----------
+    path : Path
+        The notebook.
+
+    Yields
+    ------
+    State
+        Of one exercise after the other.
+
+    Raises
+    ------
+    OSError, ValueError
+        If it cannot be read as a notebook.
+    """
+    cells = _code_cells(path)
+    names: dict[str, Any] = {"__name__": "__main__"}
+    problem = _run(_setup(cells), "the setup cell", names)
+    for name in _asked_for(path, cells):
+        wanted = [cell for cell in cells if name in DEFINES.findall(_source(cell))]
+        if not wanted:
+            yield State(name, "not yet", "no cell defines it")
+            continue
+        names.pop(name, None)
+        wrong = problem or _run(wanted[-1], f"the cell of {name}", names)
+        if name not in names:
+            yield State(name, "not yet", wrong or "its cell does not define it")
+            continue
+        report = Check(registry()[name])(names[name])
+        state: Literal["done", "not yet", "not started"]
+        state = "done" if report.passed else "not yet" if report.done else "not started"
+        yield State(name, state, (report.mistake or _first_line(report.verdict)) if state == "not yet" else "")
+
+
+def _first_line(text: str) -> str:
+    return text.removeprefix("not yet: ").splitlines()[0]
+
+
+def _asked_for(path: Path, cells: Sequence[Cell]) -> list[str]:
+    """Return the names of a lesson's exercises, in the order of the cells; those without a cell last."""
+    names = [name for name, exercise in registry().items() if path.stem.startswith(f"{exercise.lesson:02d}_")]
+    defined = [name for cell in cells for name in DEFINES.findall(_source(cell))]
+    return sorted(names, key=lambda name: defined.index(name) if name in defined else len(defined))
+
+
+def _code_cells(path: Path) -> list[Cell]:
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
+        raise ValueError("no cells")
+    return [cell for cell in notebook["cells"] if isinstance(cell, dict) and cell.get("cell_type") == "code"]
+
+
+def _source(cell: Cell) -> str:
+    source = cell.get("source", "")
+    return source if isinstance(source, str) else "".join(source)
+
+
+def _setup(cells: Sequence[Cell]) -> Cell:
+    """Return the cell tagged setup; where the tags are lost, the first that imports the checks."""
+    tagged = [cell for cell in cells if "setup" in cell.get("metadata", {}).get("tags", ())]
+    importing = [cell for cell in cells if "minicnn.lessons" in _source(cell)]
+    return next(iter([*tagged, *importing]), {})
+
+
+def _run(cell: Cell, what: str, names: dict[str, Any]) -> str:
+    """Run a cell, and return what stopped it."""
+    source = MAGIC.sub(r"\1pass", _source(cell))  # what only Jupyter understands
+    linecache.cache[what] = (len(source), None, source.splitlines(keepends=True), what)  # for reports of errors
+    try:
+        exec(compile(source, what, "exec"), names)
+    except SyntaxError as error:
+        return f"{what} is not Python, at line {error.lineno}: {error.msg}"
+    except (Exception, SystemExit) as error:
+        return f"{what} stops with {type(error).__name__}: {error}"
+    return ""
+
+
+if __name__ == "__main__":
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what the student prints is not what the parent reads
+    for found in check_notebook(Path(sys.argv[1])):
+        print(json.dumps(asdict(found)), file=out, flush=True)
+    out.close()
+    os._exit(0)  # threads that could not be stopped do not hold it up

@@ -1,0 +1,431 @@
+# %% [markdown]
+# # 05 Local response normalisation
+#
+# Behind its first two convolutions AlexNet has a layer that has since gone out of use: each number is divided by what its
+# neighbours in the other channels amount to. This lesson works it out by hand, on 32 numbers from a tutorial; then comes
+# the formula, the way back, and a trap: the same arguments mean four different things in four places.
+#
+# You need lesson 01 (gradients and the backward walk), lesson 02 (what a channel is) and lesson 03 (ReLU).
+
+# %% tags=["setup"]
+# %matplotlib inline
+import matplotlib.pyplot as plt
+import numpy as np
+
+import minicnn
+from minicnn import Tensor, nn
+from minicnn import functional as F
+from minicnn.lessons import check
+
+# %% [markdown]
+# ## What is a neighbour?
+#
+# The first convolution of AlexNet has 96 filters, so after it and its ReLU there are 96 numbers at each position of the
+# picture: one for each filter, one in each *channel*. Filters that lie side by side in the list are neighbours. Nothing
+# makes them look alike, the order is arbitrary; but once chosen it stays, and the filters learn to live with those beside
+# them.
+#
+# The layer lets neighbours compete. A channel that answers strongly makes the channels beside it weaker, at the same
+# position, and is itself made weaker by them. The authors name nerve cells that do so, and call the layer *local response
+# normalisation* (section 3.3 of the paper; LRN from here on). Positions have nothing to do with one another.
+#
+# The tutorial that these lessons follow shows it on a picture of two by two positions with eight channels. Here are its
+# numbers. `image[h, w]` has the eight channels of row `h`, column `w`.
+
+# %%
+image = np.array(
+    [
+        [[1.0, 2, 3, 4, 5, 6, 7, 8], [8, 7, 6, 5, 4, 3, 2, 1]],
+        [[4.0, 3, 2, 1, 8, 7, 6, 5], [1, 2, 3, 4, 5, 6, 7, 8]],
+    ]
+)
+printed = """
+    0.07142857 0.06666667 0.05454545 0.04444445
+    0.03703704 0.03157895 0.04022989 0.05369128
+
+    0.05369128 0.04022989 0.03157895 0.03703704
+    0.04444445 0.05454545 0.06666667 0.07142857
+
+    0.13793103 0.10000001 0.0212766  0.00787402
+    0.05194805 0.04       0.03448276 0.04545454
+
+    0.07142857 0.06666667 0.05454545 0.04444445
+    0.03703704 0.03157895 0.04022989 0.05369128
+"""
+printed = np.array(printed.split(), dtype=float).reshape(2, 2, 8)
+print("rows, columns, channels:", image.shape)
+print("numbers in all:", image.size)
+
+# %% [markdown]
+# `printed` is what the tutorial got for them from TensorFlow. How do 32 such numbers come about?
+#
+# ## Three of them by hand
+#
+# The rule, for the tutorial's settings: *divide the number by the sum of the squares of five channels: its own, the two
+# below it and the two above it.* At the ends there are fewer: channel 0 has none below it, and what is not there is left
+# out.
+#
+# The tutorial works out three numbers: channel 0 and channel 3 of the first position, and channel 0 of the second.
+
+# %%
+for h, w, channel in [(0, 0, 0), (0, 0, 3), (0, 1, 0)]:
+    channels = image[h, w]
+    first, last = max(0, channel - 2), min(7, channel + 2)
+    window = channels[first : last + 1]  # a slice ends before its end
+    squares = " + ".join(f"{neighbour:.0f}²" for neighbour in window)
+    number, total = channels[channel], np.sum(window**2)
+    print(f"position ({h}, {w}), channel {channel}:", end=" ")
+    print(f"the window is channels {first} to {last}")
+    print(f"    {number:.0f} / ({squares})", end=" ")
+    print(f"= {number:.0f} / {total:.0f} = {number / total:.8f}")
+    print(f"    the tutorial prints {printed[h, w, channel]:.8f}\n")
+
+# %% [markdown]
+# All three agree with what is printed, up to the last digit of TensorFlow's short floats. Here are the three windows:
+
+# %%
+examples = [(0, 0, 0), (0, 0, 3), (0, 1, 0)]
+fig, axes = plt.subplots(1, 3, figsize=(10, 2.8), sharey=True)
+for ax, (h, w, channel) in zip(axes, examples, strict=True):
+    near = [abs(other - channel) <= 2 for other in range(8)]
+    colours = ["#2a7ab8" if inside else "#d5dde5" for inside in near]
+    colours[channel] = "#c8500a"
+    ax.bar(range(8), image[h, w], color=colours)
+    ax.set_title(f"position ({h}, {w}), channel {channel}", fontsize=10)
+    ax.set_xlabel("channel")
+axes[0].set_ylabel("input")
+title = "Orange: the number. Blue: the rest of its window. Grey: not seen."
+fig.suptitle(title, fontsize=11, y=1.02)
+plt.show()
+
+# %% [markdown]
+# ## The formula
+#
+# Let $C$ be the number of channels, counted from 0 to $C - 1$, and $a_i$ the number in channel $i$ at some position. The
+# layer's output there is $b_i$:
+#
+# $$b_i = \frac{a_i}{D_i^{\,\beta}}$$
+#
+# $$D_i = k + \alpha \sum_{j \in W(i)} a_j^2$$
+#
+# - $W(i)$ is the window around channel $i$: the channels $j$ from $\max(0,\ i - n/2)$ to $\min(C - 1,\ i + n/2)$, where
+#   $n/2$ is rounded down. So $n$ is how many channels a whole window has.
+# - $k$ is added so that a weak neighbourhood does not divide by nearly nothing.
+# - $\alpha$ says how much the neighbours weigh, and $\beta$ how hard they press.
+#
+# (The paper writes $N$ for the number of channels. In minicnn $N$ is the number of pictures in a batch.)
+#
+# The tutorial's settings were $n = 5$, $k = 0$, $\alpha = 1$, $\beta = 1$. The paper's are $n = 5$, $k = 2$,
+# $\alpha = 10^{-4}$, $\beta = 0.75$.
+#
+# **A slip to know of.** The tutorial writes the window's lower end as $\max(0,\ i - k)$, and then calculates with
+# $i - n/2$ nevertheless. Does it matter? With its $k = 0$ the window of channel 3 would begin at channel 3 itself:
+
+# %%
+channels = image[0, 0]
+as_written = channels[3] / np.sum(channels[max(0, 3 - 0) : 3 + 2 + 1] ** 2)
+as_meant = channels[3] / np.sum(channels[max(0, 3 - 2) : 3 + 2 + 1] ** 2)
+print(f"lower end i - k:   {as_written:.8f}")
+print(f"lower end i - n/2: {as_meant:.8f}")
+print(f"printed:           {printed[0, 0, 3]:.8f}")
+
+# %% [markdown]
+# For channel 0 both ends are 0, so two of its three examples could not show it. $k$ has nothing to do with the window.
+#
+# ## All 32
+#
+# The engine has this layer. Two things must be translated. The tutorial's channels are the *last* axis (TensorFlow's
+# habit), and minicnn's are the second, after the batch: (N, C, H, W), as PyTorch has it. And minicnn's `alpha`, like
+# PyTorch's, is divided by the size of the window, so that $\alpha = 1$ has to be written as `alpha=5`. We return to this
+# below.
+
+# %%
+pictures = image[np.newaxis].transpose(0, 3, 1, 2)  # (H, W, C) -> (1, C, H, W)
+computed = F.local_response_norm(
+    Tensor(pictures), size=5, alpha=5 * 1.0, beta=1.0, k=0.0
+)
+ours = computed.numpy()[0].transpose(1, 2, 0)  # back to (H, W, C)
+print(ours)
+apart = np.abs(ours - printed).max()
+print(f"largest difference to the printed numbers: {apart:.1e}")
+
+# %% [markdown]
+# They differ by no more than one in the eighth digit, where TensorFlow's short floats end: all 32 printed numbers are
+# right.
+#
+# ## What it does
+#
+# Take twelve channels that all answer with 1, but for one that answers with 4. To see something, we take $\alpha = 0.1$.
+
+# %%
+lone = np.ones(12)
+lone[5] = 4.0
+x = Tensor(lone[np.newaxis])  # (1, 12)
+after = F.local_response_norm(x, size=5, alpha=5 * 0.1, beta=0.75, k=1.0)
+after = after.numpy()[0]
+print("after:", after.round(3))
+for other in (8, 4):
+    before_ratio, ratio = lone[5] / lone[other], after[5] / after[other]
+    print(f"channel 5 was {before_ratio:.1f} times channel {other}", end=" ")
+    print(f"and is {ratio:.1f} times")
+
+fig, axes = plt.subplots(1, 2, figsize=(10, 2.8), layout="constrained")
+colours = ["#c8500a" if channel == 5 else "#2a7ab8" for channel in range(12)]
+axes[0].set_title("before", fontsize=10)
+axes[1].set_title("after", fontsize=10)
+for ax, numbers in zip(axes, [lone, after], strict=True):
+    ax.bar(range(12), numbers, color=colours)
+    ax.set_xlabel("channel")
+    ax.set_ylabel("response")
+fig.suptitle("One strong channel (orange) among equals", fontsize=11)
+plt.show()
+
+# %% [markdown]
+# The two channels on each side of the strong one have become weaker than those farther away, which do not see it: they
+# were all the same before. The strong one keeps its lead over these four, since their windows hold the same numbers as
+# its own, but it has lost some of its lead over the others: it is made weaker, too. (Channels 0, 1, 10 and 11 lack
+# neighbours, so they are divided by a little less.)
+#
+# And with the paper's settings? $\alpha = 10^{-4}$ looks like nothing at all. But it weighs *squares*, and the network of
+# 2012 looked at pixels of 0 to 255. A channel alone in its neighbourhood, with the number $a$, becomes
+# $a / (2 + 10^{-4} a^2)^{0.75}$:
+
+# %%
+a = np.linspace(0, 1000, 2001)
+b = a / (2 + 1e-4 * a**2) ** 0.75
+small = a / 2**0.75
+print(f"2^0.75 is {2**0.75:.3f}")
+print(f"an input of 10 becomes {b[a == 10][0]:.2f}", end=", ")
+print(f"and by the division alone {small[a == 10][0]:.2f}")
+print(f"half of D is the channel's own square at a = {np.sqrt(2 / 1e-4):.1f}")
+print(f"the largest output is {b.max():.1f}, at a = {a[b.argmax()]:.0f}")
+
+fig, ax = plt.subplots(figsize=(7, 3), layout="constrained")
+ax.plot(a, b, color="#2a7ab8", label="LRN, as in the paper")
+ax.plot(
+    a, small, color="#767676", linestyle="--", label="divided by $2^{0.75}$"
+)
+ax.set(xlabel="input a of a channel without neighbours", ylabel="output b")
+ax.set_ylim(0, 140)
+ax.set_title("Straight for small numbers, bent for large ones", fontsize=10)
+ax.legend()
+plt.show()
+
+# %% [markdown]
+# An input of 10 is divided by 1.682 like every other small number. At 141, where half of $D$ is the channel's own square,
+# the curve has clearly left the line. The largest output belongs to an input of 200, and a larger input even gives
+# *less*. So the layer depends on the scale of its input: on a network whose numbers are near 1, because its pixels have
+# been standardised, the paper's $\alpha$ has no effect that one could notice.
+#
+# **What is it good for?** The paper reports 1.4 points less top-1 error and 1.2 points less top-5 error with it, and for a
+# four-layer network on CIFAR-10 an error of 11 % instead of 13 % (section 3.3). It calls this better generalisation. The
+# tutorial gives two other reasons: that a ReLU's output has no upper bound and must therefore be normalised, and that LRN
+# makes training converge sooner. Neither is in the paper; it even praises ReLUs because they need no normalised input to
+# keep from saturating. Lesson 10 measures what the layer does for training. Today networks are normalised in other ways,
+# and LRN is hardly used.
+#
+# ## The way back
+#
+# Training needs $\partial L / \partial a_j$, where $L$ is the loss and $g_i = \partial L / \partial b_i$ comes from above.
+# A number $a_j$ does two things:
+#
+# 1. It is the numerator of its own output $b_j$. As long as $D_j$ is held still, that gives $g_j\, D_j^{-\beta}$.
+# 2. It is one of the squares in $D_i$, for every channel $i$ whose window holds it, its own included. From
+#    $b_i = a_i D_i^{-\beta}$ the chain rule gives
+#
+# $$\frac{\partial b_i}{\partial D_i} = -\beta\, a_i\, D_i^{-\beta - 1} = -\beta\, \frac{b_i}{D_i}$$
+#
+# $$\frac{\partial D_i}{\partial a_j} = 2 \alpha\, a_j$$
+#
+# Multiplied with each other and with $g_i$, and added up over all these $i$:
+#
+# $$\frac{\partial L}{\partial a_j} = g_j\, D_j^{-\beta} - 2 \alpha \beta\, a_j \sum_{i:\ j \in W(i)} g_i\, \frac{b_i}{D_i}$$
+#
+# The window reaches equally far to both sides, so $j$ is in the window of $i$ exactly if $i$ is in the window of $j$: the
+# sum runs over $W(j)$.
+#
+# Does the engine agree with finite differences? We ask it for one output after the other: with $g_i = 1$ and all other
+# $g$ zero, `backward` finds how $b_i$ depends on each of the eight inputs. For comparison we move each input a little up
+# and down, and see what the outputs do.
+
+# %%
+settings = {"size": 5, "alpha": 5 * 1.0, "beta": 1.0, "k": 0.0}
+
+
+def forward(numbers):
+    return F.local_response_norm(Tensor(numbers), **settings).numpy()
+
+
+row = image[0, 0][np.newaxis]  # (1, 8): one picture of eight channels
+slopes = np.zeros((8, 8))
+for i in range(8):
+    x = Tensor(row.copy(), requires_grad=True)
+    F.local_response_norm(x, **settings).backward(np.eye(8)[[i]])
+    slopes[i] = x.grad[0]
+
+differences = np.zeros((8, 8))
+for j in range(8):
+    step = 1e-5 * np.eye(8)[[j]]
+    differences[:, j] = (forward(row + step) - forward(row - step))[0] / 2e-5
+print(f"denominator of channel 0: {np.sum(row[0, :3] ** 2):.0f}")
+apart = np.abs(slopes - differences).max()
+print(f"largest difference between the two ways: {apart:.1e}")
+
+fig, ax = plt.subplots(figsize=(4.6, 3.8), layout="constrained")
+largest = np.abs(slopes).max()
+shown = ax.imshow(slopes, cmap="RdBu_r", vmin=-largest, vmax=largest)
+ax.set(xlabel="input channel j", ylabel="output channel i")
+ax.set_title("How output i depends on input j", fontsize=10)
+fig.colorbar(shown, label="slope of $b_i$ along $a_j$")
+plt.show()
+
+# %% [markdown]
+# The two ways agree. The diagonal is red, if only just at its end: as a channel's input rises, so does its own output.
+# Beside it everything is blue: a neighbour's rise lowers the output, and that is the competition. Farther out there is
+# nothing, because the window does not reach. Above all stands channel 0, which has the smallest denominator, 14.
+#
+# What runs in the engine is on this card. (It writes $x$ for our $a$, $y$ for $b$, $c$ for the channel and a for
+# $\alpha$.) The loss is the sum of all outputs here, so every $g_i$ is 1.
+
+# %%
+x = Tensor(row.copy(), requires_grad=True)
+with minicnn.trace() as trace:
+    loss = F.local_response_norm(x, **settings).sum()
+loss.backward()
+list(trace.backward_steps())[-1]
+
+# %% [markdown]
+# ## Four places, four meanings
+#
+# TensorFlow, Caffe and PyTorch are libraries for networks, and ONNX is a file format in which they exchange them. All
+# four follow the formula above, and cut the window off at the ends. They differ in what their arguments mean:
+#
+# | | window below and above | what multiplies the sum | names of n, k |
+# |---|---|---|---|
+# | paper | n/2 and n/2 (n odd) | alpha | n, k |
+# | TensorFlow | depth_radius on each side | alpha | depth_radius = n/2, bias = k |
+# | Caffe | n/2 and n/2 (n odd) | alpha / n | local_size, k |
+# | PyTorch, minicnn | n/2 and (n-1)/2 | alpha / n | size, k |
+# | ONNX | (n-1)/2 and n/2 | alpha / n | size, bias |
+#
+# (Halves are rounded down. PyTorch and ONNX allow even windows, and lean to different sides with them.)
+#
+# So the paper's layer is written with $\alpha = 10^{-4}$ in one library and with $5 \cdot 10^{-4}$ in another. minicnn has
+# a constructor for each way of counting:
+
+# %%
+LRN = nn.LocalResponseNorm
+layers = {
+    "paper": LRN.from_paper(n=5, k=2, alpha=1e-4, beta=0.75),
+    "TensorFlow": LRN.from_tensorflow(2, bias=2, alpha=1e-4, beta=0.75),
+    "Caffe": LRN.from_caffe(local_size=5, alpha=5e-4, beta=0.75, k=2),
+    "PyTorch": LRN(size=5, alpha=5e-4, beta=0.75, k=2),
+    "PyTorch, copied": LRN(size=5, alpha=1e-4, beta=0.75, k=2),
+}
+random = np.random.default_rng(5).normal(0, 150, size=(1, 96, 4, 4))
+responses = Tensor(np.maximum(0, random))  # as behind a ReLU
+right = layers["paper"](responses).numpy()
+for name, layer in layers.items():
+    numbers = layer(responses).numpy()
+    apart = np.abs(numbers - right).max()
+    print(f"{name:<15}  mean output {numbers.mean():6.2f}", end="  ")
+    print(f"largest difference {apart:6.2f}")
+
+# %% [markdown]
+# The last line is what happens to those who copy 1e-4 from the paper into PyTorch: nothing fails, and the numbers are
+# different. (The authors' own program of 2012 divides by $n$ as well and has 1e-4 in its settings. So it runs with a fifth
+# of what the paper says. minicnn follows the paper.)
+#
+# ## Exercises
+#
+# Write the functions, and run the cell behind each. Its answer says what is wrong, and you may ask as often as you like.
+#
+# ### 1. The window
+#
+# `lrn_window(i, n, C)` returns two whole numbers: the first and the last channel of the window around channel `i`, where a
+# window has `n` channels (odd) and there are `C` channels in all. For instance `lrn_window(3, 5, 8)` is `(1, 5)`.
+
+
+# %%
+def lrn_window(i, n, C):
+    """Return the first and the last channel of the window around channel i."""
+    ### BEGIN SOLUTION
+    return max(0, i - n // 2), min(C - 1, i + n // 2)
+    ### END SOLUTION
+
+
+# %%
+check.lrn_window(lrn_window)
+
+# %% [markdown]
+# ### 2. Forward
+#
+# `lrn_forward(a, n, k, alpha, beta)` returns an array `b` as long as `a`: the channels of one position, normalised as in
+# the formula above. `a` is an array of floats of shape (C,). Nothing is divided by `n`. Use NumPy and as many loops as you
+# like. (Each exercise stands alone: do not call `lrn_window`.)
+
+
+# %%
+def lrn_forward(a, n, k, alpha, beta):
+    """Return b, shape (C,): every channel of a, shape (C,), normalised."""
+    ### BEGIN SOLUTION
+    b = np.empty_like(a)
+    for i in range(len(a)):
+        window = a[max(0, i - n // 2) : i + n // 2 + 1]
+        b[i] = a[i] / (k + alpha * np.sum(window**2)) ** beta
+    return b
+    ### END SOLUTION
+
+
+# %%
+check.lrn_forward(lrn_forward)
+
+# %% [markdown]
+# ### 3. Backward
+#
+# `lrn_backward(a, grad_b, n, k, alpha, beta)` returns $\partial L / \partial a$, shape (C,). `a` is what the forward got,
+# and `grad_b`, shape (C,), holds the $g_i$. Two loops say it well: one over $j$, and inside it one over the window. Leave
+# `a` and `grad_b` as they are: others may still need them.
+
+
+# %%
+def lrn_backward(a, grad_b, n, k, alpha, beta):
+    """Return dL/da, shape (C,), from a and dL/db, both of shape (C,)."""
+    ### BEGIN SOLUTION
+    C = len(a)
+    windows = [slice(max(0, i - n // 2), i + n // 2 + 1) for i in range(C)]
+    D = np.array([k + alpha * np.sum(a[window] ** 2) for window in windows])
+    b = a / D**beta
+    grad_a = np.empty_like(a)
+    for j in range(C):
+        competition = sum(
+            grad_b[i] * b[i] / D[i] for i in range(C)[windows[j]]
+        )
+        grad_a[j] = (
+            grad_b[j] / D[j] ** beta - 2 * alpha * beta * a[j] * competition
+        )
+    return grad_a
+    ### END SOLUTION
+
+
+# %%
+check.lrn_backward(lrn_backward)
+
+# %% [markdown]
+# ### 4. Moving house
+#
+# A network was trained in TensorFlow, and you have the four arguments of its layer. `lrn_for_pytorch(depth_radius, bias,
+# alpha, beta)` returns the arguments of the same layer in PyTorch, as a tuple `(size, alpha, beta, k)`.
+
+
+# %%
+def lrn_for_pytorch(depth_radius, bias, alpha, beta):
+    """Return (size, alpha, beta, k) for the arguments of TensorFlow's layer."""
+    ### BEGIN SOLUTION
+    size = 2 * depth_radius + 1
+    return size, alpha * size, beta, bias
+    ### END SOLUTION
+
+
+# %%
+check.lrn_for_pytorch(lrn_for_pytorch)

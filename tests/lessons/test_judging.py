@@ -1,0 +1,219 @@
+"""What a report says, on an exercise of the tests' own."""
+
+import html
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minicnn import Tensor
+from minicnn.lessons.exercise import Exercise, Mistake
+from minicnn.lessons.exercises import find
+from minicnn.lessons.judging import Check
+from minicnn.lessons.report import Report
+
+
+def scaled(x: Any, factor: float = 1.0) -> Any:
+    return factor * x
+
+
+def _writes(x: Any, factor: float = 1.0) -> Any:
+    x *= factor
+    return x
+
+
+X = np.array([[1.0, -2.0, 3.0], [4.0, 5.0, -6.0]])
+EXERCISE = Exercise(
+    lesson=99,
+    task="Multiply.",
+    solution=scaled,
+    cases=[(X, 3.0), (X[0], 1.0)],
+    mistakes=[
+        Mistake("adds", "Multiply.", lambda x, factor: x + factor),
+        Mistake("divides by the whole sum", "Do not.", lambda x, factor: x / np.zeros(7)),
+    ],
+)
+check = Check(EXERCISE)
+
+
+def test_a_right_answer() -> None:
+    report = check(scaled)
+    assert report and report.passed and report.done
+    assert repr(report) == "scaled: right, for all 2 inputs"
+
+
+def test_a_known_mistake_is_named_with_input_expected_and_got() -> None:
+    def answer(x: Any, factor: float) -> Any:
+        return factor + x
+
+    assert repr(check(answer)).splitlines() == [
+        "scaled: not yet: 0 of 2 inputs right",
+        "  input     x = [[ 1., -2.,  3.],",
+        "                 [ 4.,  5., -6.]]",
+        "            factor = 3",
+        "  expected  [[  3.,  -6.,   9.],",
+        "             [ 12.,  15., -18.]]",
+        "  got       [[ 4.,  1.,  6.],",
+        "             [ 7.,  8., -3.]]",
+        "  that is   6 of 6 numbers are wrong; at [0, 0] it is 4 instead of 3",
+        "  mistake   adds",
+        "  hint      Multiply.",
+    ]
+
+
+def test_an_error_is_shown_with_the_line_where_it_arose() -> None:
+    def answer(x: Any, factor: float) -> Any:
+        total = factor
+        return total / np.zeros(3).no_such_thing
+
+    report = check(answer)
+    assert dict(report.lines)["error"].startswith("AttributeError: 'numpy.ndarray' object has no attribute")
+    assert dict(report.lines)["at line"].endswith(": return total / np.zeros(3).no_such_thing")
+    assert not report.mistake
+
+
+def test_a_mistake_that_raises_is_recognised_by_its_error() -> None:
+    assert check(lambda x, factor: x / np.zeros(7)).mistake == "divides by the whole sum"
+    assert not check(lambda x, factor: x / np.zeros(8)).mistake
+
+
+def test_writing_into_an_argument_is_noticed() -> None:
+    report = check(_writes)
+    assert not report.passed
+    assert dict(report.lines)["that is"] == "your function changes its argument x"
+    assert "leave x as it is" in report.hint
+
+
+def says(result: Any, expected: Any = X) -> str:
+    exercise = Exercise(lesson=99, task="Return it.", solution=lambda: expected, cases=[()], mistakes=[])
+    report = Check(exercise)(lambda: result)
+    return "" if report.passed else dict(report.lines)["that is"] + ". " + report.hint
+
+
+@pytest.mark.parametrize(
+    ("result", "expected", "said"),
+    [
+        (None, X, "your function returns None: is there a return?"),
+        (Tensor(X), X, "this is a Tensor: return its array, tensor.data"),
+        (X.tolist(), X, "an array of shape (2, 3) is expected, and this is a list of length 2"),
+        (X[0], X, "the shape is (3,), and should be (2, 3)"),
+        (X.T, X, "should something be transposed?"),
+        (X.astype(np.float32), X, "the dtype is float32, and should be float64"),
+        (X.astype(np.float32), X, "np.zeros_like"),
+        (X.astype(int), X, "the dtype is int64, and should be float64"),
+        (np.where(X > 0, X, np.nan), X, "2 of 6 numbers are wrong; at [0, 1] it is NaN instead of -2"),
+        (np.where(X > 0, X, np.nan), X, "NaN and inf come from"),
+        (-X, X, "The sign is turned around."),
+        (X / 6, X, "Every number is 0.1667 times the right one"),
+        (X + 0.5, X, "Every number is off by the same 0.5."),
+        (55.0, 55, "a whole number is expected, and this is the float 55"),
+        (54, 55, "54 instead of 55"),
+        (True, 1, "a whole number is expected, and this is the bool True"),
+        ((3, 4), (3, 5), "value 2 of 2: 4 instead of 5"),
+        ((3,), (3, 5), "2 values are expected, and these are 1"),
+        (7, (3, 5), "2 values are expected, and this is the int 7"),
+        ((3, None), (3, 5), "value 2 of 2: it is None: is there a return?"),
+        ("conv", "conv1", "'conv' instead of 'conv1'"),
+        (3, "conv1", "the str 'conv1' is expected, and this is the int 3"),
+        ("0.5", 0.5, "a number is expected, and this is the str '0.5'"),
+        (0.25, 0.5, "0.25 instead of 0.5"),
+        (1, True, "1 instead of True"),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_is_said(result: Any, expected: Any, said: str) -> None:
+    assert said in says(result, expected)
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        (X * (1 + 1e-9), X),
+        (np.float64(0.5), 0.5),
+        (np.array(0.5), 0.5),
+        (np.int64(55), 55),
+        ([3, 5], (3, 5)),
+        (np.array([3, 5]), (3, 5)),
+        ((X, 2), [X, 2]),
+        (np.array([np.nan, np.inf]), np.array([np.nan, np.inf])),
+        (np.True_, True),
+        (1, 1.0),
+    ],
+    ids=str,
+)
+def test_what_is_as_good_as_right_is_right(result: Any, expected: Any) -> None:
+    assert says(result, expected) == ""
+
+
+def test_of_many_right_answers_each_is_right() -> None:
+    exercise = Exercise(
+        lesson=99,
+        task="Choose one.",
+        solution=lambda: 0.1,
+        cases=[()],
+        mistakes=[Mistake("far too large", "Smaller.", lambda: 7.0)],
+        measure=lambda rate: "diverges" if rate > 1 else "learns" if rate > 0.01 else "hardly moves",
+    )
+    assert Check(exercise)(lambda: 0.2).passed
+    report = Check(exercise)(lambda: 3.0)
+    assert report.mistake == "far too large"
+    assert dict(report.lines) == {
+        "your answer": "3",
+        "expected": "'learns'",
+        "got": "'diverges'",
+        "that is": "'diverges' instead of 'learns'",
+    }
+    assert not Check(exercise)(lambda: 0.001).mistake
+    assert "cannot be used" in repr(Check(exercise)(lambda: "fast"))
+    assert "is there a return?" in repr(Check(exercise)(lambda: None))
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (3.0, "wants your function itself and got 3: write check.scaled(scaled), without brackets"),
+        (lambda x: x, "is called with the arguments (x, factor), but takes (x)"),
+    ],
+)
+def test_what_is_not_such_a_function_is_refused(answer: Any, said: str) -> None:
+    assert said in check(answer).verdict
+
+
+def test_the_card_shows_what_the_text_shows() -> None:
+    report = Report("name", "not <yet>", [("input", "x = <&>")], mistake="a & b", hint="why?")
+    card = report._repr_html_()
+    text = html.unescape(re.sub(r"<[^>]+>", "", card))
+    assert all(part in text for part in ("name", "not <yet>", "x = <&>", "a & b", "why?"))
+    colours = re.findall(r"(?<![-\w])(?:color|background(?:-color)?):\s*([^;\"]+)", card)
+    assert set(colours) <= {"none", "inherit"}, "text and ground keep the notebook's colours, light or dark"
+
+
+def test_names_may_be_used_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from minicnn.lessons import exercises
+
+    class Twice:
+        EXERCISES = [EXERCISE]
+
+    monkeypatch.setattr(exercises, "import_module", lambda name: Twice)
+    monkeypatch.setattr(exercises.pkgutil, "iter_modules", lambda path: [Named("lesson01"), Named("lesson02")])
+    exercises.registry.cache_clear()
+    try:
+        with pytest.raises(ValueError, match="two exercises are called scaled"):
+            find("scaled")
+    finally:
+        exercises.registry.cache_clear()
+
+
+class Named:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+def test_a_case_is_not_changed_by_an_answer() -> None:
+    before = X.copy()
+    answers: list[Callable[..., Any]] = [_writes, scaled]
+    for answer in answers:
+        check(answer)
+    assert np.array_equal(X, before)

@@ -1,0 +1,216 @@
+"""The lessons' notebooks: made from their sources, understood by nbgrader, and run."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from matplotlib.mathtext import MathTextParser
+
+from minicnn.lessons.exercises import registry
+from notebooks import build
+
+SOURCES = build.sources()
+each_lesson = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+
+
+def cells(path: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return [{**cell, "source": "".join(cell["source"])} for cell in found]
+
+
+def student(source: Path) -> Path:
+    return build.STUDENT / f"{source.stem}.ipynb"
+
+
+# --- made from their sources ----------------------------------------------------------------------------------
+
+
+def test_the_notebooks_are_as_their_sources_say() -> None:
+    assert build.stale() == [], "python notebooks/build.py makes them anew"
+
+
+def test_a_stale_notebook_is_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(build, "ROOT", tmp_path)
+    monkeypatch.setattr(build, "HERE", tmp_path / "notebooks")
+    monkeypatch.setattr(build, "STUDENT", tmp_path / "student")
+    for folder in ("notebooks", "student"):
+        (tmp_path / folder).mkdir()
+    source = tmp_path / "notebooks" / "07_seven.py"
+    source.write_text("# %% [markdown]\n# # Seven\n\n# %%\nprint(7)\n", encoding="utf-8")
+    assert build.stale() == ["notebooks/07_seven.ipynb", "student/07_seven.ipynb"]
+    for path, content in build.files(source).items():
+        path.write_text(content, encoding="utf-8")
+    assert build.stale() == []
+    source.write_text("# %% [markdown]\n# # Seven\n\n# %%\nprint(8)\n", encoding="utf-8")
+    assert len(build.stale()) == 2
+    source.rename(tmp_path / "notebooks" / "08_eight.py")
+    assert len(build.stale()) == 4
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "### BEGIN SOLUTION\nx = 1",
+        "x = 1\n### END SOLUTION",
+        "### BEGIN SOLUTION\n### BEGIN SOLUTION\n### END SOLUTION",
+    ],
+)
+def test_half_a_region_is_refused(source: str) -> None:
+    with pytest.raises(ValueError, match="SOLUTION without"):
+        build.without_solution(source)
+
+
+@each_lesson
+def test_a_lesson_is_built_like_the_others(source: Path) -> None:
+    found = cells(source.with_suffix(".ipynb"))
+    headings = re.findall(
+        r"^(#+) (.*)$", "\n".join(cell["source"] for cell in found if cell["cell_type"] == "markdown"), re.MULTILINE
+    )
+    assert [text[:3] for level, text in headings if level == "#"] == [f"{source.stem[:2]} "]
+    levels = [len(level) for level, _ in headings]
+    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False)), "a level is skipped"
+    code = [cell for cell in found if cell["cell_type"] == "code"]
+    assert [number for number, cell in enumerate(code) if "setup" in cell["metadata"].get("tags", ())] == [0]
+    assert all(not cell["outputs"] and cell["execution_count"] is None for cell in code)
+    assert len({cell["id"] for cell in found}) == len(found)
+    tags = {tag for cell in found for tag in cell["metadata"].get("tags", ())}
+    assert tags <= {"setup", "heavy"}
+
+
+@each_lesson
+def test_its_exercises_are_those_of_its_module(source: Path) -> None:
+    asked = [cell["id"] for cell in cells(student(source)) if cell["metadata"].get("nbgrader", {}).get("solution")]
+    lesson = int(source.stem[:2])
+    assert asked == [name for name, exercise in registry().items() if exercise.lesson == lesson]
+    assert 2 <= len(asked) <= 4
+
+
+@each_lesson
+def test_a_grader_asks_whether_the_check_passes(source: Path) -> None:
+    graded = [cell for cell in cells(source.with_suffix(".ipynb")) if cell["metadata"].get("nbgrader", {}).get("grade")]
+    asked = [cell["id"].removeprefix("check-") for cell in graded]
+    assert asked == [name for name, exercise in registry().items() if exercise.lesson == int(source.stem[:2])]
+    for name, cell in zip(asked, graded, strict=True):
+        assert f"assert check.{name}({name}).passed" in cell["source"].splitlines()
+
+
+@each_lesson
+def test_the_students_version_has_no_solution(source: Path) -> None:
+    text = student(source).read_text(encoding="utf-8")
+    assert "BEGIN" not in text and "END" not in text
+    for cell in cells(student(source)):
+        if cell["metadata"].get("nbgrader", {}).get("solution"):
+            assert cell["source"].endswith('"""\n    # YOUR CODE HERE\n    raise NotImplementedError()'), cell["source"]
+
+
+@each_lesson
+def test_its_formulas_can_be_drawn_without_tex(source: Path) -> None:
+    parser = MathTextParser("path")
+    for cell in cells(source.with_suffix(".ipynb")):
+        if cell["cell_type"] == "markdown":
+            text = re.sub(r"`[^`]*`", "", cell["source"])
+            assert text.replace("$$", "").count("$") % 2 == 0, text
+            for formula in re.findall(r"\$\$(.+?)\$\$|\$(.+?)\$", text, re.DOTALL):
+                parser.parse(f"${' '.join(''.join(formula).split())}$")
+
+
+@pytest.mark.slow
+def test_nbgrader_makes_the_same_version_for_students(tmp_path: Path) -> None:
+    if find_spec("nbgrader") is None:
+        pytest.skip("nbgrader is not installed (extra test)")
+    course = tmp_path / "source" / "lessons"
+    course.mkdir(parents=True)
+    for source in SOURCES:
+        shutil.copy(source.with_suffix(".ipynb"), course)
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # it calls a command by its name
+    command = [sys.executable, "-m", "nbgrader", "generate_assignment", "lessons", "--create"]
+    command.append(f"--CourseDirectory.root={tmp_path}")
+    done = subprocess.run(command, cwd=tmp_path, env=os.environ | {"PATH": path}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for source in SOURCES:
+        theirs = cells(tmp_path / "release" / "lessons" / f"{source.stem}.ipynb")
+        ours = [cell for cell in cells(student(source)) if cell["id"] != "colab"]
+        assert len(theirs) == len(ours)
+        for their, our in zip(theirs, ours, strict=True):
+            for what in ("cell_type", "id", "source"):
+                assert their[what] == our[what]
+            marks = dict(their["metadata"].get("nbgrader", {}))
+            marks.pop("checksum", None)
+            if "cell_type" not in our["metadata"].get("nbgrader", {}):
+                marks.pop("cell_type", None)
+            assert marks == our["metadata"].get("nbgrader", {})
+
+
+# --- run ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@each_lesson
+def test_it_runs_and_every_check_passes(source: Path, lessons_that_ran: dict[str, str]) -> None:
+    assert lessons_that_ran[source.stem] == ""
+    outputs = [output for cell in cells(build.PAGES / f"{source.stem}.ipynb") for output in cell.get("outputs", ())]
+    streams = [output for output in outputs if output["output_type"] == "stream"]
+    assert [output["text"] for output in streams if output["name"] == "stderr"] == []
+    shown = [str(output.get("data", {}).get("text/plain", "")) for output in outputs]
+    exercises = [name for name, exercise in registry().items() if exercise.lesson == int(source.stem[:2])]
+    assert [name for name in exercises if not any(f"{name}: right" in text for text in shown)] == []
+
+
+@pytest.fixture(scope="module")
+def blanks_that_ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    folder = tmp_path_factory.mktemp("blank")
+    return folder, build.run([student(source) for source in SOURCES], folder, blank=True)
+
+
+@pytest.mark.slow
+@each_lesson
+def test_the_blank_runs_and_nothing_is_done_yet(source: Path, blanks_that_ran: tuple[Path, dict[str, str]]) -> None:
+    folder, wrong = blanks_that_ran
+    assert wrong[source.stem] == ""
+    checks = [
+        cell for cell in cells(folder / f"{source.stem}.ipynb") if cell["metadata"].get("nbgrader", {}).get("grade")
+    ]
+    assert checks
+    for cell in checks:
+        (output,) = cell["outputs"]
+        assert "not done yet" in "".join(output["data"]["text/plain"])
+
+
+# --- as pages of the docs -------------------------------------------------------------------------------------
+
+
+def test_a_page_has_solutions_to_unfold_and_no_marks() -> None:
+    for source in SOURCES:
+        page = build.as_page(json.loads(source.with_suffix(".ipynb").read_text(encoding="utf-8")))
+        for cell in page["cells"]:
+            assert not re.search("BEGIN|END|HIDDEN", cell["source"])
+            if cell["id"] in registry():
+                assert "hide-input" in cell["metadata"]["tags"]
+                assert "NotImplementedError" not in cell["source"]
+
+
+def test_pages_that_are_missing_or_old_are_filled_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(build, "PAGES", tmp_path / "pages")
+    every = [source.with_suffix(".ipynb") for source in SOURCES]
+    assert build.not_run() == every
+    build.fill_in_pages()
+    assert build.not_run() == every, "they are there, and have no outputs"
+    first = build.PAGES / every[0].name
+    page = json.loads(first.read_text(encoding="utf-8"))
+    next(cell for cell in page["cells"] if cell["cell_type"] == "code")["outputs"] = [{"output_type": "stream"}]
+    first.write_text(json.dumps(page), encoding="utf-8")
+    (build.PAGES / "99_gone.ipynb").write_text("{}", encoding="utf-8")
+    assert build.not_run() == every[1:]
+    build.fill_in_pages()
+    assert json.loads(first.read_text(encoding="utf-8")) == page
+    assert not (build.PAGES / "99_gone.ipynb").exists()
+    page["cells"][0]["source"] = "# Another lesson"
+    first.write_text(json.dumps(page), encoding="utf-8")
+    assert build.not_run() == every
