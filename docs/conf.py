@@ -1,10 +1,13 @@
 """How Sphinx makes a site of these pages: python -m sphinx -W docs docs/_build."""
 
+import os
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE / "_extensions")]
+# Pages with code that runs have processes of their own, which shall find the same minicnn.
+os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 from minicnn import __version__  # noqa: E402
 from notebooks import build  # noqa: E402

@@ -269,8 +269,7 @@ _ALIGNMENT = 64  # bytes of a line of the cache, and of the longest vector
 
 
 class _Recycled(np.ndarray):
-    """Memory that an array lives in. When the array is dropped, and all its views are, this is dropped with it,
-    and the memory goes on to the next."""
+    """What an array lives in: when the array and all its views are dropped, the memory goes on to the next."""
 
 
 class _Segment:

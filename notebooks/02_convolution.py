@@ -16,7 +16,6 @@ import minicnn
 from minicnn import Tensor, data, kernels, nn, viz
 from minicnn import functional as F
 from minicnn.lessons import check
-from minicnn.lessons.showing import play
 
 # %% [markdown]
 # ## Too many weights
@@ -289,7 +288,7 @@ print((W @ X).reshape(3, 3))
 # it. Start the animation; stop it where you like, and step with the buttons.
 
 # %%
-play(viz.animate_im2col(picture, filter_))
+viz.animate_im2col(picture, filter_)
 
 # %% [markdown]
 # With more filters $W$ gets more rows; with more channels $X$ gets more rows (and $W$ columns); with more pictures $X$ gets
@@ -366,7 +365,7 @@ print(f"sum {total:.0f}, the engine says {x.grad[0, 0, 1, 1]:.0f}")
 # %%
 print("W^T G:")
 print(W.T @ G)
-play(viz.animate_col2im(g, filter_, (4, 4)))
+viz.animate_col2im(g, filter_, (4, 4))
 
 # %% [markdown]
 # The last frame is `dL/dx` from above. A pixel in the middle has got something from four windows, one in a corner from

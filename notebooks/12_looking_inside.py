@@ -11,7 +11,6 @@
 # %matplotlib inline
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.patches import Rectangle
 
 import minicnn
 from minicnn import Tensor, nn, optim, viz

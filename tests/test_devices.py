@@ -244,7 +244,8 @@ def test_the_default_device(gpu: str) -> None:
 
 
 def test_saved_networks_are_read_to_the_default_device(gpu: str, tmp_path: Path) -> None:
-    network, preparation = models.lenet5(num_classes=2), Preparation(32, 32, np.zeros(3), np.ones(3))
+    colour = np.ones((3, 1, 1), np.float32)
+    network, preparation = models.lenet5(num_classes=2), Preparation(32, 32, colour, colour)
     save_model(tmp_path / "saved.safetensors", network, preparation, ("a", "b"))
     for device in (gpu, "cpu"):
         minicnn.set_default_device(device)

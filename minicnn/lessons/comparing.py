@@ -163,7 +163,9 @@ def shown(value: Any, indent: int = 0) -> str:
     if isinstance(value, np.ndarray) and value.ndim:
         if value.size > WHOLE:
             return f"array of shape {value.shape}, from {_text(value.min())} to {_text(value.max())}"
-        text = np.array2string(value, precision=5, suppress_small=True, separator=", ", max_line_width=100)
+        largest = np.abs(value[np.isfinite(value)]).max(initial=0) if value.dtype.kind == "f" else 0
+        tiny = 0 < largest < 1e-4  # then the small ones are all there is to see
+        text = np.array2string(value, precision=5, suppress_small=not tiny, separator=", ", max_line_width=100)
         return text.replace("\n", "\n" + " " * indent)
     if isinstance(value, tuple | list):
         inside = ", ".join(shown(one, indent + 1) for one in value)

@@ -69,7 +69,8 @@ class Report:
             f"{self._bold(label, html.escape(text))}</td></tr>"
             for label, text in self._labelled()
         )
-        table = f'<table style="margin:0.4em 0 0;border-collapse:collapse;font-size:0.95em;color:inherit">{rows}</table>'
+        look = "margin:0.4em 0 0;border-collapse:collapse;font-size:0.95em;color:inherit"
+        table = f'<table style="{look}">{rows}</table>'
         return (
             f'<div style="border:1px solid rgba(128,128,128,0.35);border-left:4px solid {colour};border-radius:4px;'
             f'padding:0.6em 0.9em;margin:0.3em 0;max-width:60rem;overflow-x:auto">'

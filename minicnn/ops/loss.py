@@ -4,7 +4,7 @@ from types import ModuleType
 from typing import Any
 
 from minicnn.autograd import Function, Tensor
-from minicnn.backend import Array, same_device
+from minicnn.backend import Array, on_device_of, same_device
 from minicnn.ops.arguments import floating, probability, whole
 
 __all__ = ["CrossEntropy", "cross_entropy"]
@@ -116,20 +116,19 @@ def cross_entropy(
             f"cross_entropy: target must have shape {(N, *positions)} for an input of shape {input.shape}, "
             f"got {labels.shape}"
         )
-    if labels.dtype.kind == "u":  # an unsigned label could not be held against a negative ignore_index
-        labels = labels.astype("int64")
     v = None if weight is None else (weight if isinstance(weight, Tensor) else Tensor(weight)).data
+    if v is not None and v.shape != (C,):
+        raise ValueError(f"cross_entropy: weight must have shape ({C},), one number a class, got {v.shape}")
     same_device("cross_entropy", input=input.data, target=labels, weight=v)
-    wrong = ((labels < 0) | (labels >= C)) & (labels != ignore_index)
-    if wrong.any():
-        raise ValueError(
-            f"cross_entropy: target must lie between 0 and {C - 1} (or be ignore_index={ignore_index}), "
-            f"got {int(labels[wrong].flat[0])}"
-        )
-    if v is not None:
-        if v.shape != (C,):
-            raise ValueError(f"cross_entropy: weight must have shape ({C},), one number a class, got {v.shape}")
-        v = v.astype(input.dtype)
+    with on_device_of(input.data):
+        labels = labels.astype("int64", copy=False)  # an unsigned one could not be compared with ignore_index
+        wrong = ((labels < 0) | (labels >= C)) & (labels != ignore_index)
+        if wrong.any():
+            raise ValueError(
+                f"cross_entropy: target must lie between 0 and {C - 1} (or be ignore_index={ignore_index}), "
+                f"got {int(labels[wrong].flat[0])}"
+            )
+        v = None if v is None else v.astype(input.dtype)
     if positions:  # every position is an example of its own: (N, C, *) -> (N, *, C) -> (M, C)
         input = input.permute(0, *range(2, input.ndim), 1).reshape(-1, C)
     loss = CrossEntropy(labels.reshape(-1), v, ignore_index, reduction, label_smoothing)(input)

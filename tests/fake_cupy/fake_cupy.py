@@ -1,8 +1,8 @@
 """A CuPy for machines without a GPU, so that everything around the GPU is tested on them too.
 
 The arrays are NumPy's inside a wrapper that is as strict as CuPy is: a NumPy array is never taken for one of the
-GPU's, nor turned into one unasked; whatever computes takes arrays of the current GPU only. There is only what minicnn uses; whoever needs
-more looks up in CuPy's documentation that it is there and means the same, and adds its name below.
+GPU's, nor turned into one unasked; whatever computes takes arrays of the current GPU only. There is only what minicnn
+uses; whoever needs more looks up in CuPy's documentation that it is there and means the same, and adds its name below.
 
 `RawModule` compiles CUDA C with g++ by means of ``tests/kernels/cuda_on_cpu.h``. It takes nothing on trust: arguments
 must be of exactly the types that the kernel declares, and what a kernel writes beside its arrays is found out.

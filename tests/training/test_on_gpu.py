@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from minicnn import Tensor, backend, cli, models, optim
 from minicnn.backend import asnumpy, to_device
 from minicnn.data import Loader, load_shapes
 from minicnn.data.scaling import standardised
+from minicnn.experiments import contributions
 from minicnn.training import load_model, train_epoch
 from minicnn.training.loop import EpochProgress
 
@@ -174,6 +176,17 @@ def test_the_study_on_a_gpu(gpu: str, tmp_path: Path) -> None:
     summary = json.loads((tmp_path / "study" / "summary.json").read_text())
     assert summary["machine"]["device"] == "cuda:0"
     assert summary["machine"]["gpu"] == backend.gpu_facts(gpu)["gpu"]
+
+
+def test_every_variant_of_a_study_is_trained_there(gpu: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    devices = []
+    monkeypatch.setattr(contributions.trainer, "run", lambda *_, **named: devices.append(named["device"]) or {})
+    settings = {"limit": 20, "data": "shapes", "crop": 28, "threads": 1}
+    study = SimpleNamespace(settings=settings, data_dir=None)
+    for device in ("cpu", gpu):
+        minicnn.set_default_device(device)
+        contributions.train(study, contributions.Run(next(iter(contributions.VARIANTS)), 0), tmp_path, 0.1, 2)
+    assert devices == ["cpu", "cuda:0"]
 
 
 @pytest.mark.parametrize(
