@@ -156,8 +156,6 @@ def warmup(progress: Callable[[str, int, int], None] | None = None) -> None:
     progress : callable, optional
         Called with the name of each kernel once it is ready, its number from 1, and the number of all.
     """
-    import numpy as np
-
     calls = [(call, np.dtype(dtype).name) for dtype in (np.float32, np.float64) for call in _examples(dtype)]
     for number, ((kernel, arguments), dtype_name) in enumerate(calls, start=1):
         kernel(*arguments)
@@ -167,8 +165,6 @@ def warmup(progress: Callable[[str, int, int], None] | None = None) -> None:
 
 def _examples(dtype: Any) -> list[tuple[Callable[..., None], tuple[Any, ...]]]:
     """Return every kernel with small arguments."""
-    import numpy as np
-
     x, small = np.ones((1, 2, 4, 4), dtype), np.ones((1, 2, 3, 3), dtype)
     window, index = (2, 2, 1, 1, 0, 0), np.zeros((1, 2, 3, 3), np.uint8)
     filters, three = np.ones((3, 2, 2, 2), dtype), np.ones((1, 3, 3, 3), dtype)
