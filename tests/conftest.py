@@ -1,10 +1,11 @@
 """What tests share: both kernel files, both precisions, a seed, skipping where a library is absent, the site."""
 
+import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -56,11 +57,40 @@ def same_start() -> Iterator[None]:
         minicnn.set_num_threads(threads)
 
 
+LONGEST = 900  # seconds
+
+
+def once(tmp_path_factory: pytest.TempPathFactory, name: str, work: Callable[[Path], str]) -> tuple[Path, str]:
+    """Have one worker of the session do the work in a folder, and tell all of them the folder and what it said."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent  # the workers' temporary folders lie in one
+    folder, log = shared / name, shared / name / "log.txt"
+    try:
+        folder.mkdir()
+    except FileExistsError:  # another worker is at it
+        patience = time.monotonic() + LONGEST
+        while not log.exists() and time.monotonic() < patience:
+            time.sleep(0.5)
+    else:
+        unread = folder / "log"
+        try:
+            unread.write_text(work(folder), encoding="utf-8")
+        except Exception as error:
+            unread.write_text(f"{type(error).__name__}: {error}", encoding="utf-8")
+            raise
+        finally:
+            unread.rename(log)  # it is there when all of it is there
+    return folder, log.read_text(encoding="utf-8")
+
+
 @pytest.fixture(scope="session")
-def lessons_that_ran() -> dict[str, str]:
+def lessons_that_ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What went wrong in each lesson's notebook, with solutions; they run once, and become pages of the docs."""
     pytest.importorskip("nbmake", reason="nbmake is not installed (extra test)")
-    return build.run_for_docs([source.with_suffix(".ipynb") for source in build.sources()])
+    notebooks = [source.with_suffix(".ipynb") for source in build.sources()]
+    _, wrong = once(tmp_path_factory, "lessons", lambda folder: json.dumps(build.run_for_docs(notebooks)))
+    return json.loads(wrong)
 
 
 @pytest.fixture(params=["numpy", "numba"])
@@ -110,7 +140,6 @@ def dtype(request: pytest.FixtureRequest) -> Any:
 
 
 SITE_NEEDS = ("sphinx", "myst_nb", "sphinx_book_theme", "numpydoc")
-LONGEST_BUILD = 900  # seconds
 
 
 @pytest.fixture(scope="session")
@@ -119,27 +148,17 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     absent = [name for name in SITE_NEEDS if find_spec(name) is None]
     if absent:
         pytest.skip(f"{', '.join(absent)} not installed (extra docs)")
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent  # the workers' temporary folders lie in one
-    folder, log = shared / "site", shared / "site" / "log.txt"
-    try:
-        folder.mkdir()
-    except FileExistsError:  # another worker builds
-        patience = time.monotonic() + LONGEST_BUILD
-        while not log.exists() and time.monotonic() < patience:
-            time.sleep(0.5)
-    else:
+
+    def built(folder: Path) -> str:
         if build.not_run():  # for a lesson that fails another test speaks; its page has no outputs
             request.getfixturevalue("lessons_that_ran")
         root = Path(__file__).parents[1]
         command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-d", folder / "doctrees"]
         command += [root / "docs", folder / "html"]
-        built = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_BUILD)
-        unread = folder / "log"
-        unread.write_text(built.stderr if built.returncode else "", encoding="utf-8")
-        unread.rename(log)  # it is there when all of it is there
-    said = log.read_text(encoding="utf-8")
+        result = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST)
+        return result.stderr if result.returncode else ""
+
+    folder, said = once(tmp_path_factory, "site", built)
     assert said == "", said
     return folder / "html"
 
