@@ -26,6 +26,8 @@ __all__ = [
     "col2im",
     "conv2d",
     "conv2d_grad_w",
+    "cross_entropy_backward",
+    "cross_entropy_forward",
     "current",
     "im2col",
     "lrn_backward",
@@ -140,6 +142,8 @@ lrn_forward = _kernel("lrn_forward")
 lrn_backward = _kernel("lrn_backward")
 relu_backward = _kernel("relu_backward")
 sgd_step = _kernel("sgd_step")
+cross_entropy_forward = _kernel("cross_entropy_forward")
+cross_entropy_backward = _kernel("cross_entropy_backward")
 winograd_filters = _kernel("winograd_filters")
 winograd_conv2d = _kernel("winograd_conv2d")
 winograd_grad_w = _kernel("winograd_grad_w")

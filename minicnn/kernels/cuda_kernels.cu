@@ -19,6 +19,8 @@ typedef int Place;
 typedef unsigned char Place;
 #endif
 
+typedef long long Label;
+
 // A loop over `size` things that all threads of all blocks share, as in: for (EACH(i, size)) ...
 #define EACH(i, size) \
     Size i = blockIdx.x * (Size)blockDim.x + threadIdx.x; i < (size); i += gridDim.x * (Size)blockDim.x
@@ -262,5 +264,57 @@ extern "C" __global__ void sgd_momentum(
             velocity[i] = momentum * velocity[i] + slope;
             parameter[i] -= lr * (nesterov ? slope + momentum * velocity[i] : velocity[i]);
         }
+    }
+}
+
+
+// --- softmax and cross-entropy ----------------------------------------------------------------------------------
+
+// q v: what a class of weight v has to do with a row of this label.
+__device__ REAL weighted_target(Size c, Label label, REAL v, Size C, REAL smoothing) {
+    const REAL share = smoothing / C;
+    return label == -1 ? 0 : (c == label ? 1 - smoothing + share : share) * v;
+}
+
+// A thread walks along a row three times: for its largest score, for the sum of powers, for what comes of both.
+extern "C" __global__ void cross_entropy_forward(
+    const REAL* x, const Label* labels, const REAL* v, Size M, Size C, REAL smoothing,
+    REAL* p, REAL* totals, REAL* losses
+) {
+    for (EACH(m, M)) {
+        const REAL* scores = x + m * C;
+        REAL largest = scores[0];
+        for (Size c = 1; c < C; c++) {
+            if (scores[c] > largest || scores[c] != scores[c]) {  // NaN is the one number that is not itself
+                largest = scores[c];
+            }
+        }
+        REAL sum = 0;
+        for (Size c = 0; c < C; c++) {
+            sum += exp(scores[c] - largest);
+        }
+        const REAL log_sum = log(sum);
+        const Label label = labels[m];
+        const bool is_class = -1 <= label && label < C;
+        REAL total = 0, loss = is_class ? 0 : sqrt((REAL)-1);
+        for (Size c = 0; c < C; c++) {
+            const REAL qv = weighted_target(c, label, v[c], C, smoothing);
+            const REAL log_p = scores[c] - largest - log_sum;
+            p[m * C + c] = exp(log_p);
+            total += qv;
+            loss -= qv == 0 ? 0 : qv * log_p;  // 0 times the -inf of an impossible class would be NaN
+        }
+        totals[m] = total;
+        losses[m] = loss;
+    }
+}
+
+extern "C" __global__ void cross_entropy_backward(
+    const REAL* p, const REAL* totals, const Label* labels, const REAL* v, Size M, Size C, REAL smoothing,
+    const REAL* scale, REAL* grad_x
+) {
+    for (EACH(i, M * C)) {
+        const Size m = i / C, c = i % C;
+        grad_x[i] = (p[i] * totals[m] - weighted_target(c, labels[m], v[c], C, smoothing)) * scale[m];
     }
 }

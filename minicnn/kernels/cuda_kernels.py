@@ -132,3 +132,17 @@ def sgd_step(
         _launch("sgd_plain", size, parameter, gradient, size, lr, weight_decay)
     else:
         _launch("sgd_momentum", size, parameter, gradient, velocity, size, lr, momentum, weight_decay, nesterov, paper)
+
+
+def cross_entropy_forward(
+    x: Array, labels: Array, v: Array, smoothing: float, p: Array, totals: Array, losses: Array
+) -> None:
+    x, labels, v = (cupy.ascontiguousarray(array) for array in (x, labels, v))
+    _launch("cross_entropy_forward", len(x), x, labels, v, *x.shape, float(smoothing), p, totals, losses)
+
+
+def cross_entropy_backward(
+    p: Array, totals: Array, labels: Array, v: Array, smoothing: float, scale: Array, grad_x: Array
+) -> None:
+    p, totals, labels, v, scale = (cupy.ascontiguousarray(array) for array in (p, totals, labels, v, scale))
+    _launch("cross_entropy_backward", p.size, p, totals, labels, v, *p.shape, float(smoothing), scale, grad_x)

@@ -12,6 +12,8 @@ import numpy as np
 from minicnn.kernels.compiling import inner, kernel, u
 from minicnn.kernels.direct_convolution import conv2d as conv2d  # with its tiles in a file of its own
 from minicnn.kernels.direct_convolution import conv2d_grad_w as conv2d_grad_w
+from minicnn.kernels.numpy_kernels import cross_entropy_backward as cross_entropy_backward  # few numbers: not worth
+from minicnn.kernels.numpy_kernels import cross_entropy_forward as cross_entropy_forward  # the time of compiling
 from minicnn.kernels.winograd_convolution import winograd_conv2d as winograd_conv2d
 from minicnn.kernels.winograd_convolution import winograd_filters as winograd_filters
 from minicnn.kernels.winograd_convolution import winograd_grad_w as winograd_grad_w

@@ -270,3 +270,36 @@ def sgd_step(
         velocity *= momentum
         velocity += gradient
         parameter -= lr * (gradient + momentum * velocity if nesterov else velocity)
+
+
+def cross_entropy_forward(
+    x: Array, labels: Array, v: Array, smoothing: float, p: Array, totals: Array, losses: Array
+) -> None:
+    """Turn scores into probabilities ``p = softmax(x)`` and losses ``-(sum over c of q v ln p)``, row by row.
+
+    The target q is 1 at the label, less `smoothing`, of which each class has its share; v (C,) says how much each
+    class counts, and `totals` takes the sums of q v. A row whose label is -1 counts nothing, and one whose label is no
+    class has a loss that is not a number. x and p (M, C); labels, totals and losses (M,).
+    """
+    C = x.shape[1]
+    qv = _weighted_targets(labels, v, smoothing)
+    shifted = x - x.max(axis=1, keepdims=True)
+    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    p[...] = np.exp(log_p)
+    totals[...] = qv.sum(axis=1)
+    # a product with 0 would turn the -inf of an impossible class into NaN
+    losses[...] = np.where((labels < -1) | (labels >= C), np.nan, -(qv * np.where(qv == 0, 0, log_p)).sum(axis=1))
+
+
+def cross_entropy_backward(
+    p: Array, totals: Array, labels: Array, v: Array, smoothing: float, scale: Array, grad_x: Array
+) -> None:
+    """Apply ``grad_x = (p (sum of q v) - q v) scale``; scale (M,), the rest as in `cross_entropy_forward`."""
+    grad_x[...] = (p * totals[:, None] - _weighted_targets(labels, v, smoothing)) * scale[:, None]
+
+
+def _weighted_targets(labels: Array, v: Array, smoothing: float) -> Array:
+    """Return q v, (M, C)."""
+    C = len(v)
+    q = (1 - smoothing) * (labels[:, None] == np.arange(C)) + smoothing / C
+    return (q * v * (labels != -1)[:, None]).astype(v.dtype)

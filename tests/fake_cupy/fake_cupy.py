@@ -281,6 +281,7 @@ class RawModule:
             "REAL": {"float": np.float32, "double": np.float64}[real],
             "Size": np.int64 if "-DBIG_ARRAYS" in options else np.int32,
             "Place": np.int32 if "-DBIG_WINDOWS" in options else np.uint8,
+            "Label": np.int64,
             "bool": np.bool_,
         }
         for kind, number in self.types.items():
@@ -346,7 +347,7 @@ def _library(code: str, options: tuple[str, ...]) -> ctypes.CDLL:
     ]
     runners += [
         f'extern "C" unsigned size_of_{kind}() {{ return sizeof({kind}); }}'
-        for kind in ("REAL", "Size", "Place", "bool")
+        for kind in ("REAL", "Size", "Place", "Label", "bool")
     ]
     stem = Path(_folder.name) / f"{len(list(Path(_folder.name).iterdir()))}"
     source, built = stem.with_suffix(".cpp"), stem.with_suffix(".so")

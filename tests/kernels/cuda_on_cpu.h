@@ -13,6 +13,8 @@ struct Coordinates {
 
 static Coordinates gridDim, blockDim, blockIdx, threadIdx;
 
+using std::exp;
+using std::log;
 using std::max;
 using std::min;
 using std::pow;

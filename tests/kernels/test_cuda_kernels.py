@@ -68,7 +68,7 @@ def test_cuda_kernels_have_the_same_signatures(cuda_kernels: ModuleType) -> None
         }
 
     here, reference = functions(cuda_kernels), functions(numpy_kernels)
-    assert len(here) == 10
+    assert len(here) == 12
     for name, signature in here.items():
         assert signature == reference[name]
     # On a GPU, a convolution is im2col and a product.
@@ -209,6 +209,36 @@ def test_cuda_sgd_step(
     compare("sgd_step", arguments, (0, 1) if momentum is None else (0, 1, 2), cupy, 4 * np.finfo(dtype).eps)
 
 
+# --- cross-entropy ------------------------------------------------------------------------------------------
+
+
+@small
+@hypothesis.given(
+    dtype=st.sampled_from(DTYPES),
+    shape=st.tuples(st.integers(0, 5), st.integers(1, 12)),
+    smoothing=st.sampled_from([0.0, 0.1, 1.0]),
+    special=st.sampled_from(["", "nan", "impossible", "large"]),
+    seed=st.integers(0, 99),
+)
+def test_cuda_cross_entropy(
+    cupy: ModuleType, dtype: Any, shape: tuple[int, int], smoothing: float, special: str, seed: int
+) -> None:
+    random, (M, C) = np.random.default_rng(seed), shape
+    x, v = random.standard_normal(shape).astype(dtype), random.uniform(0, 2, C).astype(dtype)
+    labels = random.integers(-2, C + 1, M)  # with some that are left out, and some that are no classes
+    if special == "large":
+        x *= 1000
+    elif special:
+        x[random.random(shape) < 0.3] = np.nan if special == "nan" else -np.inf
+    p, rows = np.full(shape, 77, dtype), np.full(M, 77, dtype)
+    tolerance = 3e-5 if dtype == np.float32 else 1e-12
+    with np.errstate(invalid="ignore"):
+        compare("cross_entropy_forward", (x, labels, v, smoothing, p, rows, rows), (4, 5, 6), cupy, tolerance)
+    p, totals, scale = random.random(shape).astype(dtype), *random.standard_normal((2, M)).astype(dtype)
+    arguments = p, totals, labels, v, smoothing, scale, np.full(shape, 77, dtype)
+    compare("cross_entropy_backward", arguments, (6,), cupy, tolerance)
+
+
 # --- how they are launched ----------------------------------------------------------------------------------
 
 
@@ -229,6 +259,10 @@ def everything(cupy: ModuleType, dtype: Any, rng: Any) -> None:
     compare("lrn_forward", (flat, 2, 1, 1.0, 0.5, 0.7, flat), (6,), cupy, tolerance)
     compare("lrn_backward", (flat, flat[::-1].copy(), 2, 1, 1.0, 0.5, 0.7, flat), (7,), cupy, tolerance)
     compare("relu_backward", (vector, vector, vector), (2,), cupy, 0)
+    scores, labels, v = x.reshape(8, 15), np.array([0, 14, -1, 3, 15, 3, 7, 1]), vector[:15]
+    rows = np.zeros(8, dtype)
+    compare("cross_entropy_forward", (scores, labels, v, 0.1, scores, rows, rows), (4, 5, 6), cupy, tolerance)
+    compare("cross_entropy_backward", (scores, rows, labels, v, 0.1, vector[:8], scores), (6,), cupy, tolerance)
     compare("sgd_step", (vector, vector, None, 0.1, 0.0, 0.1, False, False), (0,), cupy, tolerance)
     compare("sgd_step", (vector, vector, vector, 0.1, 0.9, 0.1, False, True), (0, 2), cupy, tolerance)
 
@@ -275,6 +309,7 @@ def test_cuda_kernels_read_arrays_that_are_not_contiguous(cupy: ModuleType, dtyp
     index = np.zeros(y.shape, np.uint8)
     numpy_kernels.max_pool2d_forward(x, *window, np.empty_like(y), index)
     flat, vector = x.reshape(2, 3, 20), x.reshape(-1)
+    scores, rows, labels, v = x.reshape(8, 15), vector[:8], np.arange(8), vector[:15]
     for name, inputs, settings, output in (
         ("im2col", (x,), window, col),
         ("col2im", (col,), window, x),
@@ -285,6 +320,7 @@ def test_cuda_kernels_read_arrays_that_are_not_contiguous(cupy: ModuleType, dtyp
         ("lrn_forward", (flat,), (2, 1, 1.0, 0.5, 0.7), flat),
         ("lrn_backward", (flat, flat), (2, 1, 1.0, 0.5, 0.7), flat),
         ("relu_backward", (vector, vector), (), vector),
+        ("cross_entropy_backward", (scores, rows, labels, v), (0.1, rows), scores),
     ):
         outputs = output if isinstance(output, tuple) else (output,)
         results = []
@@ -320,7 +356,7 @@ def fake(cupy: ModuleType) -> ModuleType:
 
 
 def kernel(cupy: Any, parameters: str, body: str) -> Any:
-    types = "typedef int Size;\ntypedef unsigned char Place;\n"
+    types = "typedef int Size;\ntypedef unsigned char Place;\ntypedef long long Label;\n"
     code = f'{types}extern "C" __global__ void wrong({parameters}) {{ {body} }}'
     return cupy.RawModule(code=code, options=("-DREAL=float",)).get_function("wrong")
 

@@ -25,13 +25,14 @@ numba_kernels: ModuleType = pytest.importorskip("minicnn.kernels.numba_kernels")
 
 ROOT = Path(__file__).parents[2]
 KERNELS = [name for name in kernels.__all__ if name not in ("current", "use_kernels", "warmup")]
+COMPILED = [name for name in KERNELS if not name.startswith("cross_entropy")]  # Numba has NumPy's own
 TOLERANCE = {np.float32: 3e-5, np.float64: 1e-12}
 
 small = hypothesis.settings(max_examples=150)
 
 
 def test_both_files_have_the_same_functions_with_the_same_signatures() -> None:
-    assert len(KERNELS) == 15
+    assert len(KERNELS) == 17
     for name in KERNELS:
         reference = inspect.signature(getattr(numpy_kernels, name))
         compiled = getattr(numba_kernels, name)
@@ -357,9 +358,9 @@ EVERYTHING = """
 def test_warmup_is_enough_and_nothing_is_compiled_in_a_second_process() -> None:
     run(EVERYTHING)
     ready, misses, hits = run(EVERYTHING).splitlines()
-    assert set(ready.split(",")) == {f"{name} {dtype.__name__}" for name in KERNELS for dtype in DTYPES}
+    assert set(ready.split(",")) == {f"{name} {dtype.__name__}" for name in COMPILED for dtype in DTYPES}
     assert misses == "0"
-    assert int(hits) >= 2 * len(KERNELS)
+    assert int(hits) >= 2 * len(COMPILED)
 
 
 def test_where_no_cache_folder_can_be_written(tmp_path: Path) -> None:

@@ -78,6 +78,8 @@ EXAMPLES: list[Example] = [
     (linear.Linear, ((2, 3, 4), (2, 4), None)),
     (lambda: loss.CrossEntropy(LABELS, CLASS_WEIGHTS, -100, "mean", 0.1), ((4, 3),)),
     (lambda: loss.CrossEntropy(LABELS, None, -100, "none", 0.0), ((4, 3),)),
+    (lambda: loss.FusedCrossEntropy(LABELS, None, -100, "none", 0.0), ((4, 3),)),
+    (lambda: loss.FusedCrossEntropy(LABELS, CLASS_WEIGHTS, -100, "mean", 0.1), ((4, 3),)),
 ]
 
 
