@@ -17,7 +17,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import ModuleType
@@ -50,6 +50,7 @@ __all__ = [
     "set_num_threads",
     "set_tf32",
     "split",
+    "staged",
     "to_device",
 ]
 
@@ -257,6 +258,98 @@ def same_device(function: str, **arrays: Array | None) -> None:
     if len(set(places.values())) > 1:
         listed = ", ".join(f"{name} is on {place}" for name, place in places.items())
         raise TypeError(f"{function}: {listed}; move them to one device with .to(device)")
+
+
+def staged(batches: Iterable[tuple[Array, ...]], device: str) -> Iterator[tuple[Array, ...]]:
+    """Yield each batch with its arrays on a device; to a GPU the next one travels while this one is in use.
+
+    Parameters
+    ----------
+    batches : iterable of tuple of arrays
+        Arrays that are on the device already stay as they are.
+    device : str
+        See :func:`checked_device`, which also says what is raised.
+
+    Yields
+    ------
+    tuple of arrays
+        What is computed with them afterwards, in the current stream, waits for them to arrive; the processor does not.
+
+    Notes
+    -----
+    A GPU fetches by itself, beside its other work, only from memory that the operating system does not move. So arrays
+    are first copied into such page-locked memory, of which there are two sets that take turns, and then sent on a
+    stream of their own.
+    """
+    device = checked_device(device)
+    if device == "cpu":
+        yield from (tuple(to_device(array, device) for array in batch) for batch in batches)
+        return
+    import cupy
+
+    with cupy.cuda.Device(int(device.partition(":")[2])):
+        stage = _Stage(device)
+    under_way = None
+    for batch in batches:
+        sent = stage.send(batch)
+        if under_way is not None:
+            yield stage.received(*under_way)
+        under_way = sent
+    if under_way is not None:
+        yield stage.received(*under_way)
+
+
+class _Stage:
+    """What :func:`staged` has for a GPU: a stream of its own, and two sets of page-locked memory."""
+
+    def __init__(self, device: str) -> None:
+        import cupy
+
+        self.device, self.here = device, cupy.cuda.Device()
+        self.stream = cupy.cuda.Stream(non_blocking=True)
+        self.locked: list[dict[int, np.ndarray]] = [{}, {}]
+        self.sent: list[Any] = [None, None]  # an event each: what was sent last from a set has left it
+        self.turn = 0
+
+    def send(self, batch: tuple[Array, ...]) -> tuple[list[Array], Any]:
+        """Begin to copy a batch; return its arrays on the GPU, and the event that they are complete."""
+        import cupy
+
+        self.turn = 1 - self.turn
+        if self.sent[self.turn] is not None:
+            self.sent[self.turn].synchronize()
+        with self.here:
+            arrays, copies = [], []
+            for position, array in enumerate(batch):
+                if get_array_module(array) is np:
+                    copies.append((cupy.empty(array.shape, array.dtype), self._page_locked(position, array)))
+                    arrays.append(copies[-1][0])
+                else:
+                    arrays.append(to_device(array, self.device))
+            # The memory that was got just now may be that of an array whose last reader is not done yet.
+            self.stream.wait_event(cupy.cuda.get_current_stream().record())
+            for there, locked in copies:
+                there.set(locked, stream=self.stream)
+            self.sent[self.turn] = self.stream.record()
+        return arrays, self.sent[self.turn]
+
+    def _page_locked(self, position: int, array: np.ndarray) -> np.ndarray:
+        """Return a copy in page-locked memory."""
+        import cupyx
+
+        memory = self.locked[self.turn].get(position)
+        if memory is None or (memory.shape, memory.dtype) != (array.shape, array.dtype):
+            memory = self.locked[self.turn][position] = cupyx.empty_pinned(array.shape, array.dtype)
+        memory[...] = array
+        return memory
+
+    def received(self, arrays: list[Array], complete: Any) -> tuple[Array, ...]:
+        """Let what is computed from now on wait for the arrays."""
+        import cupy
+
+        with self.here:
+            cupy.cuda.get_current_stream().wait_event(complete)
+        return tuple(arrays)
 
 
 # --- memory ------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from minicnn.backend import on_device_of
 from minicnn.data.prefetch import run_ahead
 
 Array = NDArray[Any]
@@ -32,8 +33,8 @@ class Loader:
 
     Parameters
     ----------
-    images : ndarray or ImageFolder, (N, ...)
-        The pictures, of any dtype; a batch is a copy of some of them.
+    images : ndarray, cupy.ndarray or ImageFolder, (N, ...)
+        The pictures, of any dtype; a batch is a copy of some of them, on a GPU if they are there.
     labels : ndarray, (N,)
         Their labels.
     batch_size : int
@@ -139,7 +140,8 @@ class Loader:
 
         def batch(number: int) -> tuple[Array, Array]:
             chosen = order[number * self.batch_size : (number + 1) * self.batch_size]
-            images = self.images[chosen]
+            with on_device_of(self.images):
+                images = self.images[chosen]
             if self.transform is not None:
                 images = self.transform(images, np.random.default_rng((self.seed, epoch, number)))
             return images, self.labels[chosen]

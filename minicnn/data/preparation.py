@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from minicnn.backend import get_array_module, on_device_of
 from minicnn.data import transforms
 from minicnn.data.image_folder import ImageFolder
 from minicnn.data.statistics import PixelStatistics, pixel_statistics
@@ -159,7 +160,8 @@ class Preparation:
         def transform(images: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
             images = self._scaled(images)
             if padding:
-                images = np.pad(images, edge)
+                with on_device_of(images):
+                    images = get_array_module(images).pad(images, edge)
             images = transforms.random_crop(images, rng, size=self.crop)
             if flip:
                 images = transforms.random_flip(images, rng)
@@ -177,5 +179,6 @@ class Preparation:
                 f"(N, {', '.join(map(str, expected))})"
             )
         scaled = transforms.subtract_mean(images, mean=self.mean)
-        scaled /= self.deviation
+        with on_device_of(images):
+            scaled /= get_array_module(images).asarray(self.deviation)
         return scaled

@@ -2,7 +2,8 @@
 
 Each function is called as ``transform(images, rng)`` with a batch (N, C, H, W) of uint8 or floats and a
 `numpy.random.Generator`, as :class:`minicnn.data.Loader` does, and returns a new batch; its argument stays as it is,
-and the same `rng` gives the same result. Each picture draws for itself. Settings are set with `functools.partial`,
+and the same `rng` gives the same result. Each picture draws for itself. Pictures that are on a GPU stay there: what is
+random is drawn by the processor, so that it is the same. Settings are set with `functools.partial`,
 several steps make one with :func:`compose`. The paper's training (section 4.1), for pictures of 256x256:
 
 >>> from functools import partial
@@ -28,6 +29,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from minicnn.backend import get_array_module, on_device_of
 
 Array = NDArray[Any]
 Transform = Callable[[Array, np.random.Generator], Array]
@@ -97,18 +100,30 @@ def pad_and_crop(images: Array, rng: np.random.Generator, *, padding: int = 4) -
         If `images` is no batch of pictures, or `padding` is negative.
     """
     _check("pad_and_crop", images)
+    xp = get_array_module(images)
     if padding < 0:
         raise ValueError(f"pad_and_crop: padding is {padding}; expected 0 or more")
     edge = (padding, padding)
-    return _crop_anywhere(np.pad(images, ((0, 0), (0, 0), edge, edge)), rng, *images.shape[2:])
+    with on_device_of(images):
+        padded = xp.pad(images, ((0, 0), (0, 0), edge, edge))
+    return _crop_anywhere(padded, rng, *images.shape[2:])
 
 
 def _crop_anywhere(images: Array, rng: np.random.Generator, height: int, width: int) -> Array:
-    N, _, H, W = images.shape
+    N, C, H, W = images.shape
     top, left = rng.integers(0, H - height + 1, N), rng.integers(0, W - width + 1, N)
-    # Every crop of every picture, without a copy: (N, C, places from top, places from left, height, width).
-    crops = np.lib.stride_tricks.sliding_window_view(images, (height, width), axis=(2, 3))
-    return crops[np.arange(N), :, top, left]  # (N, C, height, width)
+    if get_array_module(images) is np:
+        # Every crop of every picture, without a copy: (N, C, places from top, places from left, height, width).
+        crops = np.lib.stride_tricks.sliding_window_view(images, (height, width), axis=(2, 3))
+        return crops[np.arange(N), :, top, left]  # (N, C, height, width)
+    rows, columns = top[:, None] + np.arange(height), left[:, None] + np.arange(width)  # (N, height), (N, width)
+    with on_device_of(images):  # which would make such a view's copy first
+        return images[
+            np.arange(N)[:, None, None, None],
+            np.arange(C)[:, None, None],
+            rows[:, None, :, None],
+            columns[:, None, None],
+        ]
 
 
 def center_crop(images: Array, rng: np.random.Generator | None = None, *, size: int = 224) -> Array:
@@ -135,7 +150,8 @@ def center_crop(images: Array, rng: np.random.Generator | None = None, *, size: 
     """
     _check_size("center_crop", images, size)
     top, left = (images.shape[2] - size) // 2, (images.shape[3] - size) // 2
-    return images[:, :, top : top + size, left : left + size].copy()
+    with on_device_of(images):
+        return images[:, :, top : top + size, left : left + size].copy()
 
 
 def ten_crop(images: Array, rng: np.random.Generator | None = None, *, size: int = 224) -> Array:
@@ -174,8 +190,10 @@ def ten_crop(images: Array, rng: np.random.Generator | None = None, *, size: int
     _check_size("ten_crop", images, size)
     corners = [images[:, :, :size, :size], images[:, :, :size, -size:]]
     corners += [images[:, :, -size:, :size], images[:, :, -size:, -size:]]
-    five = np.stack([*corners, center_crop(images, size=size)], axis=1)  # (N, 5, C, size, size)
-    return np.concatenate([five, five[..., ::-1]], axis=1)
+    xp = get_array_module(images)
+    with on_device_of(images):
+        five = xp.stack([*corners, center_crop(images, size=size)], axis=1)  # (N, 5, C, size, size)
+        return xp.concatenate([five, five[..., ::-1]], axis=1)
 
 
 def random_flip(images: Array, rng: np.random.Generator, *, p: float = 0.5) -> Array:
@@ -207,9 +225,10 @@ def random_flip(images: Array, rng: np.random.Generator, *, p: float = 0.5) -> A
     _check("random_flip", images)
     if not 0 <= p <= 1:
         raise ValueError(f"random_flip: p is {p}; expected 0 to 1")
-    turned = rng.random(len(images)) < p
-    flipped = images.copy()
-    flipped[turned] = images[turned, :, :, ::-1]
+    turned = np.flatnonzero(rng.random(len(images)) < p)
+    with on_device_of(images):
+        flipped = images.copy()
+        flipped[turned] = images[turned][..., ::-1]
     return flipped
 
 
@@ -260,7 +279,8 @@ def pca_colour(images: Array, rng: np.random.Generator, *, components: Array, st
         raise ValueError(f"pca_colour: std is {std}; expected 0 or more")
     a = rng.normal(0, std, (len(images), 3))
     shift = a @ np.asarray(components).T  # (N, 3): row n is components @ a[n]
-    return images + shift.astype(_float_of(images))[:, :, None, None]
+    with on_device_of(images):
+        return images + get_array_module(images).asarray(shift.astype(_float_of(images)))[:, :, None, None]
 
 
 def subtract_mean(images: Array, rng: np.random.Generator | None = None, *, mean: Array) -> Array:
@@ -296,7 +316,8 @@ def subtract_mean(images: Array, rng: np.random.Generator | None = None, *, mean
             f"subtract_mean: mean has shape {np.shape(mean)} and images has shape {images.shape}; expected a mean of "
             f"({C}, {H}, {W}) or ({C}, 1, 1): subtract before cropping"
         )
-    return images - np.asarray(mean).astype(_float_of(images))
+    with on_device_of(images):
+        return images - get_array_module(images).asarray(mean, dtype=_float_of(images))
 
 
 def _float_of(images: Array) -> np.dtype[Any]:

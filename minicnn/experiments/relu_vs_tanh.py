@@ -33,6 +33,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from minicnn import manual_seed
+from minicnn.backend import get_default_device, to_device
 from minicnn.data import Dataset, Loader, load_cifar10, load_shapes, scaling
 from minicnn.experiments.results import ResultsFolder, StudyError, check_settings, machine, versions
 from minicnn.models import four_layer
@@ -253,7 +254,7 @@ def train_all(study: Study, inputs: str, dataset: Dataset) -> None:
     if all(study.is_done(run) for run in runs):
         return
     (images,) = INPUTS[inputs](dataset.train_images)
-    labels = dataset.train_labels
+    images, labels = to_device(images, get_default_device()), dataset.train_labels  # all of them: 600 MB
     compile_kernels(images[:2], labels[:2])
     rates = settings["learning_rates"][inputs]
     for activation in ACTIVATIONS:

@@ -1,4 +1,8 @@
-"""One epoch of training: every batch forward, back, and a step; the error and the loss counted on the way."""
+"""One epoch of training: every batch forward, back, and a step; the error and the loss counted on the way.
+
+A GPU is given its work faster than it does it. Whoever asks it for a loss waits until it has done everything before,
+and then it waits in turn. So there, what came of some steps is read at once.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +16,16 @@ import numpy as np
 
 from minicnn import functional as F
 from minicnn.autograd import Tensor, no_grad
-from minicnn.backend import asnumpy, to_device
+from minicnn.backend import asnumpy, staged, to_device
 from minicnn.nn import Module
+from minicnn.ops.arguments import whole
 from minicnn.optim import Optimizer
 from minicnn.tracing import trace
 from minicnn.training.metrics import count_wrong
 
 __all__ = ["EpochProgress", "TrainingError", "train_epoch"]
+
+READ_EVERY = {"cpu": 1, "cuda": 16}  # steps
 
 
 class TrainingError(RuntimeError):
@@ -90,6 +97,7 @@ def train_epoch(
     epoch: int = 1,
     after_step: Callable[[EpochProgress], object] | None = None,
     before: EpochProgress | None = None,
+    read_every: int | None = None,
 ) -> EpochProgress:
     """Train on every batch of `loader` once.
 
@@ -104,9 +112,11 @@ def train_epoch(
     epoch : int
         The number of this epoch, for the messages and the result.
     after_step : callable, optional
-        Called with the :class:`EpochProgress` so far after each step. What it raises ends the epoch.
+        Called with the :class:`EpochProgress` so far whenever losses were read. What it raises ends the epoch.
     before : EpochProgress, optional
         What came of the epoch's first batches, where `loader` has only those that are left. The counts go on from it.
+    read_every : int, optional
+        After how many steps their losses are read: by default 1, on a GPU 16, because reading waits for it.
 
     Returns
     -------
@@ -116,36 +126,56 @@ def train_epoch(
     Raises
     ------
     TrainingError
-        If a loss is infinite or not a number. The parameters are left as they were before that batch.
+        If a loss is infinite or not a number. The parameters are left as they were before that batch; if losses are
+        read later than every step, as they are after the last step that was made.
     ValueError
-        If `loader` has no batch, and none came before.
+        If `loader` has no batch, and none came before, or a label is no class.
     """
+    every = whole("train_epoch", "read_every", read_every or READ_EVERY[model.device.partition(":")[0]], 1)
     model.train()
     progress = before or EpochProgress(epoch, steps=0, images=0, wrong=0, wrong_top5=0, summed_loss=0.0, seconds=0.0)
     start = time.perf_counter() - progress.seconds
-    for images, labels in loader:
+    unread: list[tuple[Any, Any, Any]] = []  # labels, scores and loss of the last steps
+
+    def read() -> None:
+        nonlocal progress
+        for labels, scores, loss in unread:
+            value, labels = loss.item(), asnumpy(labels)
+            if not math.isfinite(value):
+                why = _no_classes(labels, scores.shape[1]) or f"losses are read after every {every} steps"
+                raise _not_finite(value, optimizer, why, epoch, progress.steps + 1)
+            wrong, wrong_top5 = count_wrong(asnumpy(scores), labels)
+            progress = EpochProgress(
+                epoch,
+                steps=progress.steps + 1,
+                images=progress.images + len(labels),
+                wrong=progress.wrong + wrong,
+                wrong_top5=progress.wrong_top5 + wrong_top5,
+                summed_loss=progress.summed_loss + value * len(labels),
+                seconds=time.perf_counter() - start,
+            )
+        unread.clear()
+        if after_step is not None:
+            after_step(progress)
+
+    for images, labels in staged(loader, model.device):
         # What overflows shows up in the loss, and one clear error says more than a dozen of NumPy's warnings.
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             scores, loss = _scores_and_loss(model, images, labels)
-            value = loss.item()
-            if not math.isfinite(value):
+            if every == 1 and not math.isfinite(loss.item()):
+                value, wrong_labels = loss.item(), _no_classes(asnumpy(labels), scores.shape[1])
                 del scores, loss  # it takes as much memory again
-                raise _not_finite(value, optimizer, _origin(model, images, labels), epoch, progress.steps + 1)
+                why = wrong_labels or _origin(model, images, labels)
+                raise _not_finite(value, optimizer, why, epoch, progress.steps + 1)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        wrong, wrong_top5 = count_wrong(asnumpy(scores.data), labels)
-        progress = EpochProgress(
-            epoch,
-            steps=progress.steps + 1,
-            images=progress.images + len(labels),
-            wrong=progress.wrong + wrong,
-            wrong_top5=progress.wrong_top5 + wrong_top5,
-            summed_loss=progress.summed_loss + value * len(labels),
-            seconds=time.perf_counter() - start,
-        )
-        if after_step is not None:
-            after_step(progress)
+            unread.append((labels, scores.data, loss.data))
+            del scores, loss
+            if len(unread) == every:
+                read()
+    if unread:
+        read()
     if progress.steps == 0:
         raise ValueError("train_epoch: loader has no batch; expected at least one")
     return progress
@@ -163,6 +193,12 @@ def _not_finite(loss: float, optimizer: Optimizer, origin: str, epoch: int, step
         f"the loss is {loss} in epoch {epoch}, step {step} ({origin}); "
         f"expected a finite number. Try a lower learning rate than {rates}"
     )
+
+
+def _no_classes(labels: Any, classes: int) -> str:
+    """Name a label that is no class: on a GPU, the loss is the first to tell."""
+    wrong = [int(label) for label in labels if not 0 <= label < classes]
+    return f"a label is {wrong[0]}, expected 0 to {classes - 1}" if wrong else ""
 
 
 def _origin(model: Module, images: Any, labels: Any) -> str:

@@ -90,6 +90,11 @@ class ndarray:
     def get(self) -> np.ndarray:
         return self.array.copy()
 
+    def set(self, array: np.ndarray, stream: "Stream") -> None:
+        """Copy from the processor's memory when it is this stream's turn, what there is then."""
+        assert array.shape == self.shape and array.dtype == self.dtype and array.flags.c_contiguous
+        stream.waiting.append(lambda: np.copyto(self.array, array))
+
     def copy(self) -> "ndarray":
         """Return a copy on the current GPU."""
         return ndarray(self.array.copy(), Device())
@@ -135,6 +140,36 @@ class ndarray:
 
 
 ndarray.__module__ = "cupy"
+
+
+class Stream:
+    """A stream whose work is done as late as it may be: when somebody waits for it. The current one never waits."""
+
+    def __init__(self, null: bool = False, non_blocking: bool = False) -> None:
+        self.waiting: list[Callable[[], None]] = []
+        self.is_current = null
+
+    def record(self) -> "Event":
+        return Event(self, len(self.waiting))
+
+    def wait_event(self, event: "Event") -> None:
+        if self.is_current:
+            event.synchronize()
+        else:
+            self.waiting.append(event.synchronize)
+
+
+class Event:
+    """A point in a stream's work."""
+
+    def __init__(self, stream: Stream, position: int) -> None:
+        self.stream, self.todo = stream, stream.waiting[:position]
+
+    def synchronize(self) -> None:
+        for work in self.todo:
+            if work in self.stream.waiting:
+                self.stream.waiting.remove(work)
+                work()
 
 
 def _index(index: Any) -> Any:
@@ -384,6 +419,8 @@ def _module() -> ModuleType:
     cupy.cuda.runtime.getDeviceCount = lambda: Device.count
     cupy.cuda.runtime.getDeviceProperties = lambda number: {"name": f"Fake GPU {number}".encode()}
     cupy.cuda.runtime.runtimeGetVersion = lambda: 12090
+    cupy.cuda.Stream = Stream
+    cupy.cuda.get_current_stream = lambda: Stream(null=True)
     cupy.cuda.get_cublas_handle = lambda: Device.current
     cupy.cuda.cublas = ModuleType("cupy.cuda.cublas")
     cupy.cuda.cublas.modes = {}  # by handle
@@ -399,11 +436,14 @@ def installed() -> Iterator[ModuleType]:
     """Within this context ``import cupy`` finds the fake, even where there is a real one."""
     from minicnn import kernels
 
-    names = {"cupy", "cupy._core", "minicnn.kernels.cuda_kernels"} | {n for n in sys.modules if n.startswith("cupy.")}
+    names = {"cupy", "cupyx", "cupy._core", "minicnn.kernels.cuda_kernels"}
+    names |= {name for name in sys.modules if name.startswith("cupy.")}
     before = {name: sys.modules.pop(name, None) for name in names}
     real_kernels = vars(kernels).pop("cuda_kernels", None)
     sys.modules["cupy"] = fake = _module()
     sys.modules["cupy._core"] = fake._core
+    sys.modules["cupyx"] = cupyx = ModuleType("cupyx")
+    cupyx.empty_pinned = np.empty  # type: ignore[attr-defined]
     try:
         yield fake
     finally:

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,12 +14,12 @@ from PIL import Image
 
 import minicnn
 import minicnn.functional as F
-from minicnn import Tensor, backend, cli, models, optim
-from minicnn.backend import asnumpy, to_device
-from minicnn.data import Loader, load_shapes
+from minicnn import Tensor, backend, cli, models, nn, optim
+from minicnn.backend import asnumpy, checked_device, device_of, to_device
+from minicnn.data import Loader, Preparation, load_shapes, pixel_statistics, transforms
 from minicnn.data.scaling import standardised
 from minicnn.experiments import contributions
-from minicnn.training import load_model, train_epoch
+from minicnn.training import TrainingError, load_model, train_epoch
 from minicnn.training.loop import EpochProgress
 
 
@@ -73,7 +74,7 @@ def training_losses(device: str, steps: int) -> list[float]:
         sums.append(progress.summed_loss)
 
     for _ in range(steps // len(loader)):
-        train_epoch(network, optimizer, loader, after_step=note)
+        train_epoch(network, optimizer, loader, after_step=note, read_every=1)
     # each epoch is added up for itself
     starts = [0.0 if step % len(loader) == 0 else sums[step - 1] for step in range(steps)]
     return [end - start for start, end in zip(starts, sums, strict=True)]
@@ -85,6 +86,63 @@ def test_training_goes_the_same_way(gpu: str) -> None:
     assert len(there) == steps
     np.testing.assert_allclose(there, here, rtol=1e-3)
     assert here[-1] < here[0]
+
+
+@pytest.mark.parametrize("read_every", [1, 3, 16])
+def test_losses_that_are_read_later_are_the_same(gpu: str, read_every: int, rng: Any) -> None:
+    """Checkpoints are made when losses are read: the counts have to be those of the steps that were made."""
+    images, labels = rng.standard_normal((70, 3, 8, 8)).astype(np.float32), rng.integers(0, 4, 70)
+    seen: list[EpochProgress] = []
+    found = []
+    for every in (1, read_every):
+        minicnn.manual_seed(1)
+        network = nn.Sequential(nn.Flatten(), nn.Linear(192, 4)).to(gpu)
+        seen.clear()
+        optimizer = optim.SGD(network.parameters(), lr=0.01)
+        result = train_epoch(network, optimizer, Loader(images, labels, 10), after_step=seen.append, read_every=every)
+        parameters = [parameter.numpy().tolist() for parameter in network.parameters()]
+        found.append([replace(result, seconds=0.0), *parameters])
+    assert found[0] == found[1]
+    assert [progress.steps for progress in seen] == {1: [*range(1, 8)], 3: [3, 6, 7], 16: [7]}[read_every]
+
+
+def test_a_label_that_is_no_class_is_named(gpu: str) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 4)).to(gpu)
+    batch = np.ones((2, 3, 2, 2), np.float32), np.array([1, 4])
+    for every in (1, 2):
+        with pytest.raises(TrainingError, match="the loss is nan in epoch 1, step 1 .a label is 4, expected 0 to 3"):
+            train_epoch(network, optim.SGD(network.parameters(), lr=0.1), [batch], read_every=every)
+
+
+def test_a_loss_that_is_read_late_ends_training_too(gpu: str) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 4)).to(gpu)
+    batches = [(np.full((2, 3, 2, 2), value, np.float32), np.array([1, 2])) for value in (1, np.inf, 1)]
+    with pytest.raises(TrainingError, match="loss is nan in epoch 1, step 2 .losses are read after every 3 steps"):
+        train_epoch(network, optim.SGD(network.parameters(), lr=0.1), batches, read_every=3)
+
+
+def test_pictures_that_live_on_the_gpu_are_prepared_there_alike(gpu: str) -> None:
+    """Crops, mirror images and colours are the same as on the CPU, because what is random is drawn there."""
+    shapes = load_shapes(train=40, test=1)
+    statistics = pixel_statistics(shapes.train_images)
+    for inputs in ("raw", "standardised"):
+        preparation = Preparation.of(statistics, 28, inputs)
+        for transform in (
+            preparation.augmented(colour=statistics.components, padding=2),
+            lambda images, rng, preparation=preparation: preparation.prepare(images),
+            lambda images, rng, preparation=preparation: preparation.ten_crops(images),
+            transforms.pad_and_crop,
+        ):
+            batches = []
+            for device in ("cpu", gpu):
+                images = to_device(shapes.train_images, device)
+                loader = Loader(images, shapes.train_labels, 16, seed=3, transform=transform)
+                batches.append([(asnumpy(images), labels) for images, labels in loader])
+                assert {device_of(images) for images, _ in loader} == {checked_device(device)}
+            for (here, labels), (there, same_labels) in zip(*batches, strict=True):
+                assert here.dtype == there.dtype
+                np.testing.assert_allclose(there, here, rtol=1e-6, atol=1e-4)
+                np.testing.assert_array_equal(labels, same_labels)
 
 
 def test_the_same_step_gives_the_same_bits(gpu: str, rng: Any) -> None:
