@@ -44,6 +44,7 @@ __all__ = [
     "matmul",
     "on_device_of",
     "owns_memory",
+    "piece_bytes",
     "random_uniform",
     "same_device",
     "set_default_device",
@@ -447,6 +448,18 @@ def empty(xp: ModuleType, shape: tuple[int, ...], dtype: Any) -> Array:
     if xp is not np or nbytes < _LARGE:
         return xp.empty(shape, dtype)
     return np.ndarray(shape, dtype, buffer=_memory.take(nbytes))
+
+
+_PIECE_BYTES, _PIECE_BYTES_OF_GPU = 1 << 19, 1 << 28
+
+
+def piece_bytes(xp: ModuleType) -> int:
+    """Return how large a piece of an intermediate result may be that is made and used up piece by piece.
+
+    On the processor, it is read again while it is still in the cache. On a GPU, it bounds the memory, and is large
+    enough for one piece to keep all of the GPU busy.
+    """
+    return _PIECE_BYTES if xp is np else _PIECE_BYTES_OF_GPU
 
 
 def owns_memory(array: Array) -> bool:

@@ -15,10 +15,11 @@ from minicnn.ops.linear import linear
 from minicnn.ops.loss import cross_entropy
 from minicnn.ops.lrn import local_response_norm
 from minicnn.ops.pool import avg_pool2d, max_pool2d
-from minicnn.ops.shape import flatten, pad
+from minicnn.ops.shape import cat, flatten, pad
 
 __all__ = [
     "avg_pool2d",
+    "cat",
     "conv2d",
     "cross_entropy",
     "dropout",

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import fake_cupy
@@ -120,6 +121,15 @@ def gpu(request: pytest.FixtureRequest) -> Iterator[str]:
     """The test runs on a fake GPU, and on a real one where there is one."""
     with on_gpu(request.param):
         yield "cuda"
+
+
+@pytest.fixture
+def two_gpus() -> Iterator[ModuleType]:
+    """The test has two fake GPUs, and is given their CuPy."""
+    if fake_cupy.COMPILER is None:
+        pytest.skip("g++ is absent, which compiles the CUDA kernels for the processor")
+    with fake_cupy.installed() as cupy:
+        yield cupy
 
 
 @contextmanager

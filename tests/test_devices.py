@@ -17,15 +17,6 @@ from minicnn.backend import asnumpy, checked_device, device_of, on_device_of, sa
 from minicnn.data import Preparation
 from minicnn.training import load_model, save_model
 
-
-@pytest.fixture
-def two_gpus() -> Iterator[ModuleType]:
-    if fake_cupy.COMPILER is None:
-        pytest.skip("g++ is absent, which compiles the CUDA kernels for the processor")
-    with fake_cupy.installed() as cupy:
-        yield cupy
-
-
 # --- names --------------------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from minicnn import nn
 from minicnn.models.network import ACTIVATIONS, Network, one_of, switch
+from minicnn.models.towers import TwoTowers
 from minicnn.ops.arguments import probability, whole
 
 __all__ = ["alexnet", "alexnet_cifar"]
@@ -72,6 +73,7 @@ def alexnet(
     overlapping: bool = True,
     groups: int | None = None,
     init: str | None = None,
+    devices: tuple[str, str] | None = None,
 ) -> Network:
     """Build AlexNet: five convolutions and three fully connected layers.
 
@@ -104,7 +106,7 @@ def alexnet(
         Section 3.1. Biases of 1 are there to give ReLUs positive inputs; with another activation all are 0.
     lrn : bool, optional
         Section 3.3: local response normalisation behind the ReLUs of conv1 and conv2, with n = 5, k = 2,
-        alpha = 1e-4, beta = 0.75. As in Caffe it looks across the border between the towers.
+        alpha = 1e-4, beta = 0.75. As in Caffe it looks across the border between the towers, but see `devices`.
     dropout : float
         Section 4.2: the probability with which units of fc6 and fc7 are dropped; 0 for none.
     overlapping : bool
@@ -116,6 +118,10 @@ def alexnet(
         Bengio 2010 have them), with biases of 0. From N(0, 0.01^2) a
         network as deep as this needs thousands of steps before it learns anything, which a million pictures have in
         them and a few thousand have not; "he" starts at once, on standardised pixels.
+    devices : pair of str, optional
+        Section 3.2: where the two towers live, such as ``("cuda:0", "cuda:1")``; both may be the same. Then
+        :class:`minicnn.models.TwoTowers` is returned, with the same first values, in which the towers meet at conv3 and
+        the fully connected layers only: response normalisation does not look across the border between them.
 
     Returns
     -------
@@ -146,6 +152,11 @@ def alexnet(
     for width in kind.widths:
         if width % groups:
             raise ValueError(f"alexnet: groups must divide {kind.widths}, got {groups}")
+    if devices is not None and (groups != 2 or variant == "torchvision"):
+        raise ValueError(
+            f"alexnet: devices must be None for a network without two towers, got {devices!r} for variant {variant!r} "
+            f"with groups={groups}"
+        )
     in_size = kind.in_size if in_size is None else whole("alexnet", "in_size", in_size)
     if _final_size(kind, in_size, overlapping) < 1:
         smallest = next(size for size in itertools.count(1) if _final_size(kind, size, overlapping) >= 1)
@@ -207,7 +218,7 @@ def alexnet(
         "groups": groups,
         "init": init,
     }
-    return network
+    return network if devices is None else TwoTowers(network, devices)
 
 
 def _padded(in_size: int) -> int:

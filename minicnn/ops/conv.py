@@ -15,7 +15,7 @@ import numpy as np
 
 from minicnn import kernels
 from minicnn.autograd import Function, Tensor
-from minicnn.backend import Array, empty, get_num_threads, split
+from minicnn.backend import Array, empty, get_num_threads, piece_bytes, split
 from minicnn.kernels.winograd import KERNEL_SIZES, TILE
 from minicnn.ops.arguments import image, pair, same_dtype, whole
 
@@ -23,7 +23,6 @@ __all__ = ["Conv2d", "DirectConv2d", "WinogradConv2d", "conv2d"]
 
 WHOLE = 16  # channels and filters: on every processor they fill whole vectors
 ENOUGH = 1024  # pixels
-PIECE_BYTES = 1 << 19  # columns of so many bytes at a time: they are read again while they are still in the cache
 
 
 class Conv2d(Function):
@@ -103,7 +102,7 @@ class Conv2d(Function):
         """
         C, (KH, KW) = self.x.shape[1], self.w.shape[2:]
         image_size = C * KH * KW * OH * OW
-        images_at_once = max(1, min(stop - start, PIECE_BYTES // max(1, image_size * self.x.itemsize)))
+        images_at_once = max(1, min(stop - start, piece_bytes(xp) // max(1, image_size * self.x.itemsize)))
         buffer = xp.empty(images_at_once * image_size, dtype=self.x.dtype)
         for first in range(start, stop, images_at_once):
             images = slice(first, min(first + images_at_once, stop))

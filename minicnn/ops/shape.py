@@ -1,14 +1,30 @@
 """Operations that move numbers without changing them: to another shape, order, place or device."""
 
+import itertools
 import math
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
 from minicnn.autograd import Function, Tensor, install_methods
-from minicnn.backend import Array, checked_device, device_of, to_device
-from minicnn.ops.arguments import axis, floating, number, whole
+from minicnn.backend import Array, checked_device, device_of, same_device, to_device
+from minicnn.ops.arguments import axis, floating, number, same_dtype, whole
 
-__all__ = ["Index", "Pad", "Permute", "Reshape", "ToDevice", "flatten", "pad", "permute", "reshape", "to", "transpose"]
+__all__ = [
+    "Concatenate",
+    "Index",
+    "Pad",
+    "Permute",
+    "Reshape",
+    "ToDevice",
+    "cat",
+    "flatten",
+    "pad",
+    "permute",
+    "reshape",
+    "to",
+    "transpose",
+]
 
 
 class Reshape(Function):
@@ -89,6 +105,68 @@ class ToDevice(Function):
 
     def backward(self, xp: ModuleType, grad_output: Array) -> Array:
         return to_device(grad_output, self.input_device)
+
+
+class Concatenate(Function):
+    """y is the inputs, one behind the other along one dimension;  each of them gets its own part of dL/dy."""
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+
+    def forward(self, xp: ModuleType, *arrays: Array) -> Array:
+        self.lengths = [array.shape[self.dim] for array in arrays]
+        return xp.concatenate(arrays, axis=self.dim)
+
+    def backward(self, xp: ModuleType, grad_output: Array) -> Any:
+        ends = itertools.accumulate(self.lengths)
+        before = (slice(None),) * self.dim
+        return [
+            grad_output[(*before, slice(end - length, end))] for end, length in zip(ends, self.lengths, strict=True)
+        ]
+
+
+def cat(tensors: Any, dim: int = 0) -> Tensor:
+    """Join tensors along one of their dimensions, as ``torch.cat`` does.
+
+    Parameters
+    ----------
+    tensors : sequence of Tensor
+        At least one, of the same dtype, and of the same shape but for `dim`.
+    dim : int
+        Counted from the end if negative.
+
+    Returns
+    -------
+    Tensor
+
+    Raises
+    ------
+    TypeError
+        If their dtypes differ, or they are on different devices.
+    ValueError
+        If there is none, a shape does not fit, or `dim` does not exist.
+
+    Examples
+    --------
+    >>> cat([Tensor([[1.0], [2.0]]), Tensor([[3.0, 4.0], [5.0, 6.0]])], dim=1).numpy()
+    array([[1., 3., 4.],
+           [2., 5., 6.]], dtype=float32)
+    """
+    if isinstance(tensors, Tensor) or not isinstance(tensors, Sequence) or not tensors:
+        raise ValueError(f"cat: tensors must be a list of at least one Tensor, got {tensors!r}")
+    parts = [tensor if isinstance(tensor, Tensor) else Tensor(tensor) for tensor in tensors]
+    first = parts[0]
+    dim = axis("cat", "dim", dim, first.ndim)
+    for i, part in enumerate(parts):
+        others = [length for position, length in enumerate(part.shape) if position != dim]
+        if part.ndim != first.ndim or others != [*first.shape[:dim], *first.shape[dim + 1 :]]:
+            raise ValueError(
+                f"cat: tensors[{i}] has shape {part.shape}, which does not fit {first.shape} along dim={dim}"
+            )
+    named = {f"tensors[{i}]": part for i, part in enumerate(parts)}
+    same_dtype("cat", **named)
+    same_device("cat", **{name: part.data for name, part in named.items()})
+    return Concatenate(dim)(*parts)
 
 
 def reshape(input: Tensor, *shape: Any) -> Tensor:

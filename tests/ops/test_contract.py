@@ -50,6 +50,8 @@ EXAMPLES: list[Example] = [
     (lambda: shape.Pad(((0, 2), (1, 0)), 0.5), ((3, 4),)),
     (lambda: shape.Pad(((0, 0), (0, 0)), 0.0), ((3, 4),)),
     (lambda: shape.ToDevice("cpu"), ((3, 4),)),
+    (lambda: shape.Concatenate(1), ((3, 4), (3, 2))),
+    (lambda: shape.Concatenate(0), ((3, 4), (1, 4))),
     (lambda: reduce.Sum((0,), False), ((3, 4),)),
     (lambda: reduce.Sum((), False), ((),)),
     (lambda: reduce.Mean((1,), True), ((3, 4),)),

@@ -233,3 +233,42 @@ def test_an_index_that_does_not_exist() -> None:
         Tensor(counted(3, 4))[3]
     with pytest.raises(IndexError):
         Tensor(1.0)[0]
+
+
+# --- cat ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dim", [0, 1, 2, -1])
+def test_cat(dim: int, rng: Any) -> None:
+    lengths = (2, 1, 3)
+    arrays = []
+    for length in lengths:
+        shape = [2, 3, 4]
+        shape[dim] = length
+        arrays.append(rng.standard_normal(shape))
+    tensors = [Tensor(array, requires_grad=True) for array in arrays]
+    np.testing.assert_array_equal(F.cat(tensors, dim).numpy(), np.concatenate(arrays, axis=dim))
+    assert minicnn.gradcheck(lambda *parts: F.cat(parts, dim), tensors)
+
+
+def test_cat_of_one_and_of_the_same_twice() -> None:
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    F.cat([x, x]).backward(np.array([1.0, 2.0, 30.0, 40.0], np.float32))
+    np.testing.assert_array_equal(x.grad, [31, 42])
+    assert F.cat((x,)).numpy().tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("tensors", "dim", "error", "message"),
+    [
+        ([], 0, ValueError, r"tensors must be a list of at least one Tensor, got \[\]"),
+        (Tensor([1.0]), 0, ValueError, "tensors must be a list of at least one Tensor"),
+        ([Tensor([1.0]), Tensor([[1.0]])], 0, ValueError, r"tensors\[1\] has shape \(1, 1\), which does not fit"),
+        ([Tensor(np.ones((2, 3))), Tensor(np.ones((2, 4)))], 0, ValueError, r"tensors\[1\] has shape \(2, 4\)"),
+        ([Tensor(np.ones(2)), Tensor(np.ones(2, np.float32))], 0, TypeError, r"tensors\[1\] is float32"),
+        ([Tensor([1.0])], 1, ValueError, "dim must"),
+    ],
+)
+def test_cat_refuses(tensors: Any, dim: int, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=f"cat: {message}"):
+        F.cat(tensors, dim)

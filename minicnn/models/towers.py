@@ -1,0 +1,150 @@
+"""A network with two towers, each of which may live on a GPU of its own: figure 2 of the paper."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+
+from minicnn import functional as F
+from minicnn import nn
+from minicnn.autograd import Tensor
+from minicnn.backend import asnumpy, checked_device
+from minicnn.models.network import Network
+from minicnn.nn.module import IncompatibleKeys
+
+__all__ = ["TwoTowers"]
+
+
+class TwoTowers(Network):
+    """The two halves of a network whose convolutions have two groups, and its last layer, which both of them feed.
+
+    Each tower has half of every layer's filters or units. A grouped convolution reads the maps of its own tower alone;
+    before every other layer with weights, except the first, each tower sends its output to the other: in AlexNet
+    before conv3, fc6 and fc7, and both send theirs to fc8. So that nothing else has to cross, response normalisation
+    looks at its own tower's maps only, as in the authors' program. Otherwise it computes what the network in one piece
+    computes, which has the same values under the same names in its ``state_dict``: each can load the other's.
+
+    Parameters
+    ----------
+    network : Network
+        A chain of layers whose grouped convolutions have two groups.
+    devices : pair of str
+        For the two towers; the last layer lives with the first. The two may be the same.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `devices` is no pair of devices.
+    DeviceError
+        If CuPy, a GPU, or this GPU is absent.
+
+    References
+    ----------
+    Krizhevsky et al. 2012, section 3.2 and figure 2.
+
+    Examples
+    --------
+    >>> from minicnn import models
+    >>> network = models.alexnet_cifar(groups=2)
+    >>> TwoTowers(network, ("cpu", "cpu")).crossings
+    ('conv3', 'fc6', 'fc7', 'fc8')
+    """
+
+    def __init__(self, network: Network, devices: tuple[str, str]) -> None:
+        layers = dict(network.named_children())
+        *names, last = layers
+        weighty = [name for name in layers if isinstance(layers[name], (nn.Conv2d, nn.Linear))]
+        towers = [nn.Sequential({name: _half(layers[name], side) for name in names}) for side in (0, 1)]
+        super().__init__({"tower0": towers[0], "tower1": towers[1], last: layers[last]})
+        self.last = last
+        self.crossings = tuple(name for name in weighty[1:] if getattr(layers[name], "groups", 1) == 1)
+        self.config = {**network.config, "devices": ["cpu", "cpu"]}  # whoever loads it says where the towers go
+        self.to(*_pair(devices))
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the scores (N, classes) for pictures (N, 3, H, W), on the first tower's device."""
+        devices = self.devices
+        outputs = [input.to(device) for device in devices]
+        for name, *halves in self._layers():
+            if name in self.crossings:
+                outputs = [_both(outputs, device) for device in devices]
+            outputs = [half(output) for half, output in zip(halves, outputs, strict=True)]
+        scores: Tensor = getattr(self, self.last)(_both(outputs, devices[0]))
+        return scores
+
+    def _layers(self) -> Any:
+        towers = [dict(tower.named_children()) for tower in itertools.islice(self, 2)]
+        return ((name, towers[0][name], towers[1][name]) for name in towers[0])
+
+    @property
+    def devices(self) -> tuple[str, str]:
+        """Where the two towers are."""
+        left, right = itertools.islice(self, 2)
+        return left.device, right.device
+
+    def to(self, device: str, other: str | None = None) -> Self:
+        """Move the towers, both to one device or each to one of two; see :meth:`minicnn.nn.Module.to`."""
+        places = checked_device(device), checked_device(device if other is None else other)
+        for part, place in zip(self, (*places, places[0]), strict=True):
+            part.to(place)
+        return self
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Return a copy of every parameter, the towers' halves joined, under the names of the network in one piece."""
+        halves = super().state_dict()
+        joined = {}
+        for key, array in halves.items():
+            tower, _, name = key.partition(".")
+            if tower == "tower0":
+                joined[name] = np.concatenate([array, halves[f"tower1.{name}"]])
+            elif tower != "tower1":
+                joined[key] = array
+        return joined
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
+        """Take over the parameters of the network in one piece, or of another one with towers."""
+        if not isinstance(state_dict, Mapping):
+            return super().load_state_dict(state_dict, strict)  # which refuses it
+        halves: dict[str, Any] = {}
+        for key, value in state_dict.items():
+            if key.partition(".")[0] == self.last:
+                halves[key] = value
+            else:
+                array = asnumpy(value.data if isinstance(value, Tensor) else value)
+                parts = np.array_split(array, 2) if array.ndim else [array, array]
+                halves |= {f"tower{side}.{key}": part for side, part in enumerate(parts)}
+        return super().load_state_dict(halves, strict)
+
+
+def _both(outputs: list[Tensor], device: str) -> Tensor:
+    """Return what the two towers have computed, on one device: (N, C, ...) from (N, C/2, ...) of each."""
+    return F.cat([output.to(device) for output in outputs], 1)
+
+
+def _half(layer: nn.Module, side: int) -> nn.Module:
+    """Return the layer with half of its filters or units; what has none is the same for both."""
+    if isinstance(layer, nn.Conv2d):
+        size, stride, padding = layer.kernel_size, layer.stride, layer.padding
+        inputs = layer.in_channels // layer.groups
+        with nn.init.skip_arrays():
+            half: nn.Module = nn.Conv2d(
+                inputs, layer.out_channels // 2, size, stride, padding, bias=layer.bias is not None
+            )
+    elif isinstance(layer, nn.Linear):
+        with nn.init.skip_arrays():
+            half = nn.Linear(layer.in_features, layer.out_features // 2, bias=layer.bias is not None)
+    else:
+        return layer
+    for name, parameter in half.named_parameters():
+        whole = dict(layer.named_parameters())[name].data
+        parameter.data = whole[: len(whole) // 2].copy() if side == 0 else whole[len(whole) // 2 :].copy()
+    return half
+
+
+def _pair(devices: Any) -> tuple[str, str]:
+    if not isinstance(devices, (tuple, list)) or len(devices) != 2:
+        raise TypeError(f"alexnet: devices must be a pair such as ('cuda:0', 'cuda:1'), got {devices!r}")
+    return devices[0], devices[1]
