@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import networks, tables
+from benchmarks.gpu import NETWORKS as GPU_NETWORKS
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -41,6 +42,14 @@ def _parser() -> argparse.ArgumentParser:
     for command in (ops, memory):
         command.add_argument("--network", choices=networks.CONFIGS, default="alexnet", help="default alexnet")
     _add_forward_only(memory)
+    gpu = commands.add_parser("gpu", help="images/s of both networks on an NVIDIA GPU, whole training steps")
+    gpu.set_defaults(run=_gpu)
+    gpu.add_argument("--against", choices=["torch"], help="measure PyTorch, too, on the same GPU in both layouts")
+    gpu.add_argument("--device", default="cuda", help="cuda, or cuda:N for a certain one")
+    gpu.add_argument("--batch", type=_numbers, default=[128, 256], metavar="N,...", help="default 128,256")
+    gpu.add_argument("--network", choices=GPU_NETWORKS, action="append", help="one of them only")
+    gpu.add_argument("--rounds", type=_number, default=9, metavar="N", help="default 9")
+    gpu.add_argument("--json", type=Path, metavar="FILE", help="write the result there, too")
     return parser
 
 
@@ -98,6 +107,18 @@ def _ops(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     if options.out:
         draw(result, options.out)
     return result, tables.operations_table(result)
+
+
+def _gpu(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from benchmarks.gpu import gpu
+    from minicnn.backend import DeviceError
+
+    chosen = options.network or list(GPU_NETWORKS)
+    try:
+        result = gpu(options.device, options.against == "torch", options.batch, options.rounds, chosen)
+    except (DeviceError, ValueError) as error:
+        raise SystemExit(f"benchmarks: {error}") from error
+    return result, tables.gpu_table(result)
 
 
 def _startup(options: argparse.Namespace) -> tuple[dict[str, Any], str]:

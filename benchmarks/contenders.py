@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks import facts, networks
 
-Step = Callable[[], float]
+Step = Callable[[], Any]  # which returns a number, or what becomes one when somebody waits for it
 
 TORCH = ("torch NCHW", "torch channels_last")
 PRODUCTS = "matrix products alone"
@@ -23,26 +23,51 @@ class Steps:
     """One contender, ready to make steps; what a child process holds."""
 
     def __init__(
-        self, contender: str, network: str, batch: int, threads: int, forward_only: bool, kernels: str
+        self,
+        contender: str,
+        network: str,
+        batch: int,
+        threads: int,
+        forward_only: bool,
+        kernels: str,
+        device: str = "cpu",
+        tf32: bool = False,
     ) -> None:
         build = {"minicnn": minicnn_step, PRODUCTS: products_step}.get(contender, torch_step)
-        arguments = {"channels_last": "channels_last" in contender} if build is torch_step else {"kernels": kernels}
+        arguments: dict[str, Any] = {"kernels": kernels}
+        if build is torch_step:
+            arguments = {"channels_last": "channels_last" in contender}
+        if build is not products_step:
+            arguments |= {"device": device, "tf32": tf32}
+        self.device = device
         self.step, self.facts = build(network, batch, threads, forward_only, **arguments)
-        self.step()  # whatever is compiled or chosen at the first step is not the race
+        float(self.step())  # whatever is compiled or chosen at the first step is not the race
 
     def seconds(self, steps: int) -> float:
-        """Make some steps, and return the seconds that one took."""
+        """Make some steps, and return the seconds that one took, on a GPU until all are done."""
         started = time.perf_counter()
         for _ in range(steps):
             number = self.step()
+        number = float(number)
         seconds = (time.perf_counter() - started) / steps
         if not math.isfinite(number):
             raise RuntimeError(f"benchmarks: the last step gave {number}")
         return seconds
 
     def peak_bytes(self) -> int:
-        """Return the most memory that there was in use beside the libraries."""
+        """Return the most memory that there was in use beside the libraries; on a GPU, what was taken of it."""
+        if self.device != "cpu":
+            return facts.gpu_bytes(self.facts)
         return facts.peak_bytes() - self.facts["libraries_bytes"]
+
+    def kernels(self, steps: int) -> dict[str, Any]:
+        """Return each kernel's launches, seconds and bytes in one step, the step's seconds, and a copy's bytes/s."""
+        from benchmarks import gpu
+
+        with gpu.timed_kernels() as found:
+            whole = self.seconds(steps)
+        each = {name: {key: total / steps for key, total in sums.items()} for name, sums in found.items()}
+        return {"step_s": whole, "copy_bytes_per_s": gpu.copy_bytes_per_s(), "each": each}
 
     def profile(self, steps: int) -> dict[str, float]:
         """Return the seconds that each operation has of one step; minicnn only."""
@@ -55,15 +80,16 @@ class Steps:
 
 
 def minicnn_step(
-    network: str, batch: int, threads: int, forward_only: bool, kernels: str
+    network: str, batch: int, threads: int, forward_only: bool, kernels: str, device: str = "cpu", tf32: bool = False
 ) -> tuple[Step, dict[str, Any]]:
     import minicnn
     import minicnn.functional as F
+    from minicnn.backend import to_device
     from minicnn.models import build
 
-    said = {**facts.minicnn_facts(threads, kernels), "libraries_bytes": facts.resident_bytes()}
-    images, labels = networks.batch_of(network, batch)
-    model = build(networks.CONFIGS[network])
+    said = {**facts.minicnn_facts(threads, kernels, device, tf32), "libraries_bytes": facts.resident_bytes()}
+    images, labels = (to_device(array, device) for array in networks.batch_of(network, batch))
+    model = build(networks.CONFIGS[network]).to(device)
     if forward_only:
         model.eval()
 
@@ -74,24 +100,30 @@ def minicnn_step(
         return look, said
     optimizer = minicnn.optim.SGD(model.parameters(), **networks.SGD)
 
-    def step() -> float:
+    def step() -> Any:
         optimizer.zero_grad()
         loss = F.cross_entropy(model(minicnn.Tensor(images)), labels)
         loss.backward()
         optimizer.step()
-        return loss.item()
+        return loss.data
 
     return step, said
 
 
 def torch_step(
-    network: str, batch: int, threads: int, forward_only: bool, channels_last: bool
+    network: str,
+    batch: int,
+    threads: int,
+    forward_only: bool,
+    channels_last: bool,
+    device: str = "cpu",
+    tf32: bool = False,
 ) -> tuple[Step, dict[str, Any]]:
     import torch
 
-    said = {**facts.torch_facts(threads), "libraries_bytes": facts.resident_bytes()}
-    images, labels = (torch.from_numpy(array) for array in networks.batch_of(network, batch))
-    model = networks.torch_twin(network)
+    said = {**facts.torch_facts(threads, device, tf32), "libraries_bytes": facts.resident_bytes()}
+    images, labels = (torch.from_numpy(array).to(device) for array in networks.batch_of(network, batch))
+    model = networks.torch_twin(network).to(device)
     if channels_last:
         model, images = model.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
     if forward_only:
@@ -104,12 +136,12 @@ def torch_step(
         return look, said
     optimizer = torch.optim.SGD(model.parameters(), **networks.SGD)
 
-    def step() -> float:
+    def step() -> Any:
         optimizer.zero_grad()
         loss = torch.nn.functional.cross_entropy(model(images), labels)
         loss.backward()
         optimizer.step()
-        return loss.item()
+        return loss.detach()
 
     return step, said
 

@@ -28,12 +28,13 @@ def _status(field: str) -> int:
 _for_good = ExitStack()  # a child has the same kernels from its beginning to its end
 
 
-def minicnn_facts(threads: int, kernels: str) -> dict[str, Any]:
-    """Set up minicnn; return the versions that count for it and for NumPy, and NumPy's BLAS."""
+def minicnn_facts(threads: int, kernels: str, device: str = "cpu", tf32: bool = False) -> dict[str, Any]:
+    """Set up minicnn; return the versions that count for it and for NumPy, and NumPy's BLAS, or the GPU's facts."""
     import numpy as np
     import threadpoolctl
 
     import minicnn
+    from minicnn.backend import gpu_facts
     from minicnn.kernels import current
 
     _for_good.enter_context(minicnn.use_kernels(kernels))
@@ -44,6 +45,9 @@ def minicnn_facts(threads: int, kernels: str) -> dict[str, Any]:
         for pool in threadpoolctl.threadpool_info()
         if pool["user_api"] == "blas"
     ]
+    if device != "cpu":
+        minicnn.set_tf32(tf32)
+        return {"version": minicnn.__version__, "numpy": np.__version__, **gpu_facts(device), "tf32": tf32}
     versions = {"version": minicnn.__version__, "kernels": current(), "numpy": np.__version__}
     if current() == "numba":
         import numba
@@ -52,12 +56,28 @@ def minicnn_facts(threads: int, kernels: str) -> dict[str, Any]:
     return {**versions, "blas": blas, "used_threads": minicnn.get_num_threads()}
 
 
-def torch_facts(threads: int) -> dict[str, Any]:
-    """Set up PyTorch; return its version and its libraries for matrix products and convolutions."""
+def torch_facts(threads: int, device: str = "cpu", tf32: bool = False) -> dict[str, Any]:
+    """Set up PyTorch; return its version and its libraries for matrix products and convolutions, or the GPU's facts."""
     import torch
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
+    if device != "cpu":
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+        cudnn = str(torch.backends.cudnn.version())
+        name, cuda = torch.cuda.get_device_name(device), torch.version.cuda
+        return {"version": torch.__version__, "gpu": name, "cuda": cuda, "cudnn": cudnn, "tf32": tf32}
     libraries = [line.strip(" -") for line in torch.__config__.show().splitlines() if "Library" in line]
     libraries.append(f"vectors: {torch.backends.cpu.get_cpu_capability()}")
     return {"version": torch.__version__, "blas": libraries, "used_threads": torch.get_num_threads()}
+
+
+def gpu_bytes(facts: dict[str, Any]) -> int:
+    """Return the memory of the GPU that the library has taken, whose facts these are."""
+    if "cudnn" in facts:
+        import torch
+
+        return int(torch.cuda.max_memory_reserved())
+    import cupy
+
+    return int(cupy.get_default_memory_pool().total_bytes())

@@ -76,6 +76,38 @@ def startup_table(result: Result) -> str:
     return "\n".join([*lines, *_columns(rows), *_unset(result)])
 
 
+def gpu_table(result: Result) -> str:
+    """Return each network's contenders and ratios, and where minicnn's time goes."""
+    lines = [f"training steps on {result['device']}; median (min to max) of {result['rounds']} rounds"]
+    for cell in result["cells"]:
+        rows = [["", "images/s", "memory of the GPU"]]
+        for name, facts in cell["contenders"].items():
+            rows.append([name, _spread(facts["images_per_s"]), _bytes(facts["peak_bytes"])])
+        lines += ["", f"{cell['network']}, {_batch([cell['batch']])}", *_columns(rows)]
+        if cell["ratios"]:
+            lines += ["times as fast:", *_columns([[name, _spread(each)] for name, each in cell["ratios"].items()])]
+        for name, facts in cell["contenders"].items():
+            if "kernels" in facts:
+                lines += _kernels(name, facts["kernels"])
+    for name, facts in result["cells"][0]["contenders"].items():
+        parts = [f"{key} {facts[key]}" for key in ("version", "gpu", "cuda", "cupy", "cudnn") if key in facts]
+        lines += ["", f"{name}: {', '.join(parts)}"]
+    return "\n".join(lines)
+
+
+def _kernels(name: str, found: dict[str, Any]) -> list[str]:
+    whole, copied = found["step_s"], found["copy_bytes_per_s"]
+    parts = sorted(found["each"].items(), key=lambda part: -part[1]["seconds"])
+    rows = [["", "share", "ms", "launches", "GB/s", "of a copy"]]
+    for kernel, each in parts:
+        speed = each["bytes"] / each["seconds"]
+        share, times = f"{each['seconds'] / whole:.1%}", f"{1e3 * each['seconds']:.3g}"
+        rows.append([kernel, share, times, f"{each['launches']:.0f}", f"{speed / 1e9:.0f}", f"{speed / copied:.0%}"])
+    rest = whole - sum(each["seconds"] for _, each in parts)
+    rows.append(["products and the rest", f"{rest / whole:.1%}", f"{1e3 * rest:.3g}", "", "", ""])
+    return [f"{name}: kernels in a step of {1e3 * whole:.3g} ms; a copy has {copied / 1e9:.0f} GB/s", *_columns(rows)]
+
+
 def _facts(result: Result) -> list[str]:
     lines = []
     for name, facts in result["contenders"].items():

@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,6 +62,9 @@ class Device:
 
     def __exit__(self, *error: object) -> None:
         Device.current = self.before.pop()
+
+    def synchronize(self) -> None:
+        pass
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Device) and self.id == other.id
@@ -162,8 +166,12 @@ class Stream:
 class Event:
     """A point in a stream's work."""
 
-    def __init__(self, stream: Stream, position: int) -> None:
-        self.stream, self.todo = stream, stream.waiting[:position]
+    def __init__(self, stream: "Stream | None" = None, position: int = 0) -> None:
+        self.stream = stream or Stream(null=True)
+        self.todo = self.stream.waiting[:position]
+
+    def record(self) -> None:
+        self.time = time.perf_counter()
 
     def synchronize(self) -> None:
         for work in self.todo:
@@ -419,7 +427,9 @@ def _module() -> ModuleType:
     cupy.cuda.runtime.getDeviceCount = lambda: Device.count
     cupy.cuda.runtime.getDeviceProperties = lambda number: {"name": f"Fake GPU {number}".encode()}
     cupy.cuda.runtime.runtimeGetVersion = lambda: 12090
-    cupy.cuda.Stream = Stream
+    cupy.cuda.Stream, cupy.cuda.Event = Stream, Event
+    cupy.cuda.get_elapsed_time = lambda start, stop: 1e3 * (stop.time - start.time)
+    cupy.get_default_memory_pool = lambda: SimpleNamespace(total_bytes=lambda: 12345)
     cupy.cuda.get_current_stream = lambda: Stream(null=True)
     cupy.cuda.get_cublas_handle = lambda: Device.current
     cupy.cuda.cublas = ModuleType("cupy.cuda.cublas")
