@@ -81,7 +81,8 @@ for h, w, channel in [(0, 0, 0), (0, 0, 3), (0, 1, 0)]:
     print(f"    the tutorial prints {printed[h, w, channel]:.8f}\n")
 
 # %% [markdown]
-# All three agree with what is printed, up to the last digit of TensorFlow's short floats. Here are the three windows:
+# All three agree with what is printed, but for a last digit: TensorFlow computed in float32, numbers of about seven
+# digits. Here are the three windows:
 
 # %%
 examples = [(0, 0, 0), (0, 0, 3), (0, 1, 0)]
@@ -132,6 +133,11 @@ print(f"printed:           {printed[0, 0, 3]:.8f}")
 # %% [markdown]
 # For channel 0 both ends are 0, so two of its three examples could not show it. $k$ has nothing to do with the window.
 #
+# (Should you read the tutorial beside this: it takes $N$ for the columns of the innermost axis, which are the channels
+# in its example, and says that the squares are added from $j$ to $i$, where the sum runs over the whole window, beyond
+# $i$ as well. What it spells blas, deepth_radius and belta are TensorFlow's arguments bias, depth_radius and beta, of
+# which more below.)
+#
 # ## All 32
 #
 # The engine has this layer. Two things must be translated. The tutorial's channels are the *last* axis (TensorFlow's
@@ -146,12 +152,14 @@ computed = F.local_response_norm(
 )
 ours = computed.numpy()[0].transpose(1, 2, 0)  # back to (H, W, C)
 print(ours)
-apart = np.abs(ours - printed).max()
-print(f"largest difference to the printed numbers: {apart:.1e}")
+apart = np.abs(ours - printed)
+print(f"largest difference to the printed numbers: {apart.max():.1e}")
+print(f"float32 near 0.1 goes in steps of:         {np.spacing(np.float32(0.1)):.1e}")
+print(f"numbers that agree to 1.5e-8: {np.sum(apart < 1.5e-8)} of {apart.size}")
 
 # %% [markdown]
-# They differ by no more than one in the eighth digit, where TensorFlow's short floats end: all 32 printed numbers are
-# right.
+# They differ by no more than one in the eighth place behind the point, and that is as far as float32 goes: all 32
+# printed numbers are right.
 #
 # ## What it does
 #
@@ -271,21 +279,29 @@ print(f"denominator of channel 0: {np.sum(row[0, :3] ** 2):.0f}")
 apart = np.abs(slopes - differences).max()
 print(f"largest difference between the two ways: {apart:.1e}")
 
-fig, ax = plt.subplots(figsize=(4.6, 3.8), layout="constrained")
+fig, ax = plt.subplots(figsize=(6, 4.6), layout="constrained")
 largest = np.abs(slopes).max()
 shown = ax.imshow(slopes, cmap="RdBu_r", vmin=-largest, vmax=largest)
+for i in range(8):
+    for j in range(max(0, i - 2), min(7, i + 2) + 1):
+        dark = abs(slopes[i, j]) > largest / 2
+        number = f"{1000 * slopes[i, j]:.1f}"
+        colour = "white" if dark else "black"
+        ax.text(j, i, number, ha="center", va="center", color=colour)
 ax.set(xlabel="input channel j", ylabel="output channel i")
-ax.set_title("How output i depends on input j", fontsize=10)
+ax.set_title("How output i depends on input j, in thousandths", fontsize=10)
 fig.colorbar(shown, label="slope of $b_i$ along $a_j$")
 plt.show()
 
 # %% [markdown]
-# The two ways agree. The diagonal is red, if only just at its end: as a channel's input rises, so does its own output.
-# Beside it everything is blue: a neighbour's rise lowers the output, and that is the competition. Farther out there is
-# nothing, because the window does not reach. Above all stands channel 0, which has the smallest denominator, 14.
+# The two ways agree. The diagonal is positive, if only just at its end: as a channel's input rises, so does its own
+# output. (Here. The last figure's curve falls on the right.) Beside the diagonal everything is negative: a neighbour's
+# rise lowers the output, and that is the competition. Farther out there is nothing, because the window does not reach.
+# Above all stands channel 0, which has the smallest denominator, 14.
 #
-# What runs in the engine is on this card. (It writes $x$ for our $a$, $y$ for $b$, $c$ for the channel and a for
-# $\alpha$.) The loss is the sum of all outputs here, so every $g_i$ is 1.
+# What runs in the engine is on this card. It writes $x$ for our $a$, $y$ for $b$, $c$ for the channel, a for $\alpha$
+# (or for $\alpha / n$, where the argument is divided by $n$), and W'(c) for the channels whose window holds $c$: the
+# sum of our formula. The loss is the sum of all outputs here, so every $g_i$ is 1.
 
 # %%
 x = Tensor(row.copy(), requires_grad=True)

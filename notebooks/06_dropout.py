@@ -305,7 +305,8 @@ print("dL/da:", x.grad.round(2) + 0.0)
 # %% [markdown]
 # Where `a` is 0 already, `y` does not show whether the unit was dropped. `dL/da` does. Units 1 and 5 are such ones: unit 1
 # was dropped, and unit 5 was not. (Units are counted from 0.) So the way back needs the mask itself. This is the step that
-# the engine takes. In the last of its lines `self.mask` is what the forward has kept: the mask, divided by $q$ already.
+# the engine takes. Open "The lines that run": in the last of them `self.mask` is what the forward has kept, the mask,
+# divided by $q$ already.
 
 # %%
 minicnn.manual_seed(22)

@@ -5,7 +5,7 @@
 # thousand probabilities, and one more formula tells how wrong these are. This lesson follows the numbers to the end, finds
 # the gradients, and shows where the formulas break down in a computer, and how to write them so that they do not.
 #
-# You need lesson 01 (gradients and the backward walk) and lesson 03 (ReLU and sigmoid).
+# You need lesson 01 (gradients and the backward walk), lesson 02 (what a filter is) and lesson 03 (ReLU and sigmoid).
 
 # %% tags=["setup"]
 # %matplotlib inline
@@ -454,8 +454,8 @@ loss.backward()
 list(trace.backward_steps())[-1]
 
 # %% [markdown]
-# (It writes $x$ for the scores. What it is given here, dL/dy, is 1: the loss is the end of the graph. In its lines
-# `self.qv` is $q$, and `self.divisor` the number of pictures, of which the next section speaks. `ignore_index` and
+# (It writes $x$ for the scores. What it is given here, dL/dy, is 1: the loss is the end of the graph. In the lines that
+# run `self.qv` is $q$, and `self.divisor` the number of pictures, of which the next section speaks. `ignore_index` and
 # `label_smoothing` are options that AlexNet does without.)
 #
 # ## The mean over the batch

@@ -154,6 +154,10 @@ for name in ("conv2", "conv3", "conv4", "conv5", "fc6", "fc7"):
 # the fully connected layers are not two separate halves, since they read both branches. And only fc6 and fc7 have 2048
 # units in each: fc8 has 1000 in all.
 #
+# It also writes shapes in two ways: [48, 27, 27] behind the first pool, and [13, 13, 128] behind the second. The first
+# has the channels in front, as here and in PyTorch, the second at the end, as in TensorFlow. Both are in use, but not
+# in one list.
+#
 # ## How many weights?
 #
 # A convolution has one number for each filter, each channel that this filter reads, and each place of the window; and one
@@ -293,7 +297,9 @@ print("as many parameters as the merged network:", same)
 # ## What must be remembered
 #
 # On the way back, most layers need what they were given on the way forward (lesson 01). So in training all activations
-# stay in memory, for all pictures of a batch. The paper's batch has 128 pictures, and a float takes 4 bytes.
+# stay in memory, for all pictures of a batch. The paper's batch has 128 pictures, and a float takes 4 bytes. For each
+# weight there are two more numbers: its gradient, and one that the optimiser keeps from step to step (lesson 10 says
+# why).
 
 # %%
 one = paper.activation_bytes
@@ -302,8 +308,7 @@ weights = 4 * paper.parameters
 print(f"activations of one picture: {one / 1e6:6.1f} MB")
 print(f"activations of a batch:     {batch / 1e6:6.1f} MB")
 print(f"weights:                    {weights / 1e6:6.1f} MB")
-print("their gradients, and the optimiser's velocity: ", end="")
-print(f"{2 * weights / 1e6:.1f} MB")
+print(f"two more for each weight:   {2 * weights / 1e6:.1f} MB")
 print(f"all of this: {(batch + 3 * weights) / 1e9:.2f} GB")
 columns = 128 * paper["conv2"].im2col_bytes
 print(f"the im2col matrix of conv2: {columns / 1e9:.2f} GB")
@@ -349,9 +354,16 @@ conv2 = next(s for s in trace.forward_steps() if s.layer == "conv2")
 conv2
 
 # %%
+print(f"1e-4 * 60^2 = {1e-4 * 60**2:.2f}")
+print(f"these pixels' standard deviation: {data.train_images.std():.0f}")
 next(s for s in trace.forward_steps() if s.layer == "norm1")
 
 # %% [markdown]
+# The card says a = 0.36, and $a$ is what lesson 05 called $\alpha$. The paper's $10^{-4}$ is made for pixels of 0 to 255.
+# This network is made for standardised ones. These are divided by their standard deviation (lesson 03), which is some 60
+# grey levels for photographs, and a little more for our drawings. So their squares are $60^2$ times smaller, and $\alpha$
+# is $60^2$ times larger.
+#
 # At the end stand ten scores, which the softmax of lesson 07 turns into probabilities:
 
 # %%

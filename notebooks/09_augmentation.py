@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 09 Augmentation: many pictures out of one
 #
-# AlexNet has 60 million weights, and there were 1.2 million pictures to learn from. A network of that size can learn
+# AlexNet has 61 million weights, and there were 1.2 million pictures to learn from. A network of that size can learn
 # pictures by heart. The paper's first remedy (section 4.1; dropout was the second) is to show no picture twice in the same
 # way: cut out another part each time, mirror it, shift its colours. At test time it goes on with ten crops.
 #
@@ -518,7 +518,9 @@ check.augment_flip(augment_flip)
 #
 # `augment_colour(image, a, eigenvalues, eigenvectors)` returns a new picture, (3, H, W), with its colours shifted as the
 # authors' *program* does it. `image` is (3, H, W) of floats, `a` holds the three random numbers, `eigenvalues` the three
-# variances, and column `i` of `eigenvectors`, shape (3, 3), is the direction $p_i$. Nothing is cut off at 0 or 255.
+# variances, and column `i` of `eigenvectors`, shape (3, 3), is the direction $p_i$: `eigenvectors[:, 0]` is $p_1$.
+# Nothing is cut off at 0 or 255. (`image + shift[:, np.newaxis, np.newaxis]` adds to each channel its number of
+# `shift`, shape (3,).)
 
 
 # %%
