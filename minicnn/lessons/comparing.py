@@ -166,7 +166,8 @@ def shown(value: Any, indent: int = 0) -> str:
         largest = np.abs(value[np.isfinite(value)]).max(initial=0) if value.dtype.kind == "f" else 0
         tiny = 0 < largest < 1e-4  # then the small ones are all there is to see
         text = np.array2string(value, precision=5, suppress_small=not tiny, separator=", ", max_line_width=100)
-        return text.replace("\n", "\n" + " " * indent)
+        lines = [line for line in text.splitlines() if line.strip()]  # NumPy parts the layers of a block by empty ones
+        return ("\n" + " " * indent).join(lines)
     if isinstance(value, tuple | list):
         inside = ", ".join(shown(one, indent + 1) for one in value)
         return f"({inside})" if isinstance(value, tuple) else f"[{inside}]"

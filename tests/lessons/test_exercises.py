@@ -52,11 +52,11 @@ def test_each_mistake_is_recognised(exercise: Exercise, mistake: Mistake) -> Non
 
 
 @each_exercise
-def test_there_are_five_mistakes_and_they_differ(exercise: Exercise) -> None:
-    assert len(exercise.mistakes) == 5
+def test_there_are_at_least_five_mistakes_and_they_differ(exercise: Exercise) -> None:
+    assert len(exercise.mistakes) >= 5
     for what in ("name", "hint"):
         texts = [getattr(mistake, what) for mistake in exercise.mistakes]
-        assert len(set(texts)) == 5
+        assert len(set(texts)) == len(texts)
         assert all(texts)
 
 

@@ -86,6 +86,14 @@ def test_writing_into_an_argument_is_noticed() -> None:
     assert "leave x as it is" in report.hint
 
 
+def test_an_array_of_many_dimensions_is_shown_without_empty_lines() -> None:
+    block = np.arange(8.0).reshape(2, 2, 2)
+    exercise = Exercise(lesson=99, task="x.", solution=lambda x: x, cases=[(block,)], mistakes=[])
+    report = Check(exercise)(lambda x: -x)
+    assert dict(report.lines)["got"].count("\n") == 3
+    assert all(line.strip() for line in repr(report).splitlines())
+
+
 def says(result: Any, expected: Any = X) -> str:
     exercise = Exercise(lesson=99, task="Return it.", solution=lambda: expected, cases=[()], mistakes=[])
     report = Check(exercise)(lambda: result)

@@ -54,6 +54,11 @@ window = Exercise(
             "Channels have whole numbers. Which operator divides and rounds down?",
             lambda i, n, C: (max(0, i - n / 2), min(C - 1, i + n / 2)),
         ),
+        Mistake(
+            "the window is cut off at its lower end only",
+            "Of C channels the last has the number C - 1. Where must a window end that would reach beyond it?",
+            lambda i, n, C: (max(0, i - n // 2), i + n // 2),
+        ),
     ],
 )
 
@@ -80,6 +85,16 @@ def _slice_without_its_end(a: Numbers, n: int, k: float, alpha: float, beta: flo
 
 def _begins_below_zero(a: Numbers, n: int, k: float, alpha: float, beta: float) -> Numbers:
     return a / np.array([k + alpha * np.sum(a[i - n // 2 : i + n // 2 + 1] ** 2) for i in range(len(a))]) ** beta
+
+
+def _square_of_the_sum(a: Numbers, n: int, k: float, alpha: float, beta: float) -> Numbers:
+    sums = _window_sums(a, n)
+    return a / (k + alpha * sums**2) ** beta
+
+
+def _mean_of_the_squares(a: Numbers, n: int, k: float, alpha: float, beta: float) -> Numbers:
+    means = _window_sums(a**2, n) / _window_sums(np.ones_like(a), n)
+    return a / (k + alpha * means) ** beta
 
 
 def _writes_into_its_input(a: Numbers, n: int, k: float, alpha: float, beta: float) -> Numbers:
@@ -126,6 +141,21 @@ forward = Exercise(
             "belongs to whoever called you: put the results into an array of your own.",
             _writes_into_its_input,
         ),
+        Mistake(
+            "the sum is squared, and not the numbers",
+            "The formula adds up squares: 1 + 4 + 9 for the tutorial's first channel, and not (1 + 2 + 3) squared.",
+            _square_of_the_sum,
+        ),
+        Mistake(
+            "the power beta is missing",
+            "The tutorial's beta is 1, so its numbers come out without it. D is to be raised to the power beta.",
+            lambda a, n, k, alpha, beta: lrn_forward(a, n, k, alpha, 1.0),
+        ),
+        Mistake(
+            "the mean of the squares in place of their sum",
+            "A window that is cut off has fewer squares, and nothing makes up for that: np.sum, not np.mean.",
+            _mean_of_the_squares,
+        ),
     ],
 )
 
@@ -142,6 +172,15 @@ def lrn_backward(a: Numbers, grad_b: Numbers, n: int, k: float, alpha: float, be
 
 def _window_sums(numbers: Numbers, n: int) -> Numbers:
     return np.array([np.sum(numbers[max(0, i - n // 2) : i + n // 2 + 1]) for i in range(len(numbers))])
+
+
+def _adds_the_second_term(a: Numbers, grad_b: Numbers, n: int, k: float, alpha: float, beta: float) -> Numbers:
+    return 2 * grad_b / _denominators(a, n, k, alpha) ** beta - lrn_backward(a, grad_b, n, k, alpha, beta)
+
+
+def _own_gradient_in_the_sum(a: Numbers, grad_b: Numbers, n: int, k: float, alpha: float, beta: float) -> Numbers:
+    D = _denominators(a, n, k, alpha)
+    return grad_b / D**beta - 2 * alpha * beta * a * grad_b * _window_sums(a * D ** (-beta - 1), n)
 
 
 def _own_denominator_only(a: Numbers, grad_b: Numbers, n: int, k: float, alpha: float, beta: float) -> Numbers:
@@ -200,6 +239,16 @@ backward = Exercise(
             "In the sum stands g_i b_i / D_i, with the output b_i. How do you get it from a_i and D_i?",
             _a_for_b,
         ),
+        Mistake(
+            "the second term is added",
+            "The larger a neighbour, the smaller the output: which sign must the second term have?",
+            _adds_the_second_term,
+        ),
+        Mistake(
+            "g_j where g_i should stand",
+            "Each b_i of the sum has its own gradient from above, so g belongs inside the sum, with the index i.",
+            _own_gradient_in_the_sum,
+        ),
     ],
 )
 
@@ -253,6 +302,22 @@ moving = Exercise(
                 alpha * (2 * depth_radius + 1),
                 beta,
             ),
+        ),
+        Mistake(
+            "the four arguments are handed on as they are",
+            "Two of them mean something else in PyTorch. The table says what depth_radius counts and size counts, and "
+            "what multiplies the sum.",
+            lambda depth_radius, bias, alpha, beta: (depth_radius, alpha, beta, bias),
+        ),
+        Mistake(
+            "alpha is multiplied by 5, whatever the size",
+            "5 is right where depth_radius is 2. What does PyTorch divide by where it is not?",
+            lambda depth_radius, bias, alpha, beta: (2 * depth_radius + 1, alpha * 5, beta, bias),
+        ),
+        Mistake(
+            "beta and k are exchanged",
+            "PyTorch wants (size, alpha, beta, k), and k is TensorFlow's bias.",
+            lambda depth_radius, bias, alpha, beta: (2 * depth_radius + 1, alpha * (2 * depth_radius + 1), bias, beta),
         ),
     ],
 )

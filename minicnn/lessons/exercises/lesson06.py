@@ -56,6 +56,21 @@ paper_score = Exercise(
             "Scaling w and a multiplies their product twice. How often must the factor stand there?",
             lambda w, b, a, p: (w * (1 - p)) @ (a * (1 - p)) + b,
         ),
+        Mistake(
+            "the bias is forgotten",
+            "The score is the weighted sum and the bias.",
+            lambda w, b, a, p: (w @ a) * (1 - p),
+        ),
+        Mistake(
+            "every mask counts alike",
+            "That is so for p = 0.5 only. With p = 0.25 the unit of the example is there in three of four draws.",
+            lambda w, b, a, p: (w @ a) / 2 + b,
+        ),
+        Mistake(
+            "the bias is added once for each input",
+            "Add up w times a first, and then add b: once.",
+            lambda w, b, a, p: (w @ a) * (1 - p) + len(w) * b,
+        ),
     ],
 )
 
@@ -108,6 +123,22 @@ forward = Exercise(
             "a unit with u equal to p is dropped",
             "Dropped is what is less than p. With p = 0 nothing may be dropped, not even where u is exactly 0.",
             lambda x, u, p: x * (u > p) / (1 - p),
+        ),
+        Mistake(
+            "the mask is returned in place of the activations",
+            "The mask says which activations go on. What goes on is the activation itself, made larger.",
+            lambda x, u, p: (u >= p) / (1 - p),
+        ),
+        Mistake(
+            "u is compared with the probability of being kept",
+            "A unit is dropped if its u is less than p. How large a part of the numbers from 0 to 1 is that?",
+            lambda x, u, p: x * (u >= 1 - p) / (1 - p),
+        ),
+        Mistake(
+            "divided by the share of units that happened to be kept",
+            "How many are kept differs from draw to draw. What makes the mean over *all* draws come out is the "
+            "probability.",
+            lambda x, u, p: x * (u >= p) / np.mean(u >= p),
         ),
     ],
 )
@@ -167,6 +198,21 @@ backward = Exercise(
             "Others may hold the same array, and need it as it is: return a new one.",
             _in_place,
         ),
+        Mistake(
+            "divided by the probability of being dropped",
+            "The forward divided the survivors by 1 - p, the probability of being kept.",
+            lambda grad_y, x, u, p: grad_y * (u >= p) / p,
+        ),
+        Mistake(
+            "the dropped units get the gradient",
+            "Print u >= p and u < p: which of the two has the ones where a unit is kept?",
+            lambda grad_y, x, u, p: grad_y * (u < p) / (1 - p),
+        ),
+        Mistake(
+            "the mask is taken from where x is not 0",
+            "Who was dropped is decided by u and p alone. That x is 0 somewhere is the ReLU's doing.",
+            lambda grad_y, x, u, p: grad_y * (x > 0) / (1 - p),
+        ),
     ],
 )
 
@@ -210,6 +256,17 @@ chances = Exercise(
             "the probability that at least one is dropped",
             "This is the opposite of what is asked for.",
             lambda keep, n1, n2: (1 - keep, 1 - keep ** (n1 + n2)),
+        ),
+        Mistake(
+            "one coin for each layer",
+            "Every unit has a coin of its own. How many units are there in both layers?",
+            lambda keep, n1, n2: (1 - keep, keep**2),
+        ),
+        Mistake(
+            "both probabilities are the wrong way round",
+            "keep is the probability of being kept: nn.Dropout wants the other one, and nothing is dropped if every "
+            "unit is kept.",
+            lambda keep, n1, n2: (keep, (1 - keep) ** (n1 + n2)),
         ),
     ],
 )

@@ -65,6 +65,21 @@ backward = Exercise(
             "In a loop over the pictures, = throws away what the ones before have said.",
             lambda x, w, grad_y: (grad_y @ w, np.outer(grad_y[-1], x[-1]), grad_y.sum(axis=0)),
         ),
+        Mistake(
+            "all three are divided by the size of the batch",
+            "The loss has taken the mean already, and grad_y knows it. Nothing is left to be divided.",
+            lambda x, w, grad_y: (grad_y @ w / len(x), grad_y.T @ x / len(x), grad_y.mean(axis=0)),
+        ),
+        Mistake(
+            "dL/dx and dL/dw are exchanged",
+            "Wanted are dL/dx, dL/dw and dL/db, in this order, and each has the shape of what it belongs to.",
+            lambda x, w, grad_y: (grad_y.T @ x, grad_y @ w, grad_y.sum(axis=0)),
+        ),
+        Mistake(
+            "dL/db is added up over the outputs",
+            "Each output has a bias of its own, and every picture uses it: which axis are the pictures?",
+            lambda x, w, grad_y: (grad_y @ w, grad_y.T @ x, grad_y.sum(axis=1)),
+        ),
     ],
 )
 
@@ -100,6 +115,11 @@ def _along_columns(s: Numbers) -> Numbers:
 
 def _without_keepdims(s: Numbers) -> Numbers:
     e = np.exp(s - s.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1)
+
+
+def _without_any_keepdims(s: Numbers) -> Numbers:
+    e = np.exp(s - s.max(axis=1))
     return e / e.sum(axis=1)
 
 
@@ -140,6 +160,29 @@ softmax = Exercise(
             "e.sum(axis=1) has the shape (N,), and NumPy lays it along the columns. keepdims=True makes it (N, 1).",
             _without_keepdims,
         ),
+        Mistake(
+            "the largest scores and the sums have lost their second dimension",
+            "s.max(axis=1) has the shape (N,), and NumPy lays it along the columns. keepdims=True makes it (N, 1). The "
+            "sum needs it, too.",
+            _without_any_keepdims,
+        ),
+        Mistake(
+            "all rows together add up to 1, and large scores overflow",
+            "sum() without an axis adds up everything, but each picture has a row of probabilities of its own. And "
+            "before the powers are taken, something must be subtracted.",
+            lambda s: np.exp(s) / np.exp(s).sum(),
+        ),
+        Mistake(
+            "the powers are not divided by their sum",
+            "Add up one of your rows: is it 1?",
+            lambda s: np.exp(s - s.max(axis=1, keepdims=True)),
+        ),
+        Mistake(
+            "the smallest score is subtracted, not the largest",
+            "Then every power is at least 1, and the largest may overflow as before. None can if the largest of them "
+            "is e to the power of 0.",
+            lambda s: _naive_softmax(s - s.min(axis=1, keepdims=True)),
+        ),
     ],
 )
 
@@ -155,6 +198,12 @@ def _log_softmax(s: Numbers) -> Numbers:
 def cross_entropy_value(s: Numbers, labels: Labels) -> float:
     """Return the mean loss."""
     return -_log_softmax(s)[np.arange(len(s)), labels].mean()
+
+
+def _value_shifted_by_the_largest_of_all(s: Numbers, labels: Labels) -> float:
+    shifted = s - s.max()
+    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return float(-log_p[np.arange(len(s)), labels].mean())
 
 
 SCORES = np.array([[2.0, 1.0, -1.0], [0.5, 0.5, 3.0]])
@@ -196,6 +245,29 @@ value = Exercise(
             "the logarithm is missing",
             "For a probability of 0.1 the loss is 2.303. What does your function make of it?",
             lambda s, labels: -softmax_rows(s)[np.arange(len(s)), labels].mean(),
+        ),
+        Mistake(
+            "0 times the logarithm of 0",
+            "Where p has become 0, its logarithm is minus infinity, and one-hot's 0 times that is not a number. Pick "
+            "the true class's log p instead of multiplying, and get it from the scores.",
+            lambda s, labels: -(_one_hot(s, labels) * np.log(softmax_rows(s))).sum() / len(s),
+        ),
+        Mistake(
+            "a small number is added before the logarithm",
+            "That is the grey line of the lesson's figure: the loss stops growing at about 16. Can you get log p "
+            "without p?",
+            lambda s, labels: -np.log(softmax_rows(s)[np.arange(len(s)), labels] + 1e-7).mean(),
+        ),
+        Mistake(
+            "one loss for each picture instead of their mean",
+            "One number is wanted for the whole batch.",
+            lambda s, labels: -_log_softmax(s)[np.arange(len(s)), labels],
+        ),
+        Mistake(
+            "the largest score of all rows is subtracted",
+            "If one row lies a thousand below another, all its powers become 0, and so does their sum. Each row needs "
+            "its own largest score.",
+            _value_shifted_by_the_largest_of_all,
         ),
     ],
 )
@@ -258,6 +330,26 @@ gradient = Exercise(
             "large scores overflow",
             "Not a number comes from inf / inf. What did exercise 2 subtract first?",
             lambda s, labels: (_naive_softmax(s) - _one_hot(s, labels)) / len(s),
+        ),
+        Mistake(
+            "only the one-hot row is divided by the size of the batch",
+            "Of p - q / N only the second part is divided. Where do the brackets belong?",
+            lambda s, labels: softmax_rows(s) - _one_hot(s, labels) / len(s),
+        ),
+        Mistake(
+            "only the true class has a gradient",
+            "The other scores are in the sum of the softmax: if one of them rises, the true class's probability falls.",
+            lambda s, labels: (softmax_rows(s) - 1) * _one_hot(s, labels) / len(s),
+        ),
+        Mistake(
+            "divided by the number of all scores",
+            "The mean is over the pictures, of which there are N, and not over the N * C scores.",
+            lambda s, labels: (softmax_rows(s) - _one_hot(s, labels)) / s.size,
+        ),
+        Mistake(
+            "nothing is subtracted",
+            "These are the probabilities, divided by the size of the batch. What should the network say?",
+            lambda s, labels: softmax_rows(s) / len(s),
         ),
     ],
 )

@@ -1,5 +1,8 @@
 """Lesson 08, AlexNet assembled."""
 
+from dataclasses import dataclass
+from typing import Any
+
 from minicnn.lessons.exercise import Exercise, Mistake
 
 __all__ = ["EXERCISES"]
@@ -50,6 +53,16 @@ parameters = Exercise(
             "A bias belongs to a filter. How many filters are there?",
             lambda in_channels, out_channels, kernel, groups: out_channels * (in_channels // groups) * kernel**2 + 1,
         ),
+        Mistake(
+            "neither the groups nor the biases are taken into account",
+            "With two groups a filter of conv2 reads 48 of 96 channels. And each filter adds one number of its own.",
+            lambda in_channels, out_channels, kernel, groups: out_channels * in_channels * kernel**2,
+        ),
+        Mistake(
+            "a filter is taken to read one channel only",
+            "A filter has a window of weights for each channel that it reads.",
+            lambda in_channels, out_channels, kernel, groups: out_channels * (kernel**2 + 1),
+        ),
     ],
 )
 
@@ -73,6 +86,14 @@ def _walked(side: int, layers: Layers, extra: int = 1, sides_padded: int = 2, up
 
 def _not_handed_on(side: int, layers: Layers) -> list[int]:
     return [(side + 2 * padding - kernel) // stride + 1 for kernel, stride, padding in layers]
+
+
+def _rounded(side: int, layers: Layers) -> list[int]:
+    sides = []
+    for kernel, stride, padding in layers:
+        side = round((side + 2 * padding - kernel) / stride) + 1
+        sides.append(side)
+    return sides
 
 
 walk = Exercise(
@@ -106,6 +127,21 @@ walk = Exercise(
             "A list is wanted, with one number for each layer.",
             lambda side, layers: _walked(side, layers)[-1],
         ),
+        Mistake(
+            "sizes are rounded to the nearest number",
+            "26.5 places are 26, and a window that does not fit has none. Which operator divides and rounds down?",
+            _rounded,
+        ),
+        Mistake(
+            "the list begins with the picture's own side",
+            "One number for each layer is wanted: the side *behind* it.",
+            lambda side, layers: [side, *_walked(side, layers)],
+        ),
+        Mistake(
+            "kernel and stride are exchanged",
+            "Each layer is (kernel, stride, padding), in this order.",
+            lambda side, layers: _walked(side, [(kernel, stride, padding) for stride, kernel, padding in layers]),
+        ),
     ],
 )
 
@@ -138,6 +174,19 @@ def _biases_too(
 ) -> int:
     places = ((side + 2 * padding - kernel) // stride + 1) ** 2
     return out_channels * ((in_channels // groups) * kernel**2 + 1) * places
+
+
+def _padded_on_one_side(
+    side: int, in_channels: int, out_channels: int, kernel: int, stride: int, padding: int, groups: int
+) -> int:
+    return alexnet_conv_macs(side + padding, in_channels, out_channels, kernel, stride, 0, groups)
+
+
+def _one_place_too_few(
+    side: int, in_channels: int, out_channels: int, kernel: int, stride: int, padding: int, groups: int
+) -> int:
+    places = ((side + 2 * padding - kernel) // stride) ** 2
+    return out_channels * (in_channels // groups) * kernel**2 * places
 
 
 macs = Exercise(
@@ -181,6 +230,23 @@ macs = Exercise(
             "A bias is added, and multiplied with nothing.",
             _biases_too,
         ),
+        Mistake(
+            "the filters are divided by the groups as well",
+            "Each group has only its share of the filters, but there are `groups` of them. How many filters in all?",
+            lambda side, in_channels, out_channels, kernel, stride, padding, groups: (
+                alexnet_conv_macs(side, in_channels, out_channels, kernel, stride, padding, groups) // groups
+            ),
+        ),
+        Mistake(
+            "padding is counted on one side only",
+            "Zeros are added on the left and on the right.",
+            _padded_on_one_side,
+        ),
+        Mistake(
+            "the + 1 of the places is missing",
+            "A window of 3 on a map of 3 has one place, and 3 - 3 is 0.",
+            _one_place_too_few,
+        ),
     ],
 )
 
@@ -193,11 +259,34 @@ def alexnet_meeting_layers() -> tuple[str, ...]:
     return ("conv3", "fc6", "fc7", "fc8")
 
 
+ASKED = ("conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
+
+
+@dataclass(frozen=True, repr=False)
+class _Chosen:
+    """An answer, of which the report says how much is right, and not what: there is no input to try again on."""
+
+    names: frozenset[str]
+
+    def __repr__(self) -> str:
+        right = sum((name in self.names) == (name in alexnet_meeting_layers()) for name in ASKED)
+        return f"{right} of {len(ASKED)} layers right"
+
+
+def _chosen(answer: Any) -> _Chosen:
+    if not isinstance(answer, tuple | list | set | frozenset):
+        raise ValueError('a tuple of names is wanted, such as ("conv2", "conv4"); of one name it is ("conv2",)')
+    if not all(name in ASKED for name in answer):
+        raise ValueError(f"each name is one of {', '.join(ASKED)}")
+    return _Chosen(frozenset(answer))
+
+
 meeting = Exercise(
     lesson=8,
     task="Return a tuple of the names of those layers, conv2 to fc8, in which a unit reads both towers.",
     solution=alexnet_meeting_layers,
     cases=[()],
+    measure=_chosen,
     mistakes=[
         Mistake(
             "these are the layers that keep to their own tower",
@@ -223,6 +312,11 @@ meeting = Exercise(
             "the towers are taken to meet only at the end",
             "The article says that the branches are merged in the last layer. Look at the orange lines of the drawing.",
             lambda: ("fc8",),
+        ),
+        Mistake(
+            "every layer is chosen",
+            "A cell of the lesson prints how many maps there are, and how many a filter reads. Where is it half?",
+            lambda: ASKED,
         ),
     ],
 )

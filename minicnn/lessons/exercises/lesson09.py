@@ -54,6 +54,17 @@ rows = Exercise(
             "Of 6 rows a crop of 3 leaves 3: one above it and two below it is what is asked for.",
             lambda side, size: (side - size + 1, (side - size + 1) // 2, side - size),
         ),
+        Mistake(
+            "the middle comes out one row too late for some sizes",
+            "Half of 6 - 3 is 1.5, and the smaller row is asked for. round(1.5) is 2, and so is 6 // 2 - 3 // 2. "
+            "Subtract first; then divide, and round down.",
+            lambda side, size: (side - size + 1, side // 2 - size // 2, side - size),
+        ),
+        Mistake(
+            "both directions are counted",
+            "Rows alone are asked for here. The columns have as many places again, and lesson and paper multiply them.",
+            lambda side, size: ((side - size + 1) ** 2, (side - size) // 2, side - size),
+        ),
     ],
 )
 
@@ -109,6 +120,21 @@ flip = Exercise(
             "the batch itself is changed",
             "In the next epoch these pictures are wanted again, as they were. Work on a copy.",
             _in_place,
+        ),
+        Mistake(
+            "only the mirrored pictures come back",
+            "The new batch has N pictures, as the old one has: the others are in it as they were.",
+            lambda images, turned: images[turned][:, :, :, ::-1],
+        ),
+        Mistake(
+            "the others are lost",
+            "Where `turned` is false the picture stays as it is: begin with a copy of the batch.",
+            lambda images, turned: images[:, :, :, ::-1] * turned[:, None, None, None],
+        ),
+        Mistake(
+            "the pictures are turned by half a turn",
+            "Two axes are turned round. Only one of them goes from left to right.",
+            lambda images, turned: np.where(turned[:, None, None, None], images[:, :, ::-1, ::-1], images),
         ),
     ],
 )
@@ -175,6 +201,24 @@ colour = Exercise(
                 augment_colour(image, a, eigenvalues, eigenvectors), 0, 255
             ),
         ),
+        Mistake(
+            "each channel gets a number of its own, and the directions are left out",
+            "p_1, p_2 and p_3 are not red, green and blue: each of them is a mixture of all three. Where do the "
+            "eigenvectors come in?",
+            lambda image, a, eigenvalues, eigenvectors: _shifted(image, a * np.sqrt(eigenvalues)),
+        ),
+        Mistake(
+            "added up along the wrong axis",
+            "Column i belongs to a[i]. The shift of red is the sum over the columns, in the row of red.",
+            lambda image, a, eigenvalues, eigenvectors: _shifted(
+                image, (eigenvectors * a * np.sqrt(eigenvalues)).sum(axis=0)
+            ),
+        ),
+        Mistake(
+            "the shift is subtracted",
+            "It is to be added to every pixel.",
+            lambda image, a, eigenvalues, eigenvectors: 2 * image - augment_colour(image, a, eigenvalues, eigenvectors),
+        ),
     ],
 )
 
@@ -195,6 +239,11 @@ def augment_average(scores: Numbers) -> Numbers:
 def _overflowing(scores: Numbers) -> Numbers:
     powers = np.exp(scores)
     return np.asarray((powers / powers.sum(axis=2, keepdims=True)).mean(axis=1))
+
+
+def _divided_at_the_end(scores: Numbers) -> Numbers:
+    powers = np.exp(scores - scores.max(axis=2, keepdims=True)).mean(axis=1)
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
 average = Exercise(
@@ -232,6 +281,21 @@ average = Exercise(
             "exp of a large score",
             "exp(1000) is more than a float can hold. What may be subtracted from all scores of a crop?",
             _overflowing,
+        ),
+        Mistake(
+            "the mean of the powers, and then the division",
+            "Each crop's powers are to be divided by their own sum before the mean is taken.",
+            _divided_at_the_end,
+        ),
+        Mistake(
+            "no softmax at all",
+            "These are scores. Which function makes probabilities of them?",
+            lambda scores: scores.mean(axis=1),
+        ),
+        Mistake(
+            "the mean is taken over the pictures",
+            "The shape of scores is (N, crops, classes). Which axis are the crops?",
+            lambda scores: _softmax(scores, 2).mean(axis=0),
         ),
     ],
 )
