@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -100,6 +101,10 @@ def _allowed(expected: NDArray[Any], tolerance: float) -> float:
 def _sequence_difference(expected: Any, got: Any, tolerance: float) -> str | None:
     if not isinstance(got, list | tuple | np.ndarray) or (isinstance(got, np.ndarray) and got.ndim == 0):
         return f"{len(expected)} values are expected, and this is {_a(got)}"
+    if isinstance(got, np.ndarray) and any(
+        isinstance(one, np.ndarray) and one.shape != got.shape[1:] for one in expected
+    ):
+        return f"{len(expected)} values are expected, and this is {_a(got)}"  # its rows are no values
     if len(got) != len(expected):
         return f"{len(expected)} values are expected, and these are {len(got)}"
     for number, (one, other) in enumerate(zip(expected, got, strict=True), start=1):
@@ -122,35 +127,88 @@ def _other(expected: Any, got: Any) -> str:
 # --- hints for mistakes without a name ------------------------------------------------------------------------
 
 
-def general_hint(expected: Any, got: Any, tolerance: float) -> str:
-    """Return what a difference looks like, where it looks like something."""
-    if isinstance(expected, tuple) and isinstance(got, list | tuple) and len(expected) == len(got):
-        hints = (general_hint(*pair, tolerance) for pair in zip(expected, got, strict=True))
-        return next(filter(None, hints), "")
-    if not isinstance(expected, np.ndarray | float) or not isinstance(got, np.ndarray | np.generic | float):
+def general_hint(expected: Sequence[Any], got: Sequence[Any], tolerance: float) -> str:
+    """Return what the results look like, where they look like something.
+
+    Parameters
+    ----------
+    expected, got : sequence
+        The results that are wrong, one for each case, and what they should be. The first is the one to speak of.
+    tolerance : float
+        As in :func:`difference`.
+    """
+    first, other = expected[0], got[0]
+    if isinstance(first, tuple) and isinstance(other, list | tuple):
+        if any(not isinstance(one, list | tuple) or len(one) != len(first) for one in got):
+            return ""
+        for number, pair in enumerate(zip(first, other, strict=True)):
+            if difference(*pair, tolerance) is not None:
+                return general_hint([one[number] for one in expected], [one[number] for one in got], tolerance)
         return ""
-    a, b = np.asarray(expected), np.asarray(got)
-    if a.shape != b.shape:
-        return "Rows and columns are exchanged: should something be transposed?" if a.shape == b.shape[::-1] else ""
-    if a.dtype != b.dtype:
-        return "np.zeros_like and np.empty_like make an array of the dtype of another." if a.ndim else ""
-    if a.dtype.kind != "f":
+    return _kind_hint(first, other) or _proportion_hint(expected, got, tolerance)
+
+
+def _kind_hint(expected: Any, got: Any) -> str:
+    """Return what to do about a result of the wrong kind."""
+    if isinstance(expected, np.ndarray) and isinstance(got, list | tuple):
+        return "np.array(...) makes an array of a list."
+    if (
+        isinstance(expected, numbers.Integral)
+        and not isinstance(expected, bool)
+        and isinstance(got, float | np.floating)
+    ):
+        return "The number is right, but a float: int(...) makes a whole number of it." if got == expected else ""
+    if not isinstance(expected, np.ndarray) or not isinstance(got, np.ndarray | np.generic):
         return ""
-    if np.isfinite(a).all() and not np.isfinite(b).all():
+    if expected.shape != got.shape:
+        turned = expected.ndim > 1 and expected.shape == got.shape[::-1]
+        return "Rows and columns are exchanged: should something be transposed?" if turned else ""
+    kinds = expected.dtype.kind + got.dtype.kind
+    if kinds == "if":
+        return "Whole numbers are asked for. If yours are right but floats, .astype(int) makes whole numbers of them."
+    if kinds == "fi":
+        return "Into an array of whole numbers no fraction fits. np.zeros(shape) makes one of floats."
+    if expected.dtype != got.dtype:
+        return "np.zeros_like and np.empty_like make an array of the dtype of another."
+    if expected.dtype.kind == "f" and np.isfinite(expected).all() and not np.isfinite(got).all():
         return "NaN and inf come from 0 / 0, from inf - inf, or from an exp of something large. Print what goes in."
+    return ""
+
+
+def _proportion_hint(expected: Sequence[Any], got: Sequence[Any], tolerance: float) -> str:
+    """Return by what factor or term all numbers are off, if it is the same in all cases.
+
+    A single number is always some factor off. So those of all cases are looked at together.
+    """
+    if not all(isinstance(one, np.ndarray | float | np.floating) for one in expected):
+        return ""
+    if not all(isinstance(one, np.ndarray | np.generic | numbers.Real) for one in got):
+        return ""
+    pairs = [(np.asarray(one), np.asarray(other)) for one, other in zip(expected, got, strict=True)]
+    if any(one.shape != other.shape or one.dtype.kind != "f" or other.dtype.kind not in "fi" for one, other in pairs):
+        return ""
+    if all(one.size == 1 for one, _ in pairs):
+        pairs = [(np.array([one.item() for one, _ in pairs]), np.array([float(other.item()) for _, other in pairs]))]
+    found = [_proportion(one, other, tolerance) for one, other in pairs]
+    return found[0][1] if len({kind for kind, _ in found}) == 1 else ""
+
+
+def _proportion(a: NDArray[Any], b: NDArray[Any], tolerance: float) -> tuple[str, str]:
+    """Return what kind of difference it is, and the hint for it."""
+    nothing = "", ""
+    if a.size < 2 or not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return nothing
     allowed = _allowed(a, 10 * tolerance)
     largest = np.unravel_index(np.argmax(np.abs(a)), a.shape)
     if a[largest] and b[largest] != a[largest]:
         factor = float(b[largest] / a[largest])
         if factor and np.all(np.abs(b - factor * a) <= abs(factor) * allowed):
-            return (
-                "The sign is turned around."
-                if abs(factor + 1) < 1e-6
-                else f"Every number is {factor:.4g} times the right one: is a factor missing, or one too many?"
-            )
-    if a.size > 1 and np.ptp(b - a) <= allowed:
-        return f"Every number is off by the same {float((b - a).flat[0]):.4g}."
-    return ""
+            if abs(factor + 1) < 1e-6:
+                return "sign", "The sign is turned around."
+            return "factor", f"Every number is {factor:.4g} times the right one: is a factor missing, or one too many?"
+    if np.ptp(b - a) <= allowed:
+        return "term", f"Every number is off by the same {float((b - a).flat[0]):.4g}."
+    return nothing
 
 
 # --- values in words ------------------------------------------------------------------------------------------
@@ -192,6 +250,8 @@ def _a(value: Any) -> str:
         return "a function"
     if isinstance(value, list | tuple | dict | set):
         return f"a {type(value).__name__} of length {len(value)}"
+    if isinstance(value, float | np.floating) and value == np.round(value) and abs(value) < 1e15:
+        return f"the {type(value).__name__} {value:.1f}"  # 4.0, so that it differs from a whole number
     return f"the {type(value).__name__} {value_shown(value)}"
 
 

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from minicnn.lessons.comparing import difference, general_hint, shown, value_shown
 from minicnn.lessons.exercise import Exercise, Outcome
 from minicnn.lessons.limits import TimeLimit, call
@@ -29,7 +31,7 @@ class Check:
 
     exercise: Exercise
 
-    def __call__(self, answer: Any, seconds: float | None = None) -> Report:
+    def __call__(self, answer: Any = None, seconds: float | None = None) -> Report:
         """Judge an answer. Whatever it does, a report comes back.
 
         Parameters
@@ -94,7 +96,13 @@ def _recognised(exercise: Exercise, found: Sequence[Outcome]) -> int | None:
 def _alike(exercise: Exercise, mistaken: Outcome, found: Outcome) -> bool:
     if mistaken.error is not None or found.error is not None:
         return type(mistaken.error) is type(found.error) and str(mistaken.error) == str(found.error)
-    return mistaken.changed == found.changed and _wrong(exercise, mistaken, found) is None
+    if mistaken.changed != found.changed or _wrong(exercise, mistaken, found) is not None:
+        return False
+    one, other = mistaken.measured, found.measured
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        # The other way round, too: beside a mistake that gives 0, every small number would pass for it.
+        return difference(other, one, exercise.tolerance) is None
+    return True
 
 
 def _not_an_answer(exercise: Exercise, answer: Any) -> str:
@@ -127,10 +135,10 @@ def _explanation(exercise: Exercise, answer: Any, found: Sequence[Outcome], righ
     lines = _input(exercise, case)
     if got.error is not None and got.result is None:
         lines += [("error", complaint), *_place(answer, got.error)]
-        hint = "Python stops at that line, so nothing is returned."
+        hint = _error_hint(got.error)
     else:
         lines += [*_both(exercise, expected, got), ("that is", complaint)]
-        hint = _general_hint(exercise, expected, got)
+        hint = _general_hint(exercise, found, first)
     number = _recognised(exercise, found)
     mistake = None if number is None else exercise.mistakes[number]
     return Report(
@@ -151,15 +159,56 @@ def _both(exercise: Exercise, expected: Outcome, got: Outcome) -> list[tuple[str
     return lines
 
 
-def _general_hint(exercise: Exercise, expected: Outcome, got: Outcome) -> str:
+def _general_hint(exercise: Exercise, found: Sequence[Outcome], first: int) -> str:
+    """Return a hint for a mistake without a name, from all the cases that are wrong.
+
+    Where results are single numbers, those that are right count, too: nearly any two are some factor apart.
+    """
+    expected, got = exercise.expected[first], found[first]
     if got.changed != expected.changed:
         return (
             f"What the function is given belongs to others, who may need it again. "
-            f"Compute into a new array, and leave {' and '.join(got.changed)} as it is."
+            f"Work on a copy or compute something new, and leave {' and '.join(got.changed)} as it is."
         )
     if exercise.measure is not None or got.error is not None:
         return ""
-    return general_hint(expected.result, got.result, exercise.tolerance)
+    single = isinstance(expected.result, float | np.floating)
+    pairs = [
+        (right.result, outcome.result)
+        for right, outcome in zip(exercise.expected, found, strict=True)
+        if outcome.error is None and (single or _wrong(exercise, right, outcome) is not None)
+    ]
+    return general_hint([right for right, _ in pairs], [result for _, result in pairs], exercise.tolerance)
+
+
+# What Python says of the commonest errors, and what it means.
+ERRORS = [
+    (
+        "truth value of an array",
+        "An array holds many numbers, and `if`, `and`, `or` and `max(a, b)` want one answer. Compare number by number: "
+        "np.where(condition, a, b) takes from a where the condition holds and from b elsewhere; a loop over all places "
+        "will do as well.",
+    ),
+    (
+        "converted to Python scalars",
+        "The functions of Python's math take one number, those of NumPy (np.exp) take arrays.",
+    ),
+    ("interpreted as an integer", "Sizes and places are whole numbers: // divides and rounds down, / does not."),
+    ("or a single integer", "Lengths are whole numbers: // divides and rounds down, / does not."),
+    ("must be integers", "A place is a whole number: // divides and rounds down, / does not."),
+    ("only integers, slices", "A place is a whole number: // divides and rounds down, / does not."),
+    ("bitwise_xor", "In Python ^ is no power. Write **."),
+    ("broadcast", "Two arrays whose shapes do not fit meet in that line. Print the shape of each."),
+    ("out of bounds", "There is no such place: counting begins at 0, so the last is the length minus 1."),
+    ("maximum recursion depth", "The function calls itself again and again. In which case should it stop?"),
+    ("is not defined", "Python does not know this name. Is it spelled right, and has its cell been run?"),
+]
+
+
+def _error_hint(error: BaseException | None) -> str:
+    """Return what an error means, if it is a common one."""
+    meaning = next((f" {hint}" for words, hint in ERRORS if words in str(error)), "")
+    return "Python stops at that line, so nothing is returned." + meaning
 
 
 def _too_slow(exercise: Exercise, case: Sequence[Any], seconds: float, stopped: bool) -> Report:

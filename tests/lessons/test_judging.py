@@ -1,6 +1,7 @@
 """What a report says, on an exercise of the tests' own."""
 
 import html
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -116,7 +117,13 @@ def says(result: Any, expected: Any = X) -> str:
         (-X, X, "The sign is turned around."),
         (X / 6, X, "Every number is 0.1667 times the right one"),
         (X + 0.5, X, "Every number is off by the same 0.5."),
-        (55.0, 55, "a whole number is expected, and this is the float 55"),
+        (X.astype(int), X, "np.zeros(shape) makes one of floats"),
+        (X.tolist(), X, "np.array(...) makes an array of a list"),
+        (np.array([1.0, 2.0]), np.array([1, 2]), ".astype(int) makes whole numbers"),
+        ((X[0], X[1] / 6), (X[0], X[1]), "Every number is 0.1667 times the right one"),
+        (X, (X[0], X[1], X[0]), "3 values are expected, and these are 2"),
+        (X[0], (X, X[0]), "2 values are expected, and this is an array of shape (3,)"),
+        (55.0, 55, "a whole number is expected, and this is the float 55.0. The number is right, but a float"),
         (54, 55, "54 instead of 55"),
         (True, 1, "a whole number is expected, and this is the bool True"),
         ((3, 4), (3, 5), "value 2 of 2: 4 instead of 5"),
@@ -155,6 +162,56 @@ def test_what_is_as_good_as_right_is_right(result: Any, expected: Any) -> None:
     assert says(result, expected) == ""
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda x: 100 * x, "Every number is 100 times the right one"),
+        (lambda x: -x, "The sign is turned around."),
+        (lambda x: x + 2, "Every number is off by the same 2."),
+        (lambda x: x * x, ""),
+        (lambda x: 2 * x if x > 1 else x, ""),
+    ],
+)
+def test_of_single_numbers_all_cases_must_be_off_alike(answer: Any, said: str) -> None:
+    exercise = Exercise(lesson=99, task="x.", solution=lambda x: x, cases=[(0.5,), (2.0,), (3.0,)], mistakes=[])
+    report = Check(exercise)(answer)
+    assert not report.passed
+    assert report.hint.startswith(said) and bool(report.hint) == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda x: x if x > 0 else 0, "np.where(condition, a, b)"),
+        (lambda x: x + np.zeros(7), "Print the shape of each"),
+        (lambda x: math.exp(x), "take one number"),
+        (lambda x: x[len(x)], "counting begins at 0"),
+        (lambda x: x[len(x) / 2], "// divides and rounds down"),
+        (lambda x: np.zeros(len(x) / 2), "// divides and rounds down"),
+        (lambda x: x ^ 2, "Write **"),
+        (lambda x: 1 / 0, "so nothing is returned."),
+    ],
+)
+def test_common_errors_are_explained(answer: Any, said: str) -> None:
+    exercise = Exercise(lesson=99, task="x.", solution=lambda x: x, cases=[(X,)], mistakes=[])
+    report = Check(exercise)(answer)
+    assert said in report.hint
+    assert dict(report.lines)["error"]
+
+
+def test_beside_a_mistake_that_gives_zero_a_small_number_is_not_that_mistake() -> None:
+    tiny = np.array([2e-300])
+    exercise = Exercise(
+        lesson=99,
+        task="Return it.",
+        solution=lambda: tiny,
+        cases=[()],
+        mistakes=[Mistake("lost", "It is 0.", lambda: 0 * tiny)],
+    )
+    assert Check(exercise)(lambda: 0 * tiny).mistake == "lost"
+    assert not Check(exercise)(lambda: 3 * tiny).mistake
+
+
 def test_of_many_right_answers_each_is_right() -> None:
     exercise = Exercise(
         lesson=99,
@@ -181,6 +238,7 @@ def test_of_many_right_answers_each_is_right() -> None:
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
+        (None, "wants your function itself and got None: write check.scaled(scaled)"),
         (3.0, "wants your function itself and got 3: write check.scaled(scaled), without brackets"),
         (lambda x: x, "is called with the arguments (x, factor), but takes (x)"),
     ],

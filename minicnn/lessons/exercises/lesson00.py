@@ -155,6 +155,12 @@ top_k = Exercise(
             "Count the answers of one picture: are they k? Of ten numbers, how many are there in x[-3:]?",
             lambda scores, labels, k: float(1 - _among(np.argsort(scores, axis=1)[:, -k - 1 :], labels).mean()),
         ),
+        Mistake(
+            "scores are compared with labels",
+            "np.sort and sorted give the highest scores. A label is the number of a class: which classes have these "
+            "scores?",
+            lambda scores, labels, k: float(1 - _among(np.sort(scores, axis=1)[:, -k:], labels).mean()),
+        ),
     ],
 )
 

@@ -118,6 +118,17 @@ def _not_put_back(f: Callable[[Numbers], float], x: Numbers, h: float) -> Number
     return slopes
 
 
+def _one_array_under_two_names(f: Callable[[Numbers], float], x: Numbers, h: float) -> Numbers:
+    slopes = np.zeros_like(x)
+    for place in np.ndindex(x.shape):
+        up = x
+        up[place] += h
+        down = x
+        down[place] -= h
+        slopes[place] = (f(up) - f(down)) / (2 * h)
+    return slopes
+
+
 differences = Exercise(
     lesson=1,
     task="Return the gradient of f at x, shape of x, by central differences with the step h.",
@@ -152,6 +163,11 @@ differences = Exercise(
             "the sign is turned around",
             "From which value is which subtracted? Where f rises, the slope is positive.",
             lambda f, x, h: _differences(f, x, lambda moved, still: (f(still - moved) - f(still + moved)) / (2 * h), h),
+        ),
+        Mistake(
+            "one array under two names",
+            "up = x makes no new array: up, down and x are the same one. x.copy() makes a new one.",
+            _one_array_under_two_names,
         ),
     ],
 )
@@ -279,9 +295,9 @@ def _what_is_wrong(order: Any, inputs: Graph, start: str) -> str:
     if len(set(order)) < len(order):
         return "a name is listed more than once"
     if set(order) - set(needed):
-        return f"a name is listed that {start} does not depend on"
+        return f"{start} does not depend on {', '.join(sorted(set(order) - set(needed)))}"
     if set(needed) - set(order):
-        return "a name is missing"
+        return f"missing: {', '.join(sorted(set(needed) - set(order)))}"
     if order[0] != start:
         return f"it does not begin with {start}"
     position = {name: number for number, name in enumerate(order)}

@@ -202,8 +202,8 @@ sigmoid = Exercise(
     mistakes=[
         Mistake(
             "the formula as it is written, which overflows",
-            "For -720 your e^720 became inf, and 1 / inf is 0: the result is lost. For negative x, write the fraction "
-            "with e^x in place of e^-x.",
+            "For -720 the result is small, but not 0. It is lost where e^720 becomes inf, since 1 / inf is 0. For "
+            "negative x, write the fraction with e^x in place of e^-x.",
             _as_it_is_written,
         ),
         Mistake(

@@ -42,6 +42,11 @@ def _rounded(size: int, kernel: int, stride: int, padding: int, ceil_mode: bool)
     return math.ceil(exact) if ceil_mode else math.floor(exact)
 
 
+def _kept_before(end: int, windows: int, stride: int) -> int:
+    """Return how many windows there are without a last one that does not begin before `end`."""
+    return windows - ((windows - 1) * stride >= end)
+
+
 output_size = Exercise(
     lesson=4,
     task="Return how many windows there are along one side, rounded down or up (ceil_mode).",
@@ -55,6 +60,8 @@ output_size = Exercise(
         (8, 3, 2, 1, False),
         (8, 3, 2, 1, True),
         (9, 9, 4, 0, False),
+        (7, 3, 2, 1, False),
+        (10, 5, 2, 0, True),
     ],
     mistakes=[
         Mistake(
@@ -86,6 +93,22 @@ output_size = Exercise(
             "round() instead of up or down",
             "round() takes the nearest whole number, and of 2.5 the even one. math.floor rounds down, math.ceil up.",
             lambda size, kernel, stride, padding, ceil_mode: round((size + 2 * padding - kernel) / stride + 1),
+        ),
+        Mistake(
+            "the padding before the first pixel is not counted",
+            "The last window begins (windows - 1) stride places behind the beginning of the left padding. Counted from "
+            "there, where does the last pixel end?",
+            lambda size, kernel, stride, padding, ceil_mode: _kept_before(
+                size, _rounded(size, kernel, stride, padding, ceil_mode), stride
+            ),
+        ),
+        Mistake(
+            "a window that begins just behind the last pixel is counted",
+            "Counted from the beginning of the left padding, the last pixel is number size + padding - 1. May a window "
+            "begin at size + padding?",
+            lambda size, kernel, stride, padding, ceil_mode: _kept_before(
+                size + padding + 1, _rounded(size, kernel, stride, padding, ceil_mode), stride
+            ),
         ),
     ],
 )
