@@ -408,7 +408,8 @@ for name in parameters:
 # ## Step by step
 #
 # The engine can be watched. The walk below is what has just run: forwards through eight operations, then backwards. On the
-# way back each card shows what arrived (dL/dy) and what the operation handed on.
+# way back each card shows what arrived (dL/dy) and what the operation handed on. Blue is negative, red is positive. (The page
+# is made for pictures, which come in lesson 12. Here no picture goes through, but our table of four examples.)
 
 # %%
 minicnn.step_through(loss, widgets=False, title="A network of two layers")
@@ -473,7 +474,7 @@ print(minicnn.gradcheck(lambda x: x.exp() * x, x))
 
 # %%
 rng = np.random.default_rng(2)
-inputs = np.linspace(-3, 3, 40)[:, np.newaxis]  # (40, 1)
+inputs = np.linspace(-3, 3, 40)[:, np.newaxis]  # a new axis: (40, 1)
 targets = np.sin(2 * inputs) + 0.3 * inputs
 arrays = [
     2 * rng.normal(size=(1, 16)),

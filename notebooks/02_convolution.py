@@ -76,7 +76,8 @@ for top, left in [(0, 0), (0, 1), (1, 1)]:
 #
 # The engine has this as `conv2d`, in its module of functions, which the lessons import as `F`. It wants the picture as
 # (N, C, H, W): N pictures, C *channels* (colours), H rows, W columns; and the filters as (F, C, KH, KW): F filters, each of
-# KH rows and KW columns for every channel. Here all of N, C and the number F are 1.
+# KH rows and KW columns for every channel. What comes out is (N, F, OH, OW): for each picture F outputs of OH rows and OW
+# columns. Here N, C and the number F are 1, and `reshape` puts these axes of length 1 in front.
 
 # %%
 by_hand = np.zeros((3, 3))
@@ -106,7 +107,7 @@ shapes = data.load_shapes(train=8, test=1)
 grey = shapes.train_images[7].mean(axis=0) / 255  # (3, 32, 32) -> (32, 32)
 rightwards = np.array([[-1.0, 0.0, 1.0]] * 3)
 downwards = rightwards.T
-both = np.stack([rightwards, downwards])[:, np.newaxis]  # (2, 1, 3, 3)
+both = np.stack([rightwards, downwards])[:, np.newaxis]  # to (2, 1, 3, 3)
 answers = F.conv2d(Tensor(grey.reshape(1, 1, 32, 32)), Tensor(both))
 print("two maps:", answers.shape)
 
@@ -167,7 +168,7 @@ plt.show()
 # %% [markdown]
 # Let us count. The padded row has $H + 2P$ pixels. The first window begins at 0. The last place at which one can begin is
 # $H + 2P - K$; farther on it would hang over. Between these two we go in steps of $S$, and a step that does not fit whole is
-# not taken: the fourth row of pixels above has one that no window sees. So the number of outputs is
+# not taken: at the lower right above, the last pixel is seen by no window. So the number of outputs is
 #
 # $$O = \left\lfloor \frac{H + 2P - K}{S} \right\rfloor + 1$$
 #
@@ -206,7 +207,8 @@ for way, (H, P) in ways.items():
 # %% [markdown]
 # 224 gives 54, and the last column of pixels is never seen, nor is the last row. 55 needs 227. So 224 is a slip, and
 # everybody mends it in another way. (torchvision is PyTorch's collection of networks.) The authors' own program takes 224
-# and rounds *up*: its last windows hang over the right and the lower edge, where they see zeros. minicnn does just that, by adding three rows and columns of zeros there.
+# and rounds *up*: its last windows hang over the right and the lower edge, where they see zeros. minicnn does just that,
+# by adding three rows and columns of zeros there.
 #
 # ## Colours, many filters, and a bias
 #
@@ -272,9 +274,9 @@ for groups in (1, 2):
 # order. Then row times matrix gives all outputs at once. The step from picture to $X$ is called *im2col*.
 
 # %%
-col = np.empty((1, 2, 2, 1, 3, 3))  # (C, KH, KW, N, OH, OW)
+col = np.empty((1, 2, 2, 1, 3, 3))  # (C, KH, KW, N, OH, OW), to be filled
 kernels.im2col(x.numpy(), 2, 2, 1, 1, 0, 0, col)  # stride 1, 1, padding 0, 0
-X = col.reshape(4, 9)
+X = col.reshape(4, 9)  # C KH KW rows, N OH OW columns
 W = filter_.reshape(1, 4)
 print("X, a column for each window:")
 print(X)
@@ -316,7 +318,7 @@ x = Tensor(picture.reshape(1, 1, 4, 4), requires_grad=True)
 w = Tensor(filter_.reshape(1, 1, 2, 2), requires_grad=True)
 b = Tensor(np.zeros(1), requires_grad=True)
 y = F.conv2d(x, w, b)
-y.backward(g.reshape(1, 1, 3, 3))
+y.backward(g.reshape(1, 1, 3, 3))  # the walk begins at y, with g in place of 1
 print("dL/db:", b.grad)
 print("dL/dw:")
 print(w.grad[0, 0])
@@ -379,8 +381,9 @@ viz.animate_col2im(g, filter_, (4, 4))
 # convolution of $g$, padded by $K - 1$, with the turned filter.
 #
 # With channels and filters their roles are exchanged: forward, a filter gathers from all channels; backward, a channel
-# gathers from all filters. In the second half of the cell 4 filters on 3 channels become 3 filters on 4 channels. And as
-# its forward has padding 1, the way back has only $K - 1 - P$: what flows into the padding is of no use to anybody.
+# gathers from all filters. In the second half of the cell 4 filters on 3 channels become 3 filters on 4 channels. Its
+# forward has padding 1. With $K - 1$ zeros around $g$ one would get the gradient of the *padded* picture; what its outer
+# $P$ rows and columns get is of no use to anybody, so $K - 1 - P$ are enough.
 
 # %%
 turned = filter_[::-1, ::-1].copy()
@@ -402,6 +405,7 @@ y = F.conv2d(x, w, padding=1)
 g = random.normal(size=y.shape)
 y.backward(g)
 
+# Exchange axes 0 and 1, and turn each filter: rows and columns backwards.
 exchanged = w.numpy().swapaxes(0, 1)[:, :, ::-1, ::-1].copy()
 print("filters", w.shape, " for the way back", exchanged.shape)
 back = F.conv2d(Tensor(g), Tensor(exchanged), padding=3 - 1 - 1)  # K - 1 - P
@@ -426,11 +430,12 @@ def convolve(x, w, b):
 print(minicnn.gradcheck(convolve, (x, w, b)))
 
 # %% [markdown]
-# And here is what runs, in the engine's own words: the two edge filters from the beginning, on a card. Open *The lines that
-# run* to see `im2col` and the matrix product, and *What it is, in full* for the way back. (`use_kernels("numpy")` asks for
-# the version with the matrix; compiled, the engine takes a faster one.) The engine's letters are n, f, c, oh, ow, kh, kw
-# for picture, filter, channel, output row and column, filter row and column; SH and SW are the stride, PH and PW the
-# padding.
+# And here is what runs, in the engine's own words: the two edge filters from the beginning, on a card. (Around each map
+# there is a frame now: with padding 1 the filters see the edge between the picture and the zeros around it.) Open *The
+# lines that run* to see `im2col` and the matrix product, and *What it is, in full* for the way back.
+# (`use_kernels("numpy")` asks for the version with the matrix; compiled, the engine takes a faster one.) The engine's
+# letters are n, f, c, oh, ow, kh, kw for picture, filter, channel, output row and column, filter row and column; SH and
+# SW are the stride, PH and PW the padding.
 
 # %%
 x = Tensor(grey.reshape(1, 1, 32, 32))

@@ -133,16 +133,17 @@ plt.show()
 #
 # ## Slow to differentiate?
 #
-# The article that these lessons follow says that sigmoid and tanh are slow because their gradients take long to
-# compute, and ReLU's do not. You have just seen what they take: $1 - y^2$ is one multiplication and one subtraction,
-# and $y$ is there already, from the way forward. Next to it stands the convolution. In the network of this lesson's
-# last part each number that goes into the second tanh is a sum of 5 times 5 times 16 products. Let the machine say it:
+# The tutorial whose order these lessons follow says that sigmoid and tanh are slow because their gradients take long to
+# compute, and ReLU's do not. You have just seen what they take: $1 - y^2$ is one multiplication and one subtraction, and
+# $y$ is there already, from the way forward. Next to it stands the convolution. If it has 32 filters of 5 by 5 on 32
+# maps, each number that it hands to a tanh is a sum of 5 times 5 times 32 products. Let the machine say it:
 
 # %%
 rng = np.random.default_rng(3)
-maps = Tensor(rng.normal(size=(64, 16, 16, 16)).astype(np.float32))
-weight = Tensor(rng.normal(size=(16, 16, 5, 5)).astype(np.float32))
-print("products for each number of the convolution:", 5 * 5 * 16)
+maps = Tensor(rng.normal(size=(64, 32, 16, 16)).astype(np.float32))
+filters = rng.normal(size=(32, 32, 5, 5)).astype(np.float32)
+weight = Tensor(filters, requires_grad=True)
+print("products for each number of the convolution:", 5 * 5 * 32)
 
 
 def milliseconds(function):
@@ -165,20 +166,27 @@ times = {
 }
 for name, duration in times.items():
     print(f"{name:<12} {duration:8.2f} ms")
+for name in ("tanh", "sigmoid"):
+    both = times["convolution"] + times[name]
+    share = both / (times["convolution"] + times["relu"])
+    print(f"convolution and {name}: {share:.2f} times as long", end=" ")
+    print("as convolution and relu")
 
 # %% [markdown]
-# The times are those of the machine that ran this page. ReLU is the quickest of the three, and it is the convolution
-# that takes the time. (And its own derivatives, by the weights, are not even counted here.) When the paper says that a
-# network with tanh learns more slowly, it counts *epochs*: how often a network has to see all the training pictures. An
-# epoch that teaches little is slow on any machine. The reason is saturation, and that we can measure.
+# The times are those of the machine that ran this page. The convolution takes longer than any of the curves, and with
+# tanh the two together take hardly longer than with ReLU: far from six times as long. When the paper says that a network
+# with tanh learns more slowly, it counts *epochs*: how often a network has to see all the training pictures. An epoch
+# that teaches little is slow on any machine. The reason is saturation, and that we can measure.
 #
 # ## Slopes multiply
 #
 # Ten layers of 50 units each, one behind the other. Each layer multiplies by a matrix of weights and applies the curve.
-# The weights are drawn at random, from a normal distribution of variance 1/50; so a sum of 50 products is about as
-# large as what came in. (ReLU makes half of its inputs 0. Its weights get the variance 2/50 to make up for that. Lesson
-# 10 returns to first weights.) From above comes a gradient of random numbers, the same for all three. How much of it
-# arrives at each layer's weights?
+# The weights are drawn at random, from a normal distribution with mean 0 and variance 1/50; so a sum of 50 products is
+# about as large as what came in. (The *variance* is the mean square of the distance from the mean. Its root is the
+# *standard deviation*: how far from the mean numbers typically are.) ReLU makes half of its inputs 0. Its weights get the
+# variance 2/50 to make up for that; lesson 10 returns to first weights. From above comes a gradient of random numbers,
+# the same for all three. How much of it arrives at each layer's weights? We measure the *length* of each gradient, the
+# root of the sum of the squares of all its numbers.
 
 # %%
 DEPTH, WIDTH = 10, 50
@@ -205,7 +213,7 @@ sizes = {
 for name, lengths in sizes.items():
     share = lengths[0] / lengths[-1]
     print(f"{name:<8} first layer {lengths[0]:9.5f}", end="  ")
-    print(f"last layer {lengths[-1]:7.2f}  first / last {share:.6f}")
+    print(f"last layer {lengths[-1]:7.2f}  first / last {share:.7f}")
 print(f"a quarter, nine times over: {0.25**9:.7f}")
 
 fig, ax = plt.subplots(figsize=(8, 3.2), layout="constrained")
@@ -219,9 +227,9 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# (The *length* of a gradient is the root of the sum of the squares of all its numbers.) With sigmoids the gradient
-# shrinks on its way down by about the same factor from layer to layer: on this axis, whose steps are powers of ten,
-# that is a straight line. The first layers get so little that they hardly change. This is called the *vanishing
+# With sigmoids the gradient shrinks from each layer to the one below to about a quarter, the sigmoid's largest slope. On
+# this axis, whose steps are powers of ten, that is nearly a straight line, and from the tenth layer to the first it is
+# nearly the number in the last line. The first layers get so little that they hardly change. This is called the *vanishing
 # gradient*. ReLU and tanh pass the gradient on. So the difference between these two must come from something else: here
 # the weights were chosen so that all numbers stay small, and among small numbers tanh does well.
 #
@@ -275,6 +283,7 @@ def make_network(activation):
         layers.append(ACTIVATIONS[activation]())
         layers.append(nn.MaxPool2d(3, stride=2))
         channels = filters
+    # 16 by 16 pixels have become 7 by 7, 3 by 3, and 1; 32 maps are left.
     net = nn.Sequential(*layers, nn.Flatten(), nn.Linear(32, 10))
     for name, parameter in net.named_parameters():
         if name.endswith("bias"):
@@ -325,14 +334,14 @@ plt.show()
 #
 # Figure 1 of the paper shows, for a four-layer network on the pictures of CIFAR-10, how the *training error* falls from
 # epoch to epoch, with ReLU and with tanh. The training error is the share of the training pictures that the network
-# classes wrongly. (The article speaks of the error rate reaching 0.25, as if it were the error on new pictures; but the
+# classes wrongly. (The tutorial speaks of the error rate reaching 0.25, as if it were the error on new pictures; but the
 # figure's caption says training error. Nothing in it tells how good the network is on pictures it has not seen.)
 #
 # We train the network above: `Loader` hands out the pictures in batches of 32, and after each batch `SGD` moves the
 # weights a step against the gradient (its `momentum` is explained in lesson 10). `train_epoch` goes through all batches
 # once, which is one epoch. How far a step goes is set by the *learning rate*. Lesson 10 is about all that. Here it
-# suffices that each of the four runs has a learning rate of its own: of three that were tried, none was better. In the
-# paper, too, each curve has its own.
+# suffices that each of the four runs has a learning rate of its own. (A third of it and three times as much were tried as
+# well, and ended with larger errors.) In the paper, too, each curve has its own.
 
 # %%
 RATES = {
@@ -522,6 +531,9 @@ next(step for step in trace.backward_steps() if step.name == "ReLU")
 # `relu_backward(x, grad_y)` returns $\partial L / \partial x$ as an array. `x` is what went into the ReLU, `grad_y` is
 # $\partial L / \partial y$; both are arrays of floats of the same shape, any shape. Leave them as they are. For
 # instance `x = [-1, 2]` and `grad_y = [5, -6]` give `[0, -6]`.
+#
+# `np.where(condition, a, b)` goes through arrays number by number: where the condition holds it takes from `a`, elsewhere
+# from `b`, each of which may also be a single number.
 
 
 # %%
@@ -558,7 +570,7 @@ check.tanh_backward(tanh_backward)
 #
 # `relu_dead_share(y)` returns which share of the units is dead, as one number from 0 to 1. `y`, of shape (N, C), has
 # the outputs of C ReLU units for N pictures: `y[n, c]` is unit `c` on picture `n`. A unit is dead if its output is 0
-# for all the pictures.
+# for all the pictures. (`count_dead` above has to answer nearly the same question.)
 
 
 # %%

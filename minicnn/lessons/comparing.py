@@ -250,7 +250,7 @@ def _a(value: Any) -> str:
         return "a function"
     if isinstance(value, list | tuple | dict | set):
         return f"a {type(value).__name__} of length {len(value)}"
-    if isinstance(value, float | np.floating) and value == np.round(value) and abs(value) < 1e15:
+    if isinstance(value, float | np.floating) and float(value).is_integer() and abs(float(value)) < 1e15:
         return f"the {type(value).__name__} {value:.1f}"  # 4.0, so that it differs from a whole number
     return f"the {type(value).__name__} {value_shown(value)}"
 

@@ -185,7 +185,7 @@ def _general_hint(exercise: Exercise, found: Sequence[Outcome], first: int) -> s
 ERRORS = [
     (
         "truth value of an array",
-        "An array holds many numbers, and `if`, `and`, `or` and `max(a, b)` want one answer. Compare number by number: "
+        "An array holds many numbers; an if, an and, an or and max(a, b) want one answer. Compare number by number: "
         "np.where(condition, a, b) takes from a where the condition holds and from b elsewhere; a loop over all places "
         "will do as well.",
     ),

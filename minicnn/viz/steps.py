@@ -29,6 +29,7 @@ __all__ = ["MAPS", "card", "png", "shown_channels"]
 
 MAPS, FILTERS, CHANNELS = 32, 16, 24  # of one array: maps, filters, and channels of a filter that are shown
 ROWS, COLUMNS = 96, 192  # of a large matrix
+SMALL = 12  # rows and columns of a matrix that is shown in full, all examples of it
 WIDE = 560  # pixels of the screen that a sheet of maps may fill
 GAP = 255  # the colour of what lies between maps: none
 
@@ -38,8 +39,9 @@ CSS = (Path(__file__).parent / "card.css").read_text(encoding="utf-8")
 def card(step: Step, example: int = 0, towers: int | None = None, style: bool = True) -> str:
     """Return a step as HTML: its equation, pictures of what goes in and what comes out, and the lines that run.
 
-    Maps and scores are those of one example of the batch. On the way forward negative numbers are blue, positive ones
-    red and zero is white; where nothing is negative, zero is black. Gradients are always of the first kind.
+    Maps and scores are those of one example of the batch, but a small matrix is shown in full. On the way forward
+    negative numbers are blue, positive ones red and zero is white; where nothing is negative, zero is black. Gradients
+    are always of the first kind.
 
     Parameters
     ----------
@@ -207,6 +209,8 @@ def _sheets(
             return [Sheet(picture_of(maps))]
         chosen = shown_channels(source, towers) if source is not None else _strongest(maps, 1, MAPS)
         return _maps(maps, chosen, towers, None if source is None else source.position)
+    if values.ndim == 2 and max(values.shape) <= SMALL:
+        return [_matrix(values)]
     if values.ndim >= 2:
         values = values[min(example, len(values) - 1)]
     return [Sheet(_strip(values.ravel()))]
@@ -261,7 +265,8 @@ def _maps(maps: NDArray[Any], chosen: NDArray[Any], towers: int, record: int | N
         across = _columns_for(len(channels), H, W)
         geometry = {"columns": across, "height": H, "width": W, "channels": channels.tolist(), "record": record}
         of_each = C // towers
-        all_of_them = f"all {of_each} maps" if len(channels) == of_each else f"{len(channels)} of {of_each} maps"
+        some = f"{len(channels)} of {of_each} maps"
+        all_of_them = some if len(channels) < of_each else "the one map" if of_each == 1 else f"all {of_each} maps"
         name = f"tower {tower + 1}: " if towers > 1 else ""
         sheets.append(Sheet(mosaic(maps[channels], across), geometry, name + all_of_them))
     return sheets
@@ -292,8 +297,9 @@ def _filters(weight: NDArray[Any], chosen: NDArray[Any], towers: int, in_colour:
         if C >= CHANNELS:
             caption = f"{name}a row for each of {len(filters)} filters, in it {CHANNELS} of {C} channels"
         else:
-            caption = f"{name}{len(filters)} filters, the {C} channels of each side by side"
-        sheets.append(Sheet(mosaic(tiles, min(C, CHANNELS) * max(1, CHANNELS // C)), caption=caption))
+            caption = f"{name}{len(filters)} filters" + (f", the {C} channels of each side by side" if C > 1 else "")
+        across = min(C, CHANNELS) * max(1, CHANNELS // C)
+        sheets.append(Sheet(mosaic(tiles, min(across, len(tiles))), caption=caption))
     return sheets
 
 

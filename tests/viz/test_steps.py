@@ -148,6 +148,23 @@ def test_the_maps_on_a_card_are_the_numbers(alexnet_cifar: tuple[Trace, Tensor])
             np.testing.assert_allclose(tile(image, maps, channel)[..., 0], expected, atol=1.1)
 
 
+def test_a_small_matrix_is_shown_in_full() -> None:
+    a, b = Tensor(np.ones((4, 3))), Tensor(-np.ones((3, 5)))
+    with minicnn.trace() as trace:
+        _ = a @ b
+    pictures = Pictures(card(next(iter(trace.forward_steps()))))
+    assert [image.size for name in "aby" for image, _ in pictures.of(name)] == [(3, 4), (5, 3), (5, 4)]
+
+
+def test_a_few_filters_of_one_channel_fill_their_sheet() -> None:
+    with minicnn.trace() as trace:
+        F.conv2d(Tensor(np.ones((1, 1, 5, 5))), Tensor(np.ones((2, 1, 3, 3))))
+    text = card(next(iter(trace.forward_steps())))
+    ((image, _),) = Pictures(text).of("w")
+    assert image.size == (3 + 1 + 3, 3)
+    assert "the 1 channels" not in text
+
+
 def test_gradients_are_white_at_zero_and_coloured_by_sign(alexnet_cifar: tuple[Trace, Tensor]) -> None:
     trace, _ = alexnet_cifar
     relu = step(trace, "relu2", backward=True)
