@@ -333,7 +333,7 @@ plt.show()
 #
 # ## What was new
 #
-# The network itself, in three lines (the table is the engine's; lesson 08 goes through it row by row):
+# The network itself, as the engine counts it (lesson 08 goes through it layer by layer):
 
 # %%
 with nn.init.skip_arrays():  # we want to count, not to compute
