@@ -20,7 +20,7 @@ import threadpoolctl
 
 from minicnn import kernels
 from minicnn._version import __version__
-from minicnn.backend import get_num_threads, matmul
+from minicnn.backend import DeviceError, get_num_threads, gpu_facts, matmul
 
 __all__ = ["Diagnosis", "Report", "examine"]
 
@@ -84,6 +84,7 @@ def examine() -> Report:
     """
     pools = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
     kernel_facts, kernel_diagnoses = _kernels()
+    of_gpus, gpu_diagnoses = _gpu()
     facts = {
         "minicnn": f"{__version__}, {get_num_threads()} of {os.cpu_count()} cores",
         "Python": f"{platform.python_version()}, {platform.system()} {platform.machine()}",
@@ -91,10 +92,10 @@ def examine() -> Report:
         "BLAS": "; ".join(_pool(pool) for pool in pools) or "unknown to threadpoolctl",
         "speed": f"{_gflops():.0f} GFLOP/s, a matrix product in single precision",
         **kernel_facts,
-        **_gpu(),
+        **of_gpus,
     }
     diagnoses = [*_requirements(), *_wrong_products(), *kernel_diagnoses, *_narrow_blas(pools), *_one_core()]
-    return Report(facts, tuple(diagnoses))
+    return Report(facts, (*diagnoses, *gpu_diagnoses))
 
 
 # --- what must be there ----------------------------------------------------------------------------------------------
@@ -263,21 +264,35 @@ def _gflops(side: int = 1024, times: int = 5) -> float:
     return 2 * side**3 / min(seconds) / 1e9
 
 
-def _gpu() -> dict[str, str]:
-    """Return what is known of CuPy and of NVIDIA's GPUs, without loading either's libraries."""
+def _gpu() -> tuple[dict[str, str], list[Diagnosis]]:
+    """Return what is known of CuPy and of NVIDIA's GPUs, and why a GPU that is there cannot be used."""
     installed = [name for name in ("cupy-cuda13x", "cupy-cuda12x", "cupy") if _version(name)]
     cupy = ", ".join(f"{name} {_version(name)}" for name in installed) or "not installed"
     command = shutil.which("nvidia-smi")
     gpus = "none found"
+    listed: list[str] = []
     if command:
+        query = [command, "--query-gpu=index,name,memory.total,driver_version", "--format=csv,noheader"]
         try:
-            listed = subprocess.run([command, "-L"], capture_output=True, text=True, timeout=2)
+            listed = subprocess.run(query, capture_output=True, text=True, timeout=5).stdout.splitlines()
         except (OSError, subprocess.TimeoutExpired):
             gpus = "nvidia-smi does not answer"
-        else:
-            names = [re.sub(r" \(UUID.*", "", line) for line in listed.stdout.splitlines() if line.startswith("GPU ")]
-            gpus = "; ".join(names) or gpus
-    return {"CuPy": cupy, "GPUs": gpus}
+    parts = [line.split(", ") for line in listed if line.count(", ") == 3]
+    if parts:
+        gpus = "; ".join(f"cuda:{number}: {name}, {memory}" for number, name, memory, _ in parts)
+    facts = {"CuPy": cupy, "GPUs": gpus}
+    if parts:
+        facts["driver"] = parts[0][3]
+    if not parts:
+        return facts, []
+    if not installed:
+        remedy = "pip install 'minicnn[cuda13]', or 'minicnn[cuda12]' for an older driver; then --device cuda"
+        return facts, [Diagnosis("there is a GPU, and no CuPy to use it with", remedy)]
+    try:
+        facts["CUDA"] = gpu_facts("cuda")["cuda"]
+    except DeviceError as error:
+        return facts, [Diagnosis(f"there is a GPU that cannot be used: {error}", "nvidia-smi tells what it needs")]
+    return facts, []
 
 
 def _version(name: str) -> str | None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,7 +36,7 @@ def healthy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPat
     monkeypatch.setattr(doctor, "get_num_threads", lambda: 8)
     monkeypatch.setattr(doctor.os, "cpu_count", lambda: 8)
     monkeypatch.setattr(doctor, "_gflops", lambda: 432.1)
-    monkeypatch.setattr(doctor, "_gpu", lambda: {"CuPy": "not installed", "GPUs": "none found"})
+    monkeypatch.setattr(doctor, "_gpu", lambda: ({"CuPy": "not installed", "GPUs": "none found"}, []))
     cache(monkeypatch, tmp_path)
     return monkeypatch
 
@@ -235,29 +236,59 @@ def test_run_from_its_source_there_are_no_requirements_to_check(healthy: pytest.
     assert doctor.examine().diagnoses == ()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="the impostor is a shell script")
-@pytest.mark.parametrize(
-    ("script", "gpus"),
-    [
-        (
-            "echo 'GPU 0: NVIDIA H200 (UUID: GPU-1234)'; echo 'GPU 1: NVIDIA H200 (UUID: GPU-5678)'",
-            "GPU 0: NVIDIA H200; GPU 1: NVIDIA H200",
-        ),
-        ("echo 'Failed to initialize NVML'; exit 9", "none found"),
-    ],
-)
-def test_gpus_are_those_that_nvidia_smi_lists(
-    script: str, gpus: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.fixture
+def nvidia_smi(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+    """Put an impostor in the place of NVIDIA's command."""
+    if os.name == "nt":
+        pytest.skip("the impostor is a shell script")
     monkeypatch.undo()
-    (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{script}\n")
-    (tmp_path / "nvidia-smi").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
+
+    def write(script: str) -> None:
+        (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "nvidia-smi").chmod(0o755)
+
+    return write
+
+
+TWO_GPUS = "echo '0, NVIDIA H200, 143771 MiB, 580.1'; echo '1, NVIDIA H200, 143771 MiB, 580.1'"
+
+
+def test_gpus_are_those_that_nvidia_smi_lists(
+    nvidia_smi: Callable[[str], None], gpu: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nvidia_smi(TWO_GPUS)
     monkeypatch.setattr(doctor, "_version", {"cupy-cuda12x": "14.0.1"}.get)
-    assert doctor._gpu() == {"CuPy": "cupy-cuda12x 14.0.1", "GPUs": gpus}
-    monkeypatch.setenv("PATH", "")
+    facts, diagnoses = doctor._gpu()
+    assert facts == {
+        "CuPy": "cupy-cuda12x 14.0.1",
+        "GPUs": "cuda:0: NVIDIA H200, 143771 MiB; cuda:1: NVIDIA H200, 143771 MiB",
+        "driver": "580.1",
+        "CUDA": minicnn.backend.gpu_facts(gpu)["cuda"],
+    }
+    assert diagnoses == []
+
+
+def test_a_gpu_that_cannot_be_used(nvidia_smi: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    nvidia_smi(TWO_GPUS)
     monkeypatch.setattr(doctor, "_version", lambda name: None)
-    assert doctor._gpu() == {"CuPy": "not installed", "GPUs": "none found"}
+    _, (found,) = doctor._gpu()
+    assert found.what == "there is a GPU, and no CuPy to use it with" and "minicnn[cuda13]" in found.remedy
+    assert not found.prevents_training
+    monkeypatch.setattr(doctor, "_version", {"cupy-cuda12x": "14.0.1"}.get)
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    _, (found,) = doctor._gpu()
+    assert found.what.startswith("there is a GPU that cannot be used: device 'cuda' needs CuPy, which")
+
+
+@pytest.mark.parametrize("script", ["echo 'Failed to initialize NVML'; exit 9", "exit 1", None])
+def test_where_there_is_no_gpu(
+    script: str | None, nvidia_smi: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if script is not None:
+        nvidia_smi(script)
+    monkeypatch.setattr(doctor, "_version", lambda name: None)
+    assert doctor._gpu() == ({"CuPy": "not installed", "GPUs": "none found"}, [])
 
 
 @pytest.mark.parametrize(("prevents", "status", "kind"), [(False, 0, "slow: "), (True, 1, "broken: ")])

@@ -88,7 +88,7 @@ def test_options_on_the_pages_exist() -> None:
             if isinstance(action, argparse._SubParsersAction):
                 parsers += action.choices.values()
     for page in PAGES:
-        for option in re.findall(r"`(--[a-z-]+)", prose(page)):
+        for option in re.findall(r"`(--[a-z0-9-]+)", prose(page)):
             assert option in known, f"{name_of(page)}: {option}"
 
 
