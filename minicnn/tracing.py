@@ -16,11 +16,12 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from minicnn import nn
+from minicnn import kernels, nn
 from minicnn.autograd import BackwardStep, Function, Tensor, recording
 from minicnn.backend import Array, asnumpy
 
@@ -62,6 +63,8 @@ class Record:
         The two parts of ``vars(function)``: what it was told, and what it keeps for the way back.
     sources : tuple of (Record or None)
         For each input the operation that made it; None if the trace has not seen it being made.
+    kernels : module or None
+        Which of :mod:`minicnn.kernels` it ran on; None if nothing has needed any yet.
     grad_output, grad_inputs : array or None, tuple of (array or None)
         The gradients of the last backward walk, None and empty before it.
     """
@@ -74,6 +77,7 @@ class Record:
     hyperparameters: dict[str, Any]
     saved: dict[str, Any]
     sources: tuple[Record | None, ...]
+    kernels: ModuleType | None = None
     grad_output: Array | None = None
     grad_inputs: tuple[Array | None, ...] = ()
 
@@ -142,8 +146,9 @@ class Step:
 
     @property
     def source(self) -> str:
-        """The lines that run: ``forward`` or ``backward``, and below it the operation's other methods it calls."""
-        return "\n\n".join(_source(self.record.operation, "backward" if self.backward else "forward"))
+        """The lines that run: ``forward`` or ``backward``, and below it the methods, functions and kernels it calls."""
+        method = "backward" if self.backward else "forward"
+        return "\n\n".join(_source(self.record.operation, method, self.record.kernels))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -271,8 +276,11 @@ def _lines_of(paragraph: str) -> list[str]:
     return [line.strip() for line in paragraph.splitlines()]
 
 
-def _source(operation: type[Function], method: str) -> list[str]:
-    """Return the text of a method, and of the methods of the same operation that it calls."""
+def _source(operation: type[Function], method: str, used: ModuleType | None) -> list[str]:
+    """Return the text of a method, and of what it calls: methods of the same operation, functions beside it, kernels.
+
+    What a kernel calls in its turn is left to the file that it stands in.
+    """
     functions = [getattr(operation, method)]
     texts = []
     for function in functions:  # which grows on the way
@@ -283,11 +291,20 @@ def _source(operation: type[Function], method: str) -> list[str]:
             continue
         text = textwrap.dedent("".join(lines)).rstrip()
         texts.append(f"# {function.__module__}, line {start}\n{text}")
-        owner = next(kind for kind in operation.__mro__ if function in vars(kind).values())
-        called = [getattr(operation, name, None) for name in re.findall(r"\bself\.(\w+)\(", text)]
-        called += [getattr(super(owner, operation), name) for name in re.findall(r"\bsuper\(\)\.(\w+)\(", text)]
+        called = dict.fromkeys(_called(operation, function, text, used))
         functions += [one for one in called if inspect.isfunction(one) and one not in functions]
     return texts
+
+
+def _called(operation: type[Function], function: Any, text: str, used: ModuleType | None) -> list[Any]:
+    """Return what the text of a function calls, as far as it is read together with the operation."""
+    owner = next((kind for kind in operation.__mro__ if function in vars(kind).values()), operation)
+    called = [getattr(operation, name, None) for name in re.findall(r"\bself\.(\w+)\(", text)]
+    called += [getattr(super(owner, operation), name) for name in re.findall(r"\bsuper\(\)\.(\w+)\(", text)]
+    beside = [function.__globals__.get(name) for name in re.findall(r"(?<![\w.])(\w+)\(", text)]
+    called += [one for one in beside if getattr(one, "__module__", "") == operation.__module__]
+    loops = [getattr(used, name, None) for name in re.findall(r"\bkernels\.(\w+)", text)]
+    return called + [getattr(loop, "py_func", loop) for loop in loops]  # what Numba was given to compile
 
 
 # --- the trace ----------------------------------------------------------------------------------------------------
@@ -371,6 +388,7 @@ class Trace:
             told,
             {name: value for name, value in vars(function).items() if name not in told},
             tuple(self._makers.get(id(array)) for array in arrays),
+            kernels.in_use(output.data),
         )
         self.records.append(record)
         self._makers[id(output.data)] = record

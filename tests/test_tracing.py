@@ -1,6 +1,8 @@
 """The trace: what it keeps, and that it changes nothing."""
 
 import gc
+import importlib
+import inspect
 import statistics
 import subprocess
 import sys
@@ -152,6 +154,32 @@ def test_the_source_is_what_runs() -> None:
     direct = tracing.Record(DirectConv2d, "", 0, (), np.zeros(1), {}, {}, ())
     source = Step(direct, True).source
     assert source.count("def backward(") == 2 and source.count("def grad_w(") == 1  # its own, and super().backward
+
+
+def test_the_source_goes_down_to_the_loops(kernel_file: str) -> None:
+    images = Tensor(IMAGES, requires_grad=True)
+    with minicnn.trace() as trace:
+        y = F.local_response_norm(F.max_pool2d(F.relu(images), 3, 2), 5)
+        loss = (y * y).mean()
+    loss.backward()
+    module = importlib.import_module(f"minicnn.kernels.{kernel_file}_kernels")
+    others = "numpy" if kernel_file == "numba" else "numba"
+    forward = {step.name: step.source for step in trace.forward_steps()}
+    backward = {step.name: step.source for step in trace.backward_steps()}
+    with minicnn.use_kernels(others):  # which are not those that ran
+        assert [step.source for step in trace.forward_steps()] == list(forward.values())
+    for sources, operation, kernel in (
+        (forward, "MaxPool2d", "max_pool2d_forward"),
+        (backward, "MaxPool2d", "max_pool2d_backward"),
+        (forward, "LocalResponseNorm", "lrn_forward"),
+        (backward, "LocalResponseNorm", "lrn_backward"),
+        (backward, "ReLU", "relu_backward"),
+    ):
+        function = getattr(module, kernel)
+        lines, start = inspect.getsourcelines(getattr(function, "py_func", function))
+        assert f"# {module.__name__}, line {start}\n{''.join(lines).rstrip()}" in sources[operation]
+    assert backward["Mul"].count("def sum_to(") == 1 and backward["Mean"].count("def _restored(") == 1
+    assert "def output_length(" in forward["MaxPool2d"]
 
 
 def test_a_step_prints_as_a_few_lines() -> None:

@@ -30,6 +30,7 @@ __all__ = [
     "cross_entropy_forward",
     "current",
     "im2col",
+    "in_use",
     "lrn_backward",
     "lrn_forward",
     "max_pool2d_backward",
@@ -119,6 +120,11 @@ def _kernels_for(array: Any) -> ModuleType:
     from minicnn.kernels import cuda_kernels
 
     return cuda_kernels
+
+
+def in_use(array: Any) -> ModuleType | None:
+    """Return the kernels that arrays of this kind have met last, or None if no operation has needed any yet."""
+    return _chosen if get_array_module(array) is np else _kernels_for(array)
 
 
 def _kernel(name: str) -> Callable[..., None]:

@@ -24,7 +24,7 @@ from minicnn.kernels import numpy_kernels
 numba_kernels: ModuleType = pytest.importorskip("minicnn.kernels.numba_kernels")
 
 ROOT = Path(__file__).parents[2]
-KERNELS = [name for name in kernels.__all__ if name not in ("current", "use_kernels", "warmup")]
+KERNELS = [name for name in kernels.__all__ if name not in ("current", "in_use", "use_kernels", "warmup")]
 COMPILED = [name for name in KERNELS if not name.startswith("cross_entropy")]  # Numba has NumPy's own
 TOLERANCE = {np.float32: 3e-5, np.float64: 1e-12}
 
