@@ -7,7 +7,8 @@
 ``{picture} draw alexnet``
     the picture that a command draws; its content is the caption.
 ``{walk-page} A star walks through a network``
-    the page that the commands below it write, embedded under this title, and the commands.
+    the page that the commands below it write, embedded under this title, and the commands. Those that are not minicnn's
+    own are shown only.
 ``{contents} minicnn.nn``
     what a module has to offer, a line each.
 ``{museum}``
@@ -30,16 +31,15 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from PIL import Image
 from sphinx.util.docutils import SphinxDirective
 
 from minicnn import cli, use_kernels, viz
-from minicnn.data import load_shapes
 from minicnn.lessons.museum import MUSEUM
 from minicnn.walking import walk_config
 
 # What minicnn lends from a module with a page of its own, where it is described with what belongs to it.
 DESCRIBED = {"minicnn.trace": "~tracing.trace", "minicnn.step_through": "~viz.step_through"}
+ROOT = Path(__file__).parents[2]
 WALK_PAGES = "walks"  # their folder, among the doctrees and in the site
 
 
@@ -114,7 +114,7 @@ class Picture(SphinxDirective):
 
 
 class WalkPage(SphinxDirective):
-    """Runs its commands in a folder where shape.png is one of the shapes to be tested with, a star."""
+    """Runs its commands in a folder that has the pictures they name, as a clone of the repository has them."""
 
     has_content = True
     required_arguments = 1
@@ -123,14 +123,15 @@ class WalkPage(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         for path in (Path(__file__), *Path(viz.__file__).parent.glob("walk_page.*")):
             self.env.note_dependency(str(path))
-        *before, last = self.content
+        *before, last = (line for line in self.content if line.startswith("minicnn "))
         page = Path(last.split()[-1])
         folder = Path(self.env.app.doctreedir) / WALK_PAGES / page.stem
         folder.mkdir(parents=True, exist_ok=True)
         with contextlib.chdir(folder):
+            for picture in re.findall(r"docs/\S+\.png", last):
+                Path(picture).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / picture, picture)
             if not page.exists():  # training takes a while, and comes out the same
-                shapes = load_shapes(train=1, test=10)
-                Image.fromarray(shapes.test_images[1].transpose(1, 2, 0)).save("shape.png")
                 for line in before:
                     run(line.removeprefix("minicnn "))
             run(last.removeprefix("minicnn "))
@@ -258,8 +259,14 @@ def plain(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[st
     lines[:] = text.split("\n")
 
 
+def without_fields(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
+    """Leave out the fields of a NamedTuple: its class has said what they are, and Python calls each an alias."""
+    return True if inspect.isdatadescriptor(obj) and (obj.__doc__ or "").startswith("Alias for field") else None
+
+
 def setup(app: Any) -> dict[str, Any]:
     app.connect("autodoc-process-docstring", plain, priority=400)  # before numpydoc
+    app.connect("autodoc-skip-member", without_fields)
     app.add_directive("walk", Walk)
     app.add_directive("picture", Picture)
     app.add_directive("walk-page", WalkPage)

@@ -31,6 +31,7 @@ MAPS, FILTERS, CHANNELS = 32, 16, 24  # of one array: maps, filters, and channel
 ROWS, COLUMNS = 96, 192  # of a large matrix
 SMALL = 12  # rows and columns of a matrix that is shown in full, all examples of it
 WIDE = 560  # pixels of the screen that a sheet of maps may fill
+PICTURE = 224  # and the picture that the network was given
 GAP = 255  # the colour of what lies between maps: none
 
 CSS = (Path(__file__).parent / "card.css").read_text(encoding="utf-8")
@@ -144,11 +145,14 @@ class Sheet:
         For maps that can be pointed at: where each of them lies.
     caption : str
         What is seen, if that needs saying.
+    widest : int
+        How many pixels of the screen it may fill.
     """
 
     pixels: NDArray[Any]
     geometry: dict[str, Any] | None = None
     caption: str = ""
+    widest: int = WIDE
 
 
 def _shown(record: Record, name: str, array: Any, example: int, towers: int, step: Step) -> str:
@@ -168,7 +172,12 @@ def _shown(record: Record, name: str, array: Any, example: int, towers: int, ste
     signed = gradient or bool((seen < 0).any())
     brightest = _brightest(seen, gradient)
     pictures = "".join(_picture(sheet, f"{name} of {step.title}", brightest, signed) for sheet in sheets)
-    scale = "" if any(sheet.pixels.ndim == 3 for sheet in sheets) else _scale(seen, brightest, signed)
+    if any(sheet.pixels.ndim == 3 for sheet in sheets):
+        scale = ""
+    elif not brightest and np.isfinite(values).all():
+        scale = "all that is shown is zero"
+    else:
+        scale = _scale(seen, brightest, signed)
     return f'<figure>{head}</figcaption><div class="sheets">{pictures}</div><p class="scale">{scale}</p></figure>'
 
 
@@ -206,7 +215,7 @@ def _sheets(
     if values.ndim == 4 and role != "w":
         maps = values[min(example, len(values) - 1)]
         if len(maps) in (1, 3) and source is None and not gradient:
-            return [Sheet(picture_of(maps))]
+            return [Sheet(picture_of(maps), widest=PICTURE)]
         chosen = shown_channels(source, towers) if source is not None else _strongest(maps, 1, MAPS)
         return _maps(maps, chosen, towers, None if source is None else source.position)
     if values.ndim == 2 and max(values.shape) <= SMALL:
@@ -326,7 +335,7 @@ def picture_of(maps: NDArray[Any]) -> NDArray[Any]:
 
 def _picture(sheet: Sheet, what: str, largest: float, signed: bool) -> str:
     H, W = sheet.pixels.shape[:2]
-    times = max(1, min(24, WIDE // W))
+    times = max(1, min(24, sheet.widest // W))
     wide = W * times if W < WIDE else W
     data = png(sheet.pixels, largest, signed)
     place = "" if sheet.geometry is None else f' data-maps="{_text(json.dumps(sheet.geometry))}"'

@@ -4,6 +4,7 @@
   const find = (id) => document.getElementById(id);
   const cards = [...document.querySelectorAll(".step")];
   const boxes = [...document.querySelectorAll(".box")];
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   let now = 0;
   let timer = null;
   let unit = null; // {record, channel, row, column}
@@ -32,6 +33,7 @@
     find("previous").disabled = now === 0;
     find("next").disabled = now === data.steps.length - 1;
     find("turn").disabled = otherWay() < 0;
+    find("back").hidden = true;
     if (now === data.steps.length - 1) stop();
     try {
       history.replaceState(null, "", `#step${now + 1}`);
@@ -289,6 +291,19 @@
     const column = Math.min(width - 1, Math.floor(x % (width + 1)));
     stop();
     pick({ record, channel, row, column });
+    comeAlong();
+  });
+
+  // On a phone the unit is looked at below the card: there a click leads to it, and a link leads back.
+  function comeAlong() {
+    const { top } = find("unit").getBoundingClientRect();
+    const below = top > innerHeight / 2;
+    find("back").hidden = !below;
+    if (below) scrollTo({ top: scrollY + top - 8, behavior: calm ? "auto" : "smooth" });
+  }
+
+  find("back").addEventListener("click", () => {
+    document.querySelector(".step.now .marker")?.scrollIntoView({ block: "center", behavior: calm ? "auto" : "smooth" });
   });
 
   find("where").addEventListener("submit", (event) => event.preventDefault());

@@ -74,6 +74,20 @@ def test_the_front_page_shows_figure_1_and_a_walk(site: Path, visit: Any, size: 
     assert (site / "walks" / "walk.html").as_uri() == address
 
 
+def test_no_page_is_wider_than_a_phone(site: Path, visit: Any) -> None:
+    """Listings and tables scroll; the page does not."""
+    page = visit(site / "index.html")
+    page.open(NARROW)
+    found = sorted(path for path in site.rglob("*.html") if not {"_static", "_modules", "walks"} & {*path.parts})
+    assert len(found) >= 25
+    wide = []
+    for path in found:
+        page.driver.get(path.as_uri())
+        if sticks_out(page):
+            wide.append(path.relative_to(site))
+    assert wide == []
+
+
 def test_the_walk_is_as_dark_as_the_page_around_it(site: Path, visit: Any) -> None:
     page = visit(site / "index.html")
     try:

@@ -197,6 +197,29 @@ def test_a_click_on_a_unit_shows_what_it_sees_and_what_it_sums(page: Any, trace:
         assert field == pytest.approx(sides, abs=0.01)
 
 
+def test_on_a_phone_a_click_leads_to_the_unit_and_back(page: Any, trace: Trace) -> None:
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    def seen(selector: str) -> bool:
+        script = "const r = document.querySelector(arguments[0]).getBoundingClientRect(); return [r.top, innerHeight]"
+        top, height = page.run(script, selector)
+        return 0 <= top < height / 2
+
+    shown = "return JSON.parse(document.getElementById('data').textContent).records[4].channels[0]"
+    page.open(NARROW, "#step5")
+    click_unit(page, 4, page.run(shown), 3, 3)
+    WebDriverWait(page.driver, 5).until(lambda _: seen("#unit"))
+    page.choose("#at-row", 4)  # and the link stays
+    WebDriverWait(page.driver, 5).until(lambda _: page.one("#back").is_displayed())
+    page.one("#back").click()
+    WebDriverWait(page.driver, 5).until(lambda _: not seen("#unit"))
+    page.one("#next").click()
+    assert not page.one("#back").is_displayed()
+    page.open(WIDE, "#step5")  # where both stand side by side
+    click_unit(page, 4, page.run(shown), 3, 3)
+    assert not page.one("#back").is_displayed()
+
+
 def test_maps_that_come_in_can_be_pointed_at_too(page: Any, trace: Trace) -> None:
     page.open(address="#step6")  # relu2, whose input conv2 made
     channel = page.run("return JSON.parse(document.getElementById('data').textContent).records[4].channels[0]")

@@ -140,6 +140,24 @@ def test_the_first_networks_commands_run(first_network: Path) -> None:
                 assert np.asarray(picture).std() > 0
 
 
+def test_the_front_page_can_be_copied_from_the_first_line_on() -> None:
+    """It begins as the page on installing does, and goes on as the README does, whose commands CI runs."""
+    (block,) = re.findall(
+        r"^```{walk-page} [^\n]*\n(.*?)^```$",
+        (ROOT / "docs" / "index.md").read_text(encoding="utf-8"),
+        re.DOTALL | re.MULTILINE,
+    )
+    install = fenced(ROOT / "docs" / "guide" / "install.md", "bash")[0].splitlines()
+    marked = re.findall(
+        r"<!-- ci: first-network -->\n```bash\n(.*?)^```$",
+        (ROOT / "README.md").read_text(encoding="utf-8"),
+        re.DOTALL | re.MULTILINE,
+    )
+    assert block.splitlines() == [*install[:3], *marked[0].splitlines()]
+    assert "readme first-network" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert all((ROOT / picture).exists() for picture in re.findall(r"\S+\.png", block))
+
+
 def test_files_named_on_the_pages_exist() -> None:
     for page in PAGES:
         for file in re.findall(r"`((?:minicnn|tests|docs|benchmarks)/[\w./-]+\.\w+)`", prose(page)):

@@ -240,6 +240,14 @@ def test_numbers_that_are_none_and_no_numbers_at_all() -> None:
         F.relu(Tensor(np.array([[np.inf, 1.0]])))
         Tensor(np.zeros((0, 3))) * 2
     assert all("<article" in card(one) for one in trace.forward_steps())
+    assert "is zero" not in card(next(trace.forward_steps()))
+
+
+def test_zeros_are_called_zeros() -> None:
+    with minicnn.trace() as trace:
+        F.linear(Tensor(np.ones((1, 3))), Tensor(np.ones((2, 3))), Tensor(np.zeros(2)))
+    shown = card(next(trace.forward_steps()))
+    assert shown.count("all that is shown is zero") == 1 and shown.count("black 0, white") == 3  # x, w and y
 
 
 def test_names_cannot_become_tags() -> None:
