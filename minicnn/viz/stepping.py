@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from minicnn import functional as F
 from minicnn.autograd import Tensor
+from minicnn.backend import asnumpy
 from minicnn.data.transforms import center_crop
 from minicnn.tracing import Step, Trace, trace, trace_of
 from minicnn.training.checkpoint import SavedModel
 from minicnn.training.evaluation import probabilities
-from minicnn.viz.steps import card
-from minicnn.viz.walk_page import page
+from minicnn.viz.steps import card, picture_of, shown_channels
+from minicnn.viz.unit import closely
+from minicnn.viz.walk_page import boxes, given, page
 
 __all__ = ["WalkPage", "step_page", "step_through"]
 
@@ -65,7 +67,7 @@ def step_through(
     loss : Tensor
         Computed inside ``with minicnn.trace():``.
     picture, classes, title
-        As for :meth:`minicnn.tracing.Trace.save_html`; for the page only.
+        As for :meth:`minicnn.tracing.Trace.save_html`; the last two for the page only.
     widgets : bool, optional
         Whether the notebook's own buttons are used (ipywidgets), or the walk page is shown. By default they are where
         they work: where ipywidgets is installed and a kernel answers. A page stays alive without a kernel.
@@ -94,7 +96,7 @@ def step_through(
     if not any(recorded.backward_steps()):
         loss.backward()
     if _kernel_answers() if widgets is None else widgets:
-        return _buttons(recorded)
+        return _buttons(recorded, picture)
     return WalkPage(page(recorded, picture, classes, title))
 
 
@@ -104,25 +106,71 @@ def _kernel_answers() -> bool:
     return getattr(running, "kernel", None) is not None and find_spec("ipywidgets") is not None
 
 
-def _buttons(recorded: Trace) -> Any:
-    """Return the cards with buttons, a slider and a play button."""
+def _buttons(recorded: Trace, picture: NDArray[np.uint8] | None) -> Any:
+    """Return the row of boxes, buttons to step with, the card, and the unit that its fields name."""
     import ipywidgets
 
     steps: list[Step] = [*recorded.forward_steps(), *recorded.backward_steps()]
     last = len(steps) - 1
+    first = given(recorded.records[0], 0)
+    seen = picture / 255 if picture is not None else None if first is None else picture_of(first)
     slider = ipywidgets.IntSlider(min=0, max=last, description="step", layout={"width": "24em"})
     play = ipywidgets.Play(min=0, max=last, interval=1500)
     ipywidgets.jslink((play, "value"), (slider, "value"))
-    shown = ipywidgets.HTML(card(steps[0]))
-    slider.observe(lambda change: setattr(shown, "value", card(steps[change["new"]])), names="value")
+    row, shown, unit = (ipywidgets.HTML() for _ in range(3))
+    fields = [ipywidgets.Dropdown(description="map", layout={"width": "14em"})]
+    fields += [ipywidgets.BoundedIntText(description=name, layout={"width": "12em"}) for name in ("row", "column")]
+    closer = ipywidgets.VBox([ipywidgets.HTML("<b>One unit, closely</b>"), *fields, unit])
+    closer.layout.margin = "0 0 0 1.5em"
+
+    changing = False
+
+    def look(_: Any = None) -> None:
+        if fields[0].value is not None and not changing:
+            unit.value = closely(steps[slider.value], seen, *(field.value for field in fields))
+
+    def show(_: Any = None) -> None:
+        nonlocal changing
+        step = steps[slider.value]
+        row.value, shown.value = _row(recorded, step), card(step)
+        channels = shown_channels(step.record).tolist()
+        closer.layout.display = "" if channels else "none"
+        numbers = asnumpy(step.record.grad_output if step.backward else step.record.output)
+        changing = True  # the fields change together, and are looked at once
+        fields[0].options = channels
+        if channels:
+            maps = np.abs(np.nan_to_num(numbers[0, channels]))
+            strongest = np.unravel_index(maps.argmax(), maps.shape)
+            fields[0].value = channels[strongest[0]]
+            for field, at, side in zip(fields[1:], strongest[1:], maps.shape[1:], strict=True):
+                field.max, field.value = side - 1, int(at)
+        changing = False
+        look()
 
     def button(text: str, by: int) -> Any:
         made = ipywidgets.Button(description=text)
         made.on_click(lambda _: setattr(slider, "value", max(0, min(last, slider.value + by))))
         return made
 
+    slider.observe(show, names="value")
+    for field in fields:
+        field.observe(look, names="value")
+    show()
     controls = ipywidgets.HBox([button("Previous", -1), button("Next", 1), play, slider])
-    return ipywidgets.VBox([controls, shown])
+    shown.layout.flex = "1 1 30em"
+    below = ipywidgets.Box([shown, closer], layout={"flex_flow": "row wrap", "align_items": "flex-start"})
+    return ipywidgets.VBox([row, controls, below])
+
+
+def _row(recorded: Trace, now: Step) -> str:
+    """Return the network as a row of boxes to scale, with the one lit that `now` is about."""
+    towers = max(int(record.hyperparameters.get("groups", 1)) for record in recorded.records)
+    parts = []
+    for record, drawing in zip(recorded.records, boxes(recorded.records, towers), strict=True):
+        lit = ' class="now"' if record is now.record else ""
+        step = Step(record)
+        parts.append(f"<div{lit}>{drawing}<span>{html.escape(step.layer or step.name)}</span></div>")
+    return f'<div class="minicnn-row {"backward" if now.backward else "forward"}">{"".join(parts)}</div>'
 
 
 def step_page(saved: SavedModel, image: NDArray[np.uint8], target: int | None = None) -> str:

@@ -27,7 +27,7 @@ from minicnn.ops.shape import Pad
 from minicnn.tracing import Record, Step, Trace, renderers
 from minicnn.viz.steps import CSS, card, picture_of, png, shown_channels
 
-__all__ = ["Field", "page", "receptive_field"]
+__all__ = ["Field", "boxes", "given", "page", "receptive_field"]
 
 HERE = Path(__file__).parent
 PLACE_BY_PLACE = (ReLU, Tanh, Sigmoid, Dropout, LocalResponseNorm)  # a place of the output reads the same of the input
@@ -142,12 +142,12 @@ def page(
     if not trace.records:
         raise ValueError("page: nothing was recorded; call the network inside `with minicnn.trace() as trace:`")
     records = trace.records
-    given = _given(records[0], example)
+    shown = given(records[0], example)
     if picture is None:
-        seen = None if given is None else png(picture_of(given))
+        seen = None if shown is None else png(picture_of(shown))
     else:
-        if given is not None and (picture.ndim != 3 or picture.shape[:2] != given.shape[1:]):
-            raise ValueError(f"page: picture must be (H, W, 3) with H and W {given.shape[1:]}, got {picture.shape}")
+        if shown is not None and (picture.ndim != 3 or picture.shape[:2] != shown.shape[1:]):
+            raise ValueError(f"page: picture must be (H, W, 3) with H and W {shown.shape[1:]}, got {picture.shape}")
         seen = png(picture / 255)
     towers = max(int(record.hyperparameters.get("groups", 1)) for record in records)
     steps = [*trace.forward_steps(), *trace.backward_steps()]
@@ -155,7 +155,7 @@ def page(
     data = {
         "steps": [{"record": step.record.position, "backward": step.backward, "title": step.title} for step in steps],
         "records": {record.position: _unit_data(record, towers, example, arrays) for record in records},
-        "picture": None if given is None else given.shape[1:],
+        "picture": None if shown is None else shown.shape[1:],
         "arrays": arrays.written,
     }
     title = title or "A walk through a network"
@@ -168,7 +168,7 @@ def page(
         "title": html.escape(title),
         "style": CSS + _file("walk_page.css"),
         "answer": _answer(records, classes, example),
-        "boxes": _boxes(records, towers),
+        "boxes": _buttons(records, towers),
         "scale": _scale(records),
         "cards": cards,
         "picture": seen or "",
@@ -185,7 +185,7 @@ def _file(name: str) -> str:
     return (HERE / name).read_text(encoding="utf-8")
 
 
-def _given(record: Record, example: int) -> NDArray[Any] | None:
+def given(record: Record, example: int) -> NDArray[Any] | None:
     """Return the picture that the network was given, (C, H, W), if it was given pictures."""
     array = record.inputs[0]
     return asnumpy(array)[example] if array is not None and array.ndim == 4 else None
@@ -267,21 +267,29 @@ def _answer(records: Sequence[Record], classes: Sequence[str], example: int) -> 
     )
 
 
-def _boxes(records: Sequence[Record], towers: int) -> str:
-    """Return a button for each operation, on it a box as large as what it makes."""
+def boxes(records: Sequence[Record], towers: int) -> list[str]:
+    """Return a drawing for each operation: a box as large as what it makes, all to the same scale."""
     shapes = [tuple(map(int, record.output.shape[1:])) for record in records]
     side = max((max(shape[1:]) for shape in shapes if len(shape) == 3), default=1)
     maps = max((shape[0] for shape in shapes if len(shape) == 3), default=1)
     units = max((shape[0] for shape in shapes if len(shape) == 1), default=1)
-    buttons = []
-    for record, shape in zip(records, shapes, strict=True):
+    drawings = []
+    for shape in shapes:
         if len(shape) == 3:
             C, H, W = shape
-            drawing = _box(C * WIDEST / maps, H * HIGHEST / side, W * HIGHEST / side, towers if C % towers == 0 else 1)
+            parts = towers if C % towers == 0 else 1
+            drawings.append(_box(C * WIDEST / maps, H * HIGHEST / side, W * HIGHEST / side, parts))
         else:
-            drawing = _box(BAR, max(2.0, (shape[0] if shape else 0) * LONGEST / units), 0.0, 1)
+            drawings.append(_box(BAR, max(2.0, (shape[0] if shape else 0) * LONGEST / units), 0.0, 1))
+    return drawings
+
+
+def _buttons(records: Sequence[Record], towers: int) -> str:
+    """Return a button for each operation, with its box on it."""
+    buttons = []
+    for record, drawing in zip(records, boxes(records, towers), strict=True):
         step = Step(record)
-        size = "x".join(map(str, shape)) or "one number"
+        size = "x".join(map(str, record.output.shape[1:])) or "one number"
         what = html.escape(f"{step.title}, output {size}")
         buttons.append(
             f'<li><button type="button" class="box" data-record="{record.position}" aria-label="{what}" title="{what}">'

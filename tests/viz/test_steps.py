@@ -19,12 +19,14 @@ import minicnn
 from minicnn import Tensor, models, nn
 from minicnn import functional as F
 from minicnn.data import load_image
+from minicnn.ops.conv import Conv2d
 from minicnn.tracing import Step, Trace
 from minicnn.training import load_model
 from minicnn.training.evaluation import probabilities
 from minicnn.viz import card, page, receptive_field, step_page
 from minicnn.viz.stepping import WalkPage, step_through
 from minicnn.viz.steps import png, shown_channels
+from minicnn.viz.unit import product
 from minicnn.viz.walk_page import Field
 
 Call = Callable[..., int]
@@ -470,16 +472,44 @@ def test_step_through_with_a_notebooks_buttons() -> None:
     x = Tensor(np.array([1.0, -2.0]), requires_grad=True)
     with minicnn.trace():
         loss = F.relu(x * 3).sum()
-    controls, shown = step_through(loss, widgets=True).children
+    row, controls, below = step_through(loss, widgets=True).children
+    shown, closer = below.children
     previous, following, _, slider = controls.children
     assert "Mul" in shown.value and slider.max == 5
+    assert closer.layout.display == "none"  # here are no maps
     following.click()
     assert slider.value == 1 and "ReLU" in shown.value
+    assert row.value.count("<svg") == 3 and re.findall(r'class="now">.*?<span>(\w+)<', row.value) == ["ReLU"]
     for _ in range(9):
         following.click()
     assert slider.value == 5 and "backward" in shown.value and "Mul" in shown.value
+    assert row.value.startswith('<div class="minicnn-row backward">')
     previous.click()
     assert "ReLU" in shown.value
+
+
+def test_a_notebooks_buttons_look_at_a_unit_as_the_page_does(alexnet_cifar: tuple[Trace, Tensor]) -> None:
+    pytest.importorskip("ipywidgets", reason="ipywidgets is absent (extra notebooks)")
+    trace, loss = alexnet_cifar
+    row, controls, below = step_through(loss, widgets=True).children
+    slider = controls.children[3]
+    _, channel, at_row, at_column, unit = below.children[1].children
+    slider.value = 4
+    record = trace.records[4]
+    assert issubclass(record.operation, Conv2d) and 'class="now"' in row.value
+    strongest = np.abs(record.output[0, list(channel.options)]).max()
+    assert abs(record.output[0, channel.value, at_row.value, at_column.value]) == strongest
+    channel.value, at_row.value, at_column.value = channel.options[-1], 13, 0
+    y = record.output[0, channel.value, 13, 0]
+    assert f"y = {y:.4g}" in unit.value and "rows 22 to 27 and columns 0 to 6 of the picture" in unit.value
+    window, weights, bias = product(record, channel.value, 13, 0)
+    assert float((window * weights).sum()) + bias == pytest.approx(y, rel=1e-4, abs=1e-5)
+    at_row.value = 999
+    assert at_row.value == 13
+    slider.value = slider.max - 4
+    assert "dL/dy = " in unit.value and "products" in unit.value
+    slider.value = 18
+    assert below.children[1].layout.display == "none"
 
 
 def test_the_command_writes_a_page(
