@@ -99,7 +99,13 @@ class Tensor:
         return asnumpy(self.data)
 
     def item(self) -> Any:
-        """Return the one number of a one-element tensor as a Python scalar."""
+        """Return the one number of a one-element tensor as a Python scalar.
+
+        Raises
+        ------
+        ValueError
+            If there are more numbers, or none.
+        """
         if self.size != 1:
             raise ValueError(f"item: the tensor must have exactly one element, its shape is {self.shape}")
         return self.data.item()
@@ -161,6 +167,11 @@ class Tensor:
         ------
         BackwardStep
             The operation, the gradient of its output and the gradients of its inputs.
+
+        Raises
+        ------
+        TypeError, ValueError, RuntimeError
+            As in :meth:`backward`.
         """
         with on_device_of(self.data):
             start = _starting_gradient(self, gradient)

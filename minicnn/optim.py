@@ -376,6 +376,13 @@ class LRScheduler:
 
     A subclass returns the factor for an epoch in ``_factor``.
 
+    Parameters
+    ----------
+    optimizer : Optimizer
+        Whose learning rates change.
+    gamma : float
+        What the subclass makes its factors of.
+
     Attributes
     ----------
     last_epoch : int

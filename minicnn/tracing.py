@@ -432,6 +432,16 @@ def trace() -> Iterator[Trace]:
 def trace_of(output: Tensor) -> Trace:
     """Return the part of a trace that led to this tensor.
 
+    Parameters
+    ----------
+    output : Tensor
+        A loss, say.
+
+    Returns
+    -------
+    Trace
+        The same records, as far as `output` depends on them.
+
     Raises
     ------
     ValueError

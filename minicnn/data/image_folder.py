@@ -135,7 +135,15 @@ def _reason(error: Exception) -> str:
 
 
 class Splits(NamedTuple):
-    """Where the parts of a data set lie; None where there is none."""
+    """Where the parts of a data set lie.
+
+    Attributes
+    ----------
+    train : Path
+        A folder with a folder for each class.
+    val, test : Path or None
+        The same of the other parts; None where there is none.
+    """
 
     train: Path
     val: Path | None

@@ -35,7 +35,13 @@ class Parameter(Tensor):
 
 
 class IncompatibleKeys(NamedTuple):
-    """What :meth:`Module.load_state_dict` found missing or did not expect."""
+    """What :meth:`Module.load_state_dict` found missing or did not expect.
+
+    Attributes
+    ----------
+    missing_keys, unexpected_keys : list of str
+        Names of parameters.
+    """
 
     missing_keys: list[str]
     unexpected_keys: list[str]
@@ -250,7 +256,13 @@ class Module:
     # --- modes and gradients --------------------------------------------------------------------------------
 
     def train(self, mode: bool = True) -> Self:
-        """Switch this module and all its parts to training, or with False to evaluation, and return it."""
+        """Switch this module and all its parts to training, or with False to evaluation, and return it.
+
+        Raises
+        ------
+        TypeError
+            If `mode` is neither True nor False.
+        """
         if not isinstance(mode, bool):
             raise TypeError(f"{type(self).__name__}.train: mode must be True or False, got {mode!r}")
         for module in self.modules():

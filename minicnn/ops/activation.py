@@ -158,5 +158,18 @@ def softmax(input: Tensor, dim: int) -> Tensor:
 
 
 def log_softmax(input: Tensor, dim: int) -> Tensor:
-    """Return the logarithm of :func:`softmax`, without ever forming a probability that rounds to 0."""
+    """Return the logarithm of :func:`softmax`, without ever forming a probability that rounds to 0.
+
+    Parameters
+    ----------
+    input : Tensor
+        Any shape.
+    dim : int
+        As in :func:`softmax`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `input` is not floating point, or `dim` does not exist.
+    """
     return _along(LogSoftmax, "log_softmax", input, dim)

@@ -115,7 +115,13 @@ def sum(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
 
 
 def mean(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
-    """Return the mean over all elements, or over one or several dimensions. Parameters as in :func:`sum`."""
+    """Return the mean over all elements, or over one or several dimensions. Parameters as in :func:`sum`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `input` is not floating point; or as in :func:`sum`.
+    """
     if input.dtype.kind != "f":
         raise TypeError(f"mean: input must be float32 or float64, got {input.dtype}")
     return Mean(_dims("mean", dim, input.ndim), keepdim)(input)

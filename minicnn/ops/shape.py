@@ -283,6 +283,13 @@ def permute(input: Tensor, *dims: Any) -> Tensor:
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Exchange two dimensions, as ``torch.transpose`` does.
 
+    Parameters
+    ----------
+    input : Tensor
+        Any shape.
+    dim0, dim1 : int
+        Which; negative ones count from the end.
+
     Raises
     ------
     ValueError

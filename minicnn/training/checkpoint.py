@@ -190,6 +190,16 @@ def load_model(path: str | os.PathLike[str]) -> SavedModel:
     Nothing in the file is trusted: the arrays must be exactly those of the network that its config describes, and that
     is known before any memory is taken for them.
 
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    SavedModel
+        The network, and what belongs to it.
+
     Raises
     ------
     CheckpointError
@@ -201,6 +211,16 @@ def load_model(path: str | os.PathLike[str]) -> SavedModel:
 
 def load_training(path: str | os.PathLike[str]) -> SavedTraining:
     """Read a checkpoint that training can go on from.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    SavedTraining
+        The network and the state of its training.
 
     Raises
     ------
@@ -362,6 +382,20 @@ def save_state(path: str | os.PathLike[str], model: Module, optimizer: Optimizer
 
 def load_state(path: str | os.PathLike[str], model: Module, optimizer: Optimizer) -> dict[str, Any]:
     """Put parameters and memories back as :func:`save_state` found them, and return its `info`.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    model : Module
+        Of the same network.
+    optimizer : Optimizer
+        Of the same kind, over that model's parameters.
+
+    Returns
+    -------
+    dict
+        What :func:`save_state` was given as `info`.
 
     Raises
     ------

@@ -193,6 +193,13 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
 
     The same figure gives the same bytes: no date, and no random names inside an SVG.
 
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        What is written.
+    path : path
+        The file; what was there before is replaced.
+
     Raises
     ------
     ValueError
