@@ -141,6 +141,8 @@ def general_hint(expected: Sequence[Any], got: Sequence[Any], tolerance: float) 
     if isinstance(first, tuple) and isinstance(other, list | tuple):
         if any(not isinstance(one, list | tuple) or len(one) != len(first) for one in got):
             return ""
+        if _in_another_order(first, other, tolerance):
+            return "These are the right values, in another order."
         for number, pair in enumerate(zip(first, other, strict=True)):
             if difference(*pair, tolerance) is not None:
                 return general_hint([one[number] for one in expected], [one[number] for one in got], tolerance)
@@ -167,7 +169,7 @@ def _kind_hint(expected: Any, got: Any) -> str:
     if kinds == "if":
         return "Whole numbers are asked for. If yours are right but floats, .astype(int) makes whole numbers of them."
     if kinds == "fi":
-        return "Into an array of whole numbers no fraction fits. np.zeros(shape) makes one of floats."
+        return "Counting gives whole numbers, and no fraction fits beside them. np.zeros(shape) makes floats."
     if expected.dtype != got.dtype:
         return "np.zeros_like and np.empty_like make an array of the dtype of another."
     if expected.dtype.kind == "f" and np.isfinite(expected).all() and not np.isfinite(got).all():
@@ -180,11 +182,11 @@ def _proportion_hint(expected: Sequence[Any], got: Sequence[Any], tolerance: flo
 
     A single number is always some factor off. So those of all cases are looked at together.
     """
-    if not all(isinstance(one, np.ndarray | float | np.floating) for one in expected):
+    if not all(isinstance(one, np.ndarray | np.generic | numbers.Real) for one in (*expected, *got)):
         return ""
-    if not all(isinstance(one, np.ndarray | np.generic | numbers.Real) for one in got):
+    if any(isinstance(one, bool | np.bool_) for one in (*expected, *got)):
         return ""
-    pairs = [(np.asarray(one), np.asarray(other)) for one, other in zip(expected, got, strict=True)]
+    pairs = [(_widened(one), _widened(other)) for one, other in zip(expected, got, strict=True)]
     if any(one.shape != other.shape or one.dtype.kind != "f" or other.dtype.kind not in "fi" for one, other in pairs):
         return ""
     if all(one.size == 1 for one, _ in pairs):
@@ -193,22 +195,43 @@ def _proportion_hint(expected: Sequence[Any], got: Sequence[Any], tolerance: flo
     return found[0][1] if len({kind for kind, _ in found}) == 1 else ""
 
 
+def _widened(value: Any) -> NDArray[Any]:
+    """Return an array as it is, and a number as a float."""
+    return value if isinstance(value, np.ndarray) else np.asarray(value, float)
+
+
 def _proportion(a: NDArray[Any], b: NDArray[Any], tolerance: float) -> tuple[str, str]:
     """Return what kind of difference it is, and the hint for it."""
     nothing = "", ""
     if a.size < 2 or not (np.isfinite(a).all() and np.isfinite(b).all()):
         return nothing
     allowed = _allowed(a, 10 * tolerance)
+    if not (np.abs(b - a) > allowed).any():
+        return nothing
     largest = np.unravel_index(np.argmax(np.abs(a)), a.shape)
     if a[largest] and b[largest] != a[largest]:
         factor = float(b[largest] / a[largest])
         if factor and np.all(np.abs(b - factor * a) <= abs(factor) * allowed):
             if abs(factor + 1) < 1e-6:
                 return "sign", "The sign is turned around."
-            return "factor", f"Every number is {factor:.4g} times the right one: is a factor missing, or one too many?"
+            if np.count_nonzero(np.abs(a) > allowed) > 1:  # one alone is always some factor times another
+                question = "is a factor missing, or one too many?"
+                return "factor", f"Every number is {factor:.4g} times the right one: {question}"
     if np.ptp(b - a) <= allowed:
         return "term", f"Every number is off by the same {float((b - a).flat[0]):.4g}."
     return nothing
+
+
+def _in_another_order(expected: tuple[Any, ...], got: Sequence[Any], tolerance: float) -> bool:
+    if any(isinstance(part, str | bool | np.bool_) for part in expected):
+        return False  # of few different words any answer is made
+    left = list(got)
+    for part in expected:
+        at = next((at for at, other in enumerate(left) if difference(part, other, tolerance) is None), None)
+        if at is None:
+            return False
+        del left[at]
+    return True
 
 
 # --- values in words ------------------------------------------------------------------------------------------

@@ -50,11 +50,14 @@ class Mistake:
         What to look at. It leads to the right answer without being it.
     function : callable
         The mistake itself, to be called as the solution is. Who gets the same results has made it.
+    also : sequence of callable
+        Other ways to make it.
     """
 
     name: str
     hint: str
     function: Callable[..., Any]
+    also: Sequence[Callable[..., Any]] = ()
 
 
 @dataclass(frozen=True)
@@ -107,9 +110,10 @@ class Exercise:
         return self._trusted(self.solution)
 
     @cached_property
-    def mistaken(self) -> list[list[Outcome]]:
-        """What each mistake makes of the cases."""
-        return [self._trusted(mistake.function) for mistake in self.mistakes]
+    def mistaken(self) -> list[tuple[Mistake, list[Outcome]]]:
+        """What each mistake makes of the cases, each way of making it."""
+        ways = [(mistake, way) for mistake in self.mistakes for way in (mistake.function, *mistake.also)]
+        return [(mistake, self._trusted(way)) for mistake, way in ways]
 
     def _trusted(self, function: Callable[..., Any]) -> list[Outcome]:
         with np.errstate(all="ignore"):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.lessons.comparing import difference, general_hint, shown, value_shown
-from minicnn.lessons.exercise import Exercise, Outcome
+from minicnn.lessons.exercise import Exercise, Mistake, Outcome
 from minicnn.lessons.limits import TimeLimit, call
 from minicnn.lessons.report import Report
 
@@ -85,11 +85,14 @@ def _wrong(exercise: Exercise, expected: Outcome, found: Outcome) -> str | None:
     return different
 
 
-def _recognised(exercise: Exercise, found: Sequence[Outcome]) -> int | None:
-    """Return the number of the mistake with just these outcomes."""
-    for number, mistaken in enumerate(exercise.mistaken):
+def _recognised(exercise: Exercise, found: Sequence[Outcome]) -> Mistake | None:
+    """Return the mistake with just these outcomes; if there is none, one with these numbers."""
+    for mistake, mistaken in exercise.mistaken:
         if all(_alike(exercise, *pair) for pair in zip(mistaken, found, strict=True)):
-            return number
+            return mistake
+    for mistake, mistaken in exercise.mistaken:
+        if all(_in_part(exercise, *three) for three in zip(exercise.expected, mistaken, found, strict=True)):
+            return mistake
     return None
 
 
@@ -103,6 +106,35 @@ def _alike(exercise: Exercise, mistaken: Outcome, found: Outcome) -> bool:
         # The other way round, too: beside a mistake that gives 0, every small number would pass for it.
         return difference(other, one, exercise.tolerance) is None
     return True
+
+
+def _in_part(exercise: Exercise, expected: Outcome, mistaken: Outcome, found: Outcome) -> bool:
+    """Return whether each of several results is as the mistake has it, or right; whatever the dtypes."""
+    if any(outcome.error is not None or outcome.changed for outcome in (expected, mistaken, found)):
+        return False
+    right, wrong, got = (_parts(outcome.measured) for outcome in (expected, mistaken, found))
+    if not len(right) == len(wrong) == len(got):
+        return False
+
+    def same(one: Any, other: Any) -> bool:
+        # the other way round, too: beside a mistake that gives 0, every small number would pass for it
+        pairs = [(one, other), (other, one)]
+        return all(difference(*pair, exercise.tolerance) is None for pair in pairs)
+
+    three = list(zip(right, wrong, got, strict=True))
+    as_mistaken = any(same(w, g) and not same(r, g) for r, w, g in three)
+    return all(same(r, g) or same(w, g) for r, w, g in three) and as_mistaken == any(
+        not same(r, w) for r, w, _ in three
+    )
+
+
+def _parts(result: Any) -> list[Any]:
+    """Return results one by one, all numbers in the widest dtype."""
+    if isinstance(result, tuple | list):
+        return [_parts(part)[0] if not isinstance(part, tuple | list) else part for part in result]
+    if isinstance(result, np.ndarray | np.number) and result.dtype.kind in "iuf":
+        return [result.astype(float)]
+    return [float(result) if isinstance(result, int | float) and not isinstance(result, bool) else result]
 
 
 def _not_an_answer(exercise: Exercise, answer: Any) -> str:
@@ -139,8 +171,7 @@ def _explanation(exercise: Exercise, answer: Any, found: Sequence[Outcome], righ
     else:
         lines += [*_both(exercise, expected, got), ("that is", complaint)]
         hint = _general_hint(exercise, found, first)
-    number = _recognised(exercise, found)
-    mistake = None if number is None else exercise.mistakes[number]
+    mistake = _recognised(exercise, found)
     return Report(
         exercise.name,
         "not yet" + f": {sum(right)} of {len(right)} inputs right" * (len(right) > 1),
@@ -172,7 +203,7 @@ def _general_hint(exercise: Exercise, found: Sequence[Outcome], first: int) -> s
         )
     if exercise.measure is not None or got.error is not None:
         return ""
-    single = isinstance(expected.result, float | np.floating)
+    single = isinstance(expected.result, int | float | np.number)
     pairs = [
         (right.result, outcome.result)
         for right, outcome in zip(exercise.expected, found, strict=True)

@@ -1,6 +1,7 @@
 """Every exercise: its solution is right, each mistake is known by its name, and no answer makes a traceback."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,13 @@ from minicnn.lessons.report import Report
 ROOT = Path(__file__).parents[2]
 EXERCISES = list(registry().values())
 MISTAKES = [(exercise, mistake) for exercise in EXERCISES for mistake in exercise.mistakes]
+WAYS = [(exercise, mistake, way) for exercise, mistake in MISTAKES for way in (mistake.function, *mistake.also)]
 
 
 def label(value: Any) -> str:
-    return f"lesson{value.lesson:02d}-{value.name}" if isinstance(value, Exercise) else value.name.replace(" ", "-")
+    if isinstance(value, Exercise):
+        return f"lesson{value.lesson:02d}-{value.name}"
+    return value.name.replace(" ", "-") if isinstance(value, Mistake) else value.__name__
 
 
 each_exercise = pytest.mark.parametrize("exercise", EXERCISES, ids=label)
@@ -43,9 +47,9 @@ def test_the_solution_is_right(exercise: Exercise) -> None:
     assert report.done
 
 
-@pytest.mark.parametrize(("exercise", "mistake"), MISTAKES, ids=label)
-def test_each_mistake_is_recognised(exercise: Exercise, mistake: Mistake) -> None:
-    report = judged(exercise, mistake.function)
+@pytest.mark.parametrize(("exercise", "mistake", "way"), WAYS, ids=label)
+def test_each_mistake_is_recognised(exercise: Exercise, mistake: Mistake, way: Callable[..., Any]) -> None:
+    report = judged(exercise, way)
     assert not report.passed
     assert report.mistake == mistake.name, report
     assert report.hint == mistake.hint

@@ -111,13 +111,14 @@ def says(result: Any, expected: Any = X) -> str:
         (X.T, X, "should something be transposed?"),
         (X.astype(np.float32), X, "the dtype is float32, and should be float64"),
         (X.astype(np.float32), X, "np.zeros_like"),
+        (X.astype(int), X, "Counting gives whole numbers"),
         (X.astype(int), X, "the dtype is int64, and should be float64"),
         (np.where(X > 0, X, np.nan), X, "2 of 6 numbers are wrong; at [0, 1] it is NaN instead of -2"),
         (np.where(X > 0, X, np.nan), X, "NaN and inf come from"),
         (-X, X, "The sign is turned around."),
         (X / 6, X, "Every number is 0.1667 times the right one"),
         (X + 0.5, X, "Every number is off by the same 0.5."),
-        (X.astype(int), X, "np.zeros(shape) makes one of floats"),
+        (X.astype(int), X, "np.zeros(shape) makes floats"),
         (X.tolist(), X, "np.array(...) makes an array of a list"),
         (np.array([1.0, 2.0]), np.array([1, 2]), ".astype(int) makes whole numbers"),
         ((X[0], X[1] / 6), (X[0], X[1]), "Every number is 0.1667 times the right one"),
@@ -127,6 +128,10 @@ def says(result: Any, expected: Any = X) -> str:
         (54, 55, "54 instead of 55"),
         (True, 1, "a whole number is expected, and this is the bool True"),
         ((3, 4), (3, 5), "value 2 of 2: 4 instead of 5"),
+        ((5, 3), (3, 5), "These are the right values, in another order."),
+        ((X[0], X[1]), (X[1], X[0]), "These are the right values, in another order."),
+        ((X, -X), (X, X), "value 2 of 2: 6 of 6 numbers are wrong; at [0, 0] it is -1 instead of 1. The sign"),
+        (X, (X, X), "2 values are expected, and this is an array of shape (2, 3)"),
         ((3,), (3, 5), "2 values are expected, and these are 1"),
         (7, (3, 5), "2 values are expected, and this is the int 7"),
         ((3, None), (3, 5), "value 2 of 2: it is None: is there a return?"),
@@ -210,6 +215,60 @@ def test_beside_a_mistake_that_gives_zero_a_small_number_is_not_that_mistake() -
     )
     assert Check(exercise)(lambda: 0 * tiny).mistake == "lost"
     assert not Check(exercise)(lambda: 3 * tiny).mistake
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        (0.25, 0.5),  # half of it, as any number is some part of any other
+        (np.array([0.0, 3.0]), np.array([0.0, 2.0])),
+        ((X, 4), (X, 5)),  # not "off by the same 0"
+        (("no", "yes"), ("yes", "no")),
+        (54.5, 55),
+    ],
+    ids=str,
+)
+def test_no_hint_is_better_than_one_that_misleads(result: Any, expected: Any) -> None:
+    assert says(result, expected).endswith(". ")
+
+
+def test_what_numbers_have_in_common_over_all_inputs_is_said() -> None:
+    exercise = Exercise(99, "Double it.", lambda n: 2 * n, [(3,), (5,), (0.5,)], [])
+    assert Check(exercise)(lambda n: 6 * n).hint.startswith("Every number is 3 times the right one")
+    assert Check(exercise)(lambda n: -2 * n).hint == "The sign is turned around."
+    assert Check(exercise)(lambda n: 2 * n + 7).hint == "Every number is off by the same 7."
+    assert not Check(exercise)(lambda n: n * n).hint
+
+
+def divided(x: Any) -> Any:
+    return x / 2, int(x.sum())
+
+
+@pytest.mark.parametrize(
+    ("answer", "recognised"),
+    [
+        (lambda x: (2 * x, int(x.sum())), True),
+        (lambda x: (2 * x, int(x.sum()) + 1), True),
+        (lambda x: (x / 2, int(x.sum()) + 1), True),
+        (lambda x: ((2 * x).astype(np.float32), x.sum() + 1.0), True),
+        (lambda x: (2 * x, 77), False),
+        (lambda x: (3 * x, int(x.sum()) + 1), False),
+        (lambda x: (x / 2, float(x.sum())), False),  # a float, and no other mistake
+    ],
+)
+def test_a_mistake_is_recognised_in_one_of_several_values_and_in_another_dtype(answer: Any, recognised: bool) -> None:
+    cases = [(np.array([1.0, 2.0]),), (np.array([5.0]),)]
+    mistake = Mistake("doubled", "Halve.", lambda x: (2 * x, int(x.sum()) + 1))
+    report = Check(Exercise(99, "Halve them, and add them up.", divided, cases, [mistake]))(answer)
+    assert not report.passed
+    assert (report.mistake == "doubled") == recognised
+
+
+def test_a_mistake_can_be_made_in_several_ways() -> None:
+    mistake = Mistake("off by one", "Count.", lambda n: n + 1, [lambda n: n - 1])
+    check = Check(Exercise(99, "Return it.", lambda n: n, [(3,), (5,)], [mistake]))
+    assert check(lambda n: n + 1).mistake == check(lambda n: n - 1).mistake == "off by one"
+    assert not check(lambda n: n + 2).mistake
 
 
 def test_of_many_right_answers_each_is_right() -> None:

@@ -48,6 +48,7 @@ rate = Exercise(
             "it falls only once",
             "By epoch 37 two of the drops at 26 and 36 are over. How often has the rate been divided?",
             lambda epoch, first, drops: first / 10 if any(epoch > drop for drop in drops) else first,
+            [lambda epoch, first, drops: first / 10 if drops and epoch > drops[-1] else first],
         ),
         Mistake(
             "the rate is multiplied by ten",
@@ -58,6 +59,7 @@ rate = Exercise(
             "it is lower in a single epoch alone",
             "Once it has been divided, the rate stays low. Which drops lie behind epoch 37? Only the one before?",
             lambda epoch, first, drops: first / 10 ** sum(epoch == drop + 1 for drop in drops),
+            [lambda epoch, first, drops: first / 10 if epoch in drops else first],
         ),
     ],
 )
@@ -89,6 +91,25 @@ def _old_velocity(w: Numbers, v: Numbers, g: Numbers, lr: float, momentum: float
 def _uphill(w: Numbers, v: Numbers, g: Numbers, lr: float, momentum: float, weight_decay: float) -> Step:
     v = momentum * v + weight_decay * lr * w + lr * g
     return w + v, v
+
+
+def _only_the_gradient_uphill(
+    w: Numbers, v: Numbers, g: Numbers, lr: float, momentum: float, weight_decay: float
+) -> Step:
+    v = momentum * v - weight_decay * lr * w + lr * g
+    return w + v, v
+
+
+def _only_the_decay_outwards(
+    w: Numbers, v: Numbers, g: Numbers, lr: float, momentum: float, weight_decay: float
+) -> Step:
+    v = momentum * v + weight_decay * lr * w - lr * g
+    return w + v, v
+
+
+def _velocity_taken_away(w: Numbers, v: Numbers, g: Numbers, lr: float, momentum: float, weight_decay: float) -> Step:
+    v = momentum * v - weight_decay * lr * w - lr * g
+    return w - v, v
 
 
 def _in_place(w: Numbers, v: Numbers, g: Numbers, lr: float, momentum: float, weight_decay: float) -> Step:
@@ -125,8 +146,10 @@ paper_step = Exercise(
         ),
         Mistake(
             "it goes uphill",
-            "The gradient points to where the loss grows, and decay pulls towards 0. Which signs have the two terms?",
+            "The gradient points to where the loss grows, and decay pulls towards 0. Which signs have the two terms, "
+            "and which sign has v in the second line?",
             _uphill,
+            [_only_the_gradient_uphill, _only_the_decay_outwards, _velocity_taken_away],
         ),
         Mistake(
             "the arrays that came in are changed",
@@ -193,7 +216,11 @@ def choose_learning_rate(curvatures: Numbers) -> float:
 
 def _what_comes_of(lr: float, curvatures: Numbers) -> str:
     """Take 50 steps and say how they went."""
+    if np.ndim(lr) or isinstance(lr, str):
+        raise ValueError("one number is wanted, the same rate for all weights")
     lr = float(lr)
+    if not np.isfinite(lr):
+        raise ValueError("a rate is a finite number")
     if lr == 0:
         return "nothing moves"
     w = np.ones_like(curvatures)
@@ -223,6 +250,7 @@ choose = Exercise(
         (np.array([0.05, 0.02, 0.01]),),
         (np.array([100.0, 1000.0, 300.0]),),
         (np.array([1.0, 10.0]),),
+        (np.array([0.15, 0.1]),),  # it tells a rate of 1 from the largest curvature
     ],
     measure=_what_comes_of,
     mistakes=[

@@ -84,6 +84,11 @@ def _of_positive(filters: Numbers) -> Numbers:
     return np.asarray(0.5 + 0.5 * filters / filters.max(axis=(1, 2, 3), keepdims=True))
 
 
+def _black_where_all_is_zero(filters: Numbers) -> Numbers:
+    largest = np.abs(filters).max(axis=(1, 2, 3), keepdims=True)
+    return np.asarray(np.nan_to_num(0.5 + 0.5 * filters / largest))
+
+
 scale = Exercise(
     lesson=12,
     task="Return the filters, (F, 3, KH, KW), scaled to 0 to 1, each by itself, with zero at 0.5.",
@@ -96,7 +101,7 @@ scale = Exercise(
     mistakes=[
         Mistake(
             "from the smallest to the largest weight",
-            "Then zero gets another grey in each filter. What must be subtracted from 0 to get 0.5, and when?",
+            "Then zero gets another grey in each filter. If the weights lay from -1 to 1, what would bring 0 to 0.5?",
             _from_end_to_end,
         ),
         Mistake(
@@ -113,6 +118,7 @@ scale = Exercise(
             "a filter of zeros is divided by zero",
             "What is 0 / 0 in NumPy? Such a filter shall be grey.",
             lambda filters: 0.5 + 0.5 * filters / np.abs(filters).max(axis=(1, 2, 3), keepdims=True),
+            [_black_where_all_is_zero],
         ),
         Mistake(
             "the numbers lie from -1 to 1",
@@ -182,11 +188,13 @@ field = Exercise(
             "A layer's stride sets its *outputs* apart. The numbers that its window reads were set apart by the layers "
             "before it.",
             _own_stride_first,
+            [lambda layers: 1 + sum((kernel - 1) * stride for kernel, stride in layers)],
         ),
         Mistake(
             "the kernel where the kernel minus one should stand",
             "Three numbers in a row have two steps between them.",
             _whole_kernels,
+            [lambda layers: 1 + _whole_kernels(layers)],
         ),
         Mistake(
             "only the stride of the layer before is used",

@@ -52,6 +52,10 @@ def _forward_difference(f: Callable[[Numbers], float], x: Numbers, h: float) -> 
     return slopes
 
 
+def _backward_difference(f: Callable[[Numbers], float], x: Numbers, h: float) -> Numbers:
+    return _forward_difference(f, x, -h)
+
+
 def _not_put_back(f: Callable[[Numbers], float], x: Numbers, h: float) -> Numbers:
     slopes = np.zeros_like(x)
     for place in np.ndindex(*x.shape):
@@ -59,6 +63,16 @@ def _not_put_back(f: Callable[[Numbers], float], x: Numbers, h: float) -> Number
         up = f(x)
         x[place] -= 2 * h
         slopes[place] = (up - f(x)) / (2 * h)
+    return slopes
+
+
+def _one_copy_for_all(f: Callable[[Numbers], float], x: Numbers, h: float) -> Numbers:
+    slopes = np.zeros_like(x)
+    up, down = x.copy(), x.copy()
+    for place in np.ndindex(*x.shape):
+        up[place] += h
+        down[place] -= h
+        slopes[place] = (f(up) - f(down)) / (2 * h)
     return slopes
 
 
@@ -90,6 +104,7 @@ numeric = Exercise(
             "the difference is taken to one side only",
             "A central difference steps to both sides: f(x + h) and f(x - h).",
             _forward_difference,
+            [_backward_difference],
         ),
         Mistake(
             "divided by h instead of 2 h",
@@ -103,8 +118,10 @@ numeric = Exercise(
         ),
         Mistake(
             "x is not put back",
-            "After + h and - 2 h a number lies at x - h. The next one is then measured at another point.",
+            "Once a number has been moved, it stays where it is, and the next one is measured at another point. Begin "
+            "at x itself for each of them.",
             _not_put_back,
+            [_one_copy_for_all],
         ),
         Mistake(
             "whole rows are moved",
@@ -146,6 +163,7 @@ softmax = Exercise(
             "the sum runs over the whole batch",
             "The pictures of a batch do not influence each other: each row needs a sum of its own.",
             lambda y, grad_y: y * (grad_y - (grad_y * y).sum()),
+            [lambda y, grad_y: y * (grad_y - (grad_y * y).sum(axis=0))],
         ),
         Mistake(
             "the sum is one of the gradients alone",
