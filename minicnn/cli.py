@@ -781,13 +781,15 @@ def _contributions(options: argparse.Namespace) -> int:
 
 
 def _lessons(options: argparse.Namespace) -> int:
-    from minicnn.lessons.notebooks import copy_lessons, how_to_open, progress
+    from minicnn.lessons.notebooks import copy_lessons, how_to_open, missing, progress
 
     if options.progress:
         lessons = progress(options.folder)
         print(*lessons, sep="\n\n")
         done, total = (sum(counts) for counts in zip(*((each.done, len(each.states)) for each in lessons), strict=True))
         print(f"\n{done} of {total} exercises are done")
+        if absent := [name[:2] for name in missing(options.folder)]:
+            print(f"Not in this folder: {', '.join(absent)}; 'minicnn lessons {options.folder}' copies what is missing")
         return 0
     for name, copied in copy_lessons(options.folder).items():
         print(options.folder / name if copied else f"{options.folder / name} is there already, and stays as it is")

@@ -47,7 +47,7 @@ for rate in (0.1, 1.0, 1.9, 2.1):
 
 # %% [markdown]
 # - 0.1: it gets there, slowly.
-# - 1.0: it is there after one step. But this is the luck of a parabola whose curvature we know.
+# - 1.0: it is there after one step. But this is luck: it is so for this parabola, and not for a steeper one.
 # - 1.9: each step goes too far, to the other side. It arrives all the same.
 # - 2.1: each step goes so far that it ends higher than it began. The loss grows without end: training *diverges*.
 #
@@ -616,9 +616,8 @@ plt.show()
 # first weights made for it, even starts ahead of ReLU: lesson 03 has shown why that is no contradiction.
 #
 # What the paper claims, from networks that were trained to the end on a million pictures: LRN 1.4 points of top-1 error
-# (section
-# 3.3), overlapping pools 0.4 (3.4), the colour part of the augmentation more than 1 (4.1), any one of the middle layers about 2
-# (section 7). Without dropout the network overfits substantially, and with it training takes about twice as many steps
+# (section 3.3), overlapping pools 0.4 (3.4), the colour part of the augmentation more than 1 (4.1), any one of the middle
+# layers about 2 (section 7). Without dropout the network overfits substantially, and with it training takes about twice as many steps
 # (4.2).
 #
 # ## One of them, live

@@ -92,7 +92,9 @@ print(f"{1e9 * each:.0f} ns for each multiply-add")
 # steps or more for each multiply-add, because it looks up anew what `w`, `x`, `*` and `+` mean every time.
 #
 # NumPy looks things up once for a whole array. Two versions: one does nine products with shifted pictures, the other is
-# im2col with a single product. `xp` is the library that computes; this will be handy in a moment.
+# im2col with a single product. (`tensordot(a, b, 1)` is a product of matrices, with pictures for columns: it adds up over
+# the last axis of `a` and the first of `b`, here the channels.) `xp` is the library that computes; this will be handy in a
+# moment.
 
 
 # %%

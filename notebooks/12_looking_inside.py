@@ -100,9 +100,26 @@ after = network.conv1.weight.numpy().copy()
 viz.draw_filters(after, title="conv1, after training")
 
 # %% [markdown]
-# Noise has become something smoother: halves that are light and dark (edges, at some angle), blobs, and pairs of opposite
-# colours. Nine passes through 1500 pictures are little, so much of the noise is still there. The paper's Figure 3 shows
-# what ninety passes through 1.2 million make of it.
+# There is hardly a difference to be seen: nine passes through 1500 pictures are little, and most of the noise is still
+# there. But the noise is known. We take it away, and see what training has added. Is that noise, too? In noise a weight
+# has nothing to do with its neighbour. We multiply each weight with the one beside it and the one below it, take the mean,
+# and divide by the mean square: about 0 for noise, near 1 where neighbours are alike.
+
+# %% tags=["heavy"]
+def alike(filters):
+    """Return how much neighbouring weights are alike, from -1 to 1."""
+    beside = filters[..., :, 1:] * filters[..., :, :-1]
+    below = filters[..., 1:, :] * filters[..., :-1, :]
+    return (beside.mean() + below.mean()) / 2 / np.mean(filters**2)
+
+
+print(f"before {alike(before):.2f}, after {alike(after):.2f}", end=", ")
+print(f"what has been added {alike(after - before):.2f}")
+viz.draw_filters(after - before, title="conv1, what training has added")
+
+# %% [markdown]
+# What has been added is smooth: halves that are light and dark (edges, at some angle), blobs, and pairs of opposite
+# colours. The paper's Figure 3 shows filters in which nothing else is left, after ninety passes through 1.2 million.
 #
 # How far has each filter moved? We compare the length of the change with the length of the filter at the beginning. (The
 # length of an array is the root of the sum of its squares.)
@@ -137,8 +154,8 @@ layers = viz.feature_maps(network, test[chosen])
 viz.draw_features(layers, seen, maps=12, outputs=data.classes)
 
 # %% [markdown]
-# Read it from top to bottom. The maps of conv1 still look like the picture: some are light along edges, some where there
-# is a certain colour. Behind each ReLU (relu1) only one sign is left. Pools make the maps smaller and coarser. In conv3
+# Read it from top to bottom. The maps of conv1 still look like the picture: some are strong along edges, some where there
+# is a certain colour. Behind each ReLU (relu1) only one sign is left. Pools make the maps smaller and coarser. In relu3
 # there are a few bright places on a dark ground: *something is there*. The last row is the ten scores.
 #
 # ## How many units are active?
@@ -315,6 +332,8 @@ print(f"moved up and down, by the score: {(up - down) / (2 * step):.3f}")
 # and see how much less likely the class becomes (`viz.occlusion_saliency`).
 
 # %% tags=["heavy"]
+probability = F.softmax(Tensor(scores[chosen]), dim=0).numpy()[5]
+print(f"the network gives the star {100 * probability:.0f} %")
 viz.draw_saliency(
     seen,
     viz.gradient_saliency(network, test[chosen], 5),
@@ -323,9 +342,11 @@ viz.draw_saliency(
 )
 
 # %% [markdown]
-# The gradient is strong in and around the star, where a small change would matter most. It is spotty, since it speaks of
+# The gradient is strong where a small change would matter most: at the star, and as much at the bright disc that lies
+# beside it. Whether it speaks for the star or against it, a saliency map does not say. It is spotty, since it speaks of
 # tiny changes, of each pixel by itself. Occlusion is coarser, and closer to what one means by "it needs this part". Red
-# is a part that the network misses when it is covered. Blue is a part that it would rather not have seen.
+# is a part that the network misses when it is covered, here points of the star. Blue is a part that it would rather not
+# have seen: around the disc. It has reason to be less than sure.
 #
 # ## Where it errs
 #
@@ -399,16 +420,18 @@ for name, p in network.named_parameters():
     p.data[...] = start[name]  # back to where we were
 
 fig, ax = plt.subplots(figsize=(7, 3), layout="constrained")
+ax.set_xscale("log")
+ax.set_yscale("symlog", linthresh=0.001)  # tenfold up and down, 0 between
 ax.plot(rates, predicted, "--", color="#767676", label="predicted")
 ax.plot(rates, measured, "o-", color="#c8500a", label="measured")
-ax.set(xlabel="learning rate", ylabel="change of the loss")
-ax.set_xscale("log")
-ax.set_yscale("symlog", linthresh=0.001)
+ax.axhline(0, color="#767676", linewidth=0.8)
+ax.set(xlabel="learning rate", ylabel="change of the loss", ylim=(-30, 100))
 ax.set_title("One step of SGD: what it should bring, what it brings")
 ax.legend()
 plt.show()
 
 # %% [markdown]
+# (On both axes each mark stands for ten times the one before; upwards the loss grows, downwards it falls.)
 # For small steps the two agree: the gradient tells the truth about the near neighbourhood. For large ones the measured loss
 # parts from the prediction and at last rises: the step has gone far over the valley to the other side. So this is what is
 # behind the words "the learning rate is too large".

@@ -44,7 +44,7 @@ ON_COLAB = """\
 import sys
 
 if "google.colab" in sys.modules:
-    %pip install -q minicnn"""
+    %pip install -q git+https://github.com/minicnn/minicnn"""
 
 Notebook = dict[str, Any]
 

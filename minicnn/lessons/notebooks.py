@@ -1,11 +1,14 @@
 """The students' notebooks: copied out of the package, and looked through for what is done.
 
-A notebook's progress is found by running it in a child process: its setup cell, and the cells that define an exercise's
-function. Nothing else runs, so that a long training in the lesson costs nothing here.
+A notebook's progress is found by running it in a child process: its setup cell, the cells that define an exercise's
+function, and of the others above these what is imported and defined there, which an answer may call. Nothing else runs,
+so that a long training in the lesson costs nothing here.
 """
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import json
 import linecache
 import os
@@ -23,11 +26,13 @@ from typing import Any, Literal
 
 from minicnn.lessons.exercises import registry
 from minicnn.lessons.judging import Check
+from minicnn.lessons.report import Report
 
-__all__ = ["LessonError", "Progress", "State", "check_notebook", "copy_lessons", "how_to_open", "progress"]
+__all__ = ["LessonError", "Progress", "State", "check_notebook", "copy_lessons", "how_to_open", "missing", "progress"]
 
 SECONDS = 60.0  # for one notebook
 DEFINES = re.compile(r"^def (\w+)\(", re.MULTILINE)
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
 MAGIC = re.compile(r"^(\s*)[%!].*$", re.MULTILINE)
 
 Cell = dict[str, Any]
@@ -163,7 +168,8 @@ def _in_a_child(path: Path, seconds: float) -> Progress:
     try:
         cells = _code_cells(path)
     except (OSError, ValueError) as error:
-        return Progress(path.stem, problem=f"cannot be read as a notebook ({type(error).__name__})")
+        problem = f"cannot be read as a notebook ({type(error).__name__})"
+        return Progress(path.stem, [State(name, "not yet", problem) for name in _asked_for(path, [])], problem)
     command = [sys.executable, "-m", __name__, path.name]
     environment = os.environ | {"MPLBACKEND": "agg"}
     try:
@@ -197,24 +203,36 @@ def check_notebook(path: Path) -> Iterator[State]:
     cells = _code_cells(path)
     names: dict[str, Any] = {"__name__": "__main__"}
     problem = _run(_setup(cells), "the setup cell", names)
+    above = 0
     for name in _asked_for(path, cells):
-        wanted = [cell for cell in cells if name in DEFINES.findall(_source(cell))]
+        wanted = [at for at, cell in enumerate(cells) if name in DEFINES.findall(_source(cell))]
         if not wanted:
             yield State(name, "not yet", "no cell defines it")
             continue
+        for cell in cells[above : wanted[-1]]:
+            _define(cell, names)
+        above = max(above, wanted[-1])
         names.pop(name, None)
-        wrong = problem or _run(wanted[-1], f"the cell of {name}", names)
+        wrong = problem or _run(cells[wanted[-1]], f"the cell of {name}", names)
         if name not in names:
             yield State(name, "not yet", wrong or "its cell does not define it")
             continue
         report = Check(registry()[name])(names[name])
         state: Literal["done", "not yet", "not started"]
         state = "done" if report.passed else "not yet" if report.done else "not started"
-        yield State(name, state, (report.mistake or _first_line(report.verdict)) if state == "not yet" else "")
+        yield State(name, state, _note(report) if state == "not yet" else "")
 
 
-def _first_line(text: str) -> str:
-    return text.removeprefix("not yet: ").splitlines()[0]
+def _note(report: Report) -> str:
+    """Return in a line what is wrong with an answer."""
+    verdict = report.verdict.removeprefix("not yet").removeprefix(": ").splitlines()
+    error = dict(report.lines).get("error", "").splitlines()
+    return report.mistake or ": ".join([*verdict[:1], *error[:1]])
+
+
+def missing(folder: Path) -> list[str]:
+    """Return the names of the lessons that a folder does not hold."""
+    return [name.removesuffix(".ipynb") for name in student_notebooks() if not (folder / name).is_file()]
 
 
 def _asked_for(path: Path, cells: Sequence[Cell]) -> list[str]:
@@ -254,6 +272,26 @@ def _run(cell: Cell, what: str, names: dict[str, Any]) -> str:
     except (Exception, SystemExit) as error:
         return f"{what} stops with {type(error).__name__}: {error}"
     return ""
+
+
+def _define(cell: Cell, names: dict[str, Any]) -> None:
+    """Run what a cell imports and defines: functions, classes and constants. What fails is left out."""
+    try:
+        statements = ast.parse(MAGIC.sub(r"\1pass", _source(cell))).body
+    except (SyntaxError, ValueError):
+        return
+    for statement in statements:
+        if isinstance(statement, DEFINITIONS) or (isinstance(statement, ast.Assign) and _is_constant(statement.value)):
+            with contextlib.suppress(Exception, SystemExit):
+                exec(compile(ast.Module([statement], []), "a cell of the notebook", "exec"), names)
+
+
+def _is_constant(value: ast.expr) -> bool:
+    try:
+        ast.literal_eval(value)
+    except (ValueError, TypeError, SyntaxError):
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The lessons' notebooks: made from their sources, understood by nbgrader, and run."""
 
+import ast
+import csv
 import json
 import os
 import re
@@ -108,6 +110,32 @@ def test_the_students_version_has_no_solution(source: Path) -> None:
     for cell in cells(student(source)):
         if cell["metadata"].get("nbgrader", {}).get("solution"):
             assert cell["source"].endswith('"""\n    # YOUR CODE HERE\n    raise NotImplementedError()'), cell["source"]
+
+
+def test_colab_opens_each_lesson_and_installs_from_the_same_repository() -> None:
+    readme = (build.ROOT / "README.md").read_text(encoding="utf-8")
+    links = re.findall(r"https://colab\.research\.google\.com/github/([^/]+/[^/]+)/blob/main/([^)]+)", readme)
+    assert [path for _, path in links] == [student(source).relative_to(build.ROOT).as_posix() for source in SOURCES]
+    (repository,) = {repository for repository, _ in links}
+    for source in SOURCES:
+        (cell,) = (cell for cell in cells(student(source)) if cell["id"] == "colab")
+        assert cell["source"].endswith(f"%pip install -q git+https://github.com/{repository}")
+
+
+def test_the_lesson_on_training_quotes_the_results_as_they_are() -> None:
+    results = build.ROOT / "docs" / "results"
+    source = (build.HERE / "10_training.py").read_text(encoding="utf-8")
+    (quoted,) = re.findall(r"^contributions = (\{.*?^\})", source, re.MULTILINE | re.DOTALL)
+    variants = json.loads((results / "contributions.json").read_text(encoding="utf-8"))["results"]["variants"]
+    measured = [tuple(round(100 * error, 2) for error in each["test_error"].values()) for each in variants.values()]
+    assert sorted(ast.literal_eval(quoted).values()) == sorted(measured)
+    rows = re.findall(r"^# \| (\d+) \| ([\d.]+) \| ([\d.]+) % \| ([\d.]+) % \|$", source, re.MULTILINE)
+    with (results / "alexnet_cifar.csv").open(encoding="utf-8") as file:
+        epochs = {row["epoch"]: row for row in csv.DictReader(file)}
+    assert rows
+    for epoch, rate, *errors in rows:
+        named = [f"{100 * float(epochs[epoch][f'{which}_error']):.1f}" for which in ("train", "validation")]
+        assert (float(rate), errors) == (float(epochs[epoch]["lr"]), named)
 
 
 @each_lesson

@@ -94,6 +94,8 @@ def test_progress_tells_what_is_done(folder: Path, edit: Edit, capsys: pytest.Ca
         "  lrn_for_pytorch  not started",
         "",
         "1 of 4 exercises are done",
+        "Not in this folder: 00, 01, 02, 03, 04, 06, 07, 08, 09, 10, 11, 12, 13; "
+        f"'minicnn lessons {folder}' copies what is missing",
     ]
 
 
@@ -111,7 +113,10 @@ def test_a_known_mistake_is_named(folder: Path, edit: Edit) -> None:
         ),
         ("x = 1", "no cell defines it"),
         ("1 / 0\n" + RIGHT, "the cell of lrn_window stops with ZeroDivisionError: division by zero"),
-        ("def lrn_window(i, n, C):\n    return unknown", "0 of 6 inputs right"),
+        (
+            "def lrn_window(i, n, C):\n    return unknown",
+            "0 of 6 inputs right: NameError: name 'unknown' is not defined",
+        ),
         ("if False:\n    pass\n'''\ndef lrn_window(i, n, C):\n'''", "its cell does not define it"),
         ("exit()\n" + RIGHT, "the cell of lrn_window stops with SystemExit"),
     ],
@@ -131,6 +136,41 @@ def test_a_function_from_an_earlier_cell_is_not_judged_for_a_later_one(folder: P
     edit("lrn_window", RIGHT + "\nlrn_forward = max")
     edit("lrn_forward", "def lrn_forward(a, n, k, alpha, beta):\n    return (")
     assert states(folder)["lrn_forward"].startswith("not yet: the cell of lrn_forward is not Python")
+
+
+def insert(folder: Path, before: str, source: str) -> None:
+    """Put a cell of the student's own before another one."""
+    notebook = json.loads((folder / LRN).read_text(encoding="utf-8"))
+    at = [cell["id"] for cell in notebook["cells"]].index(before)
+    cell = {"cell_type": "code", "execution_count": None, "id": "own", "metadata": {}, "outputs": [], "source": source}
+    notebook["cells"].insert(at, cell)
+    (folder / LRN).write_text(json.dumps(notebook), encoding="utf-8")
+
+
+def test_an_answer_may_use_what_is_defined_in_cells_above(folder: Path, edit: Edit) -> None:
+    own = "import math\nFIRST = 0\nunknown()\n1 / 0\ndef half(n):\n    return math.floor(n / 2)"
+    insert(folder, "lrn_window", own)
+    edit("lrn_window", "def lrn_window(i, n, C):\n    return max(FIRST, i - half(n)), min(C - 1, i + half(n))")
+    assert states(folder)["lrn_window"] == "done"
+
+
+def test_what_is_computed_in_cells_above_does_not_run(folder: Path, edit: Edit) -> None:
+    edit("lrn_window", RIGHT)
+    insert(folder, "lrn_window", "while True:\n    pass\n")
+    assert states(folder)["lrn_window"] == "done"
+
+
+def test_a_lesson_that_is_missing_is_told_and_a_broken_one_counts(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / LRN).write_text("{", encoding="utf-8")
+    assert len(notebooks.missing(folder)) == len(student_notebooks()) - 1
+    assert cli.main(["lessons", str(folder), "--progress"]) == 0
+    printed = capsys.readouterr().out
+    assert "0 of 4 exercises are done" in printed
+    assert "Not in this folder: 00, 01, 02, 03, 04, 06, " in printed
+    copy_lessons(folder)
+    assert notebooks.missing(folder) == []
 
 
 def changed(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
