@@ -326,7 +326,7 @@ train_y, test_y = data.train_labels, data.test_labels
 
 
 def make_network(seed=0):
-    """Return a small network with first weights as He has them."""
+    """Return a small network, its first weights drawn as by (Kaiming) He."""
     minicnn.manual_seed(seed)
     net = nn.Sequential(
         nn.Conv2d(3, 16, 5, padding=2),
@@ -398,7 +398,8 @@ for step in range(41):
 #
 # ## Which learning rate?
 #
-# Nobody can read off a network what its curvatures are. So one tries, in steps of three or ten, for a few epochs each:
+# Nobody can read off a network what its curvatures are. So one tries, in steps of three or ten, for a few epochs each.
+# (`Loader` and `train_epoch` are those of lesson 03: batches in a new random order each time, and one pass through them.)
 
 # %% tags=["heavy"]
 rates = [0.0003, 0.003, 0.01, 0.1, 1.0]

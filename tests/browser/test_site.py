@@ -1,4 +1,4 @@
-"""Two pages of the built site in a real browser: the front page with the walk in it, and the convolution that plays."""
+"""Pages of the built site in a real browser: the front page with its walk, what plays, and the lessons as they ran."""
 
 import re
 from collections.abc import Iterator
@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from minicnn.lessons.exercises import registry
+from notebooks import build
 
 WIDE, NARROW = (1280, 900), (390, 800)
 SIZES = pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
@@ -144,3 +147,51 @@ def test_a_convolution_plays(site: Path, visit: Any, size: tuple[int, int]) -> N
     assert len({begin, second, picture.get_attribute("src")}) == 3
     for other in others:  # each has a player of its own
         assert other.find_element("css selector", "input[type=range]").get_property("value") == "0"
+
+
+LESSONS = [source.stem for source in build.sources()]
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_a_lesson_shows_what_came_out_and_no_solution_before_it_is_asked_for(
+    site: Path, visit: Any, lesson: str
+) -> None:
+    page = visit(site / "lessons" / f"{lesson}.html")
+    page.open(WIDE)
+    assert page.driver.title.startswith(f"{lesson[:2]} ") and not sticks_out(page)
+    pictures = page.all("div.cell_output img")
+    assert all(picture.get_property("naturalWidth") for picture in pictures)
+    assert pictures
+    exercises = [exercise.name for exercise in registry().values() if exercise.lesson == int(lesson[:2])]
+    outputs = page.run("return [...document.querySelectorAll('div.cell_output')].map(each => each.innerText)")
+    assert [name for name in exercises if not any(f"{name}: right" in output for output in outputs)] == []
+    solutions = [each for each in page.all("details") if "A solution" in each.get_attribute("innerText")]
+    assert len(solutions) == len(exercises)
+    assert not any(each.get_property("open") for each in solutions)
+
+
+def test_the_animations_in_a_lesson_play(site: Path, visit: Any) -> None:
+    page = visit(site / "lessons" / "02_convolution.html")
+    page.open(WIDE)
+    animations = page.all("div.animation")
+    assert len(animations) == 2
+    for animation in animations:
+        picture, slider = (animation.find_element("css selector", what) for what in ("img", "input[type=range]"))
+        page.run("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", animation)
+        until(page, lambda slider=slider: int(slider.get_attribute("max")) >= 4)
+        animation.find_element("css selector", "button[title='First frame']").click()
+        begin = picture.get_attribute("src")
+        animation.find_element("css selector", "button[title='Play']").click()
+        until(page, lambda slider=slider: int(slider.get_property("value")) >= 2)
+        assert picture.get_attribute("src") != begin
+
+
+@pytest.mark.parametrize("lesson", ["01_tensors_and_autograd", "12_looking_inside"])
+def test_the_walk_in_a_lesson_can_be_stepped_through(site: Path, visit: Any, lesson: str) -> None:
+    page = visit(site / "lessons" / f"{lesson}.html")
+    page.open(WIDE)
+    (frame,) = page.all("iframe")
+    with within(page, frame):
+        assert page.status().startswith("Step 1 of ")
+        page.one("#next").click()
+        assert page.status().startswith("Step 2 of ")
