@@ -91,7 +91,8 @@ def _recognised(exercise: Exercise, found: Sequence[Outcome]) -> Mistake | None:
         if all(_alike(exercise, *pair) for pair in zip(mistaken, found, strict=True)):
             return mistake
     for mistake, mistaken in exercise.mistaken:
-        if all(_in_part(exercise, *three) for three in zip(exercise.expected, mistaken, found, strict=True)):
+        seen = [_in_part(exercise, *three) for three in zip(exercise.expected, mistaken, found, strict=True)]
+        if any(seen) and None not in seen:
             return mistake
     return None
 
@@ -108,24 +109,28 @@ def _alike(exercise: Exercise, mistaken: Outcome, found: Outcome) -> bool:
     return True
 
 
-def _in_part(exercise: Exercise, expected: Outcome, mistaken: Outcome, found: Outcome) -> bool:
-    """Return whether each of several results is as the mistake has it, or right; whatever the dtypes."""
+def _in_part(exercise: Exercise, expected: Outcome, mistaken: Outcome, found: Outcome) -> bool | None:
+    """Return whether one of several values is as the mistake has it; None if a value is neither so nor right.
+
+    Dtypes do not count here.
+    """
     if any(outcome.error is not None or outcome.changed for outcome in (expected, mistaken, found)):
-        return False
+        return None
     right, wrong, got = (_parts(outcome.measured) for outcome in (expected, mistaken, found))
     if not len(right) == len(wrong) == len(got):
-        return False
+        return None
 
     def same(one: Any, other: Any) -> bool:
         # the other way round, too: beside a mistake that gives 0, every small number would pass for it
         pairs = [(one, other), (other, one)]
         return all(difference(*pair, exercise.tolerance) is None for pair in pairs)
 
-    three = list(zip(right, wrong, got, strict=True))
-    as_mistaken = any(same(w, g) and not same(r, g) for r, w, g in three)
-    return all(same(r, g) or same(w, g) for r, w, g in three) and as_mistaken == any(
-        not same(r, w) for r, w, _ in three
-    )
+    values = list(zip(right, wrong, got, strict=True))
+    if not all(same(r, g) or same(w, g) for r, w, g in values):
+        return None
+    shows = any(same(w, g) and not same(r, g) for r, w, g in values)
+    could_show = any(not same(r, w) for r, w, _ in values)
+    return shows if shows == could_show else None
 
 
 def _parts(result: Any) -> list[Any]:

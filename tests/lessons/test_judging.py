@@ -264,6 +264,12 @@ def test_a_mistake_is_recognised_in_one_of_several_values_and_in_another_dtype(a
     assert (report.mistake == "doubled") == recognised
 
 
+def test_a_wrong_dtype_is_no_mistake_that_overflows_with_the_right_numbers() -> None:
+    mistake = Mistake("overflows", "Do not.", lambda x: 1 * x)
+    report = Check(Exercise(99, "Return it.", lambda x: x, [(X,)], [mistake]))(lambda x: x.astype(np.float32))
+    assert not report.mistake
+
+
 def test_a_mistake_can_be_made_in_several_ways() -> None:
     mistake = Mistake("off by one", "Count.", lambda n: n + 1, [lambda n: n - 1])
     check = Check(Exercise(99, "Return it.", lambda n: n, [(3,), (5,)], [mistake]))
