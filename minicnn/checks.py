@@ -25,6 +25,7 @@ from minicnn import functional as F
 from minicnn import kernels
 from minicnn.autograd import Function, Tensor
 from minicnn.backend import Array, asnumpy, checked_device, generator, get_array_module, manual_seed, to_device
+from minicnn.ops.loss import FusedCrossEntropy
 from minicnn.ops.shape import ToDevice
 
 __all__ = [
@@ -569,6 +570,7 @@ def _cases() -> Iterator[_Case]:
     yield from _network_cases(draw)
     yield from _pool_cases(draw)
     yield from _loss_cases(draw)
+    yield from _joining_cases(draw)
 
 
 def _operator_cases(draw: _Draw) -> Iterator[_Case]:
@@ -705,3 +707,17 @@ def _loss_cases(draw: _Draw) -> Iterator[_Case]:
         loss = partial(F.cross_entropy, reduction=reduction)
         square = Tensor(labels[:4].reshape(2, 2))
         yield "cross_entropy", f"reduction={reduction}, (N, C, L) input", loss, (draw.normal(2, 4, 2), square)
+    yield "cross_entropy", "in one kernel", _fused_cross_entropy, (draw.normal(5, 4), Tensor(labels), weight)
+
+
+def _fused_cross_entropy(x: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
+    return FusedCrossEntropy(labels.data, weight.data, 3, "mean", 0.2)(x)
+
+
+def _joining_cases(draw: _Draw) -> Iterator[_Case]:
+    def cat(*tensors: Tensor) -> Tensor:
+        return F.cat(tensors, 1)
+
+    yield "cat", "(2, 3, 4) and (2, 1, 4), dim=1", cat, (draw.normal(2, 3, 4), draw.normal(2, 1, 4))
+    x = draw.normal(2, 3)
+    yield "cat", "the same twice", lambda x: F.cat([x, x]), (x,)

@@ -217,6 +217,7 @@ def alexnet(
         "overlapping": overlapping,
         "groups": groups,
         "init": init,
+        "devices": None,
     }
     return network if devices is None else TwoTowers(network, devices)
 

@@ -120,9 +120,9 @@ class Concatenate(Function):
     def backward(self, xp: ModuleType, grad_output: Array) -> Any:
         ends = itertools.accumulate(self.lengths)
         before = (slice(None),) * self.dim
-        return [
+        return tuple(
             grad_output[(*before, slice(end - length, end))] for end, length in zip(ends, self.lengths, strict=True)
-        ]
+        )
 
 
 def cat(tensors: Any, dim: int = 0) -> Tensor:
