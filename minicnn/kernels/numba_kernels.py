@@ -12,6 +12,7 @@ import numpy as np
 from minicnn.kernels.compiling import inner, kernel, u
 from minicnn.kernels.direct_convolution import conv2d as conv2d  # with its tiles in a file of its own
 from minicnn.kernels.direct_convolution import conv2d_grad_w as conv2d_grad_w
+from minicnn.kernels.max_pooling import max_pool2d_forward as max_pool2d_forward
 from minicnn.kernels.numpy_kernels import cross_entropy_backward as cross_entropy_backward  # few numbers: not worth
 from minicnn.kernels.numpy_kernels import cross_entropy_forward as cross_entropy_forward  # the time of compiling
 from minicnn.kernels.winograd_convolution import winograd_conv2d as winograd_conv2d
@@ -79,76 +80,6 @@ def col2im(col: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, x: 
 
 
 @kernel
-def _largest(
-    source: Array, corner: int, W: int, first_kh: int, stop_kh: int, first_kw: int, stop_kw: int, KW: int
-) -> Any:
-    """Return a window's largest element and its place; `corner` is where (first_kh, first_kw) stands in the array."""
-    best, place = source[u(corner)], np.int32(first_kh * KW + first_kw)
-    for kh in range(first_kh, stop_kh):
-        for kw in range(first_kw, stop_kw):
-            value = source[u(corner + (kh - first_kh) * W + kw - first_kw)]
-            # selections instead of an `if`: the processor cannot guess which element is the largest
-            better = value > best
-            best = value if better else best
-            place = np.int32(kh * KW + kw) if better else place
-    return best, place
-
-
-@kernel
-def max_pool2d_forward(x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, y: Array, index: Array) -> None:
-    N, C, H, W = x.shape
-    OH, OW = y.shape[2], y.shape[3]
-    source, target, places = x.reshape(-1), y.reshape(-1), index.reshape(-1)
-    first = min(OW, (PW + SW - 1) // SW)  # from the first window that does not hang over the left edge
-    stop = max(first, min(OW, (W + PW - KW) // SW + 1))  # to the last one that does not hang over the right edge
-    for plane in range(N * C):
-        for oh in range(OH):
-            top, j = oh * SH - PH, (plane * OH + oh) * OW
-            row = (plane * H + top) * W - PW
-            first_kh, stop_kh = max(0, -top), min(KH, H - top)
-            if KH == 3 and KW == 3 and first_kh == 0 and stop_kh == 3:  # the paper's: known bounds become straight code
-                for ow in range(first, stop):
-                    target[u(j + ow)], places[u(j + ow)] = _largest(source, row + ow * SW, W, 0, 3, 0, 3, 3)
-            else:
-                for ow in range(first, stop):
-                    corner = row + first_kh * W + ow * SW
-                    target[u(j + ow)], places[u(j + ow)] = _largest(source, corner, W, first_kh, stop_kh, 0, KW, KW)
-            for edge in range(OW - (stop - first)):
-                ow = edge if edge < first else edge + stop - first
-                first_kw, stop_kw = max(0, PW - ow * SW), min(KW, W + PW - ow * SW)
-                corner = row + first_kh * W + ow * SW + first_kw
-                target[u(j + ow)], places[u(j + ow)] = _largest(
-                    source, corner, W, first_kh, stop_kh, first_kw, stop_kw, KW
-                )
-        _put_nan_in(source, plane, target, places, H, W, OH, OW, KH, KW, SH, SW, PH, PW)
-
-
-@kernel
-def _put_nan_in(
-    source: Array, plane: int, target: Array, places: Array,
-    H: int, W: int, OH: int, OW: int, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int,
-) -> None:  # fmt: skip
-    """Make NaN the maximum of every window that holds one. To ask at each comparison would take twice as long."""
-    start = u(plane * H * W)
-    found = 0
-    for i in range(u(H * W)):
-        found += source[start + i] != source[start + i]
-    if found == 0:
-        return
-    for h in range(H):
-        for w in range(W):
-            value = source[start + u(h * W + w)]
-            if value != value:
-                for kh in range(KH):
-                    for kw in range(KW):
-                        oh, over_h = divmod(h + PH - kh, SH)
-                        ow, over_w = divmod(w + PW - kw, SW)
-                        if over_h == 0 and over_w == 0 and 0 <= oh < OH and 0 <= ow < OW:
-                            j = u((plane * OH + oh) * OW + ow)
-                            target[j], places[j] = value, kh * KW + kw
-
-
-@kernel
 def max_pool2d_backward(
     grad_y: Array, index: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, grad_x: Array
 ) -> None:
@@ -158,9 +89,9 @@ def max_pool2d_backward(
     shift = np.empty(KH * KW, np.int64)  # from a window's corner to each of its places, along the flat array
     for place in range(KH * KW):
         shift[place] = place // KW * W + place % KW
-    target[:] = 0
     j = u(0)
     for plane in range(N * C):
+        target[u(plane * H * W) : u((plane + 1) * H * W)] = 0  # while it is on its way into the cache anyway
         for oh in range(OH):
             corner = (plane * H + oh * SH - PH) * W - PW
             for ow in range(OW):
