@@ -25,6 +25,7 @@ from minicnn import functional as F
 from minicnn import kernels
 from minicnn.autograd import Function, Tensor
 from minicnn.backend import Array, asnumpy, checked_device, generator, get_array_module, manual_seed, to_device
+from minicnn.ops.linear import SmallBatchLinear
 from minicnn.ops.loss import FusedCrossEntropy
 from minicnn.ops.shape import ToDevice
 
@@ -640,6 +641,12 @@ def _network_cases(draw: _Draw) -> Iterator[_Case]:
         x = (*leading, 5)
         yield "linear", f"{x}", F.linear, (draw.normal(*x), draw.normal(4, 5), draw.normal(4))
     yield "linear", "no bias", F.linear, (draw.normal(3, 5), draw.normal(4, 5))
+    yield (
+        "linear",
+        "small batch",
+        lambda *x: SmallBatchLinear()(*x),
+        (draw.normal(3, 5), draw.normal(4, 5), draw.normal(4)),
+    )
     for stride, padding, groups in itertools.product((1, 2, 3, (2, 1)), (0, 1, (2, 1)), (1, 2)):
         H, W, CG = (5, 4, 3) if groups == 1 else (4, 3, 2)
         text = f"{H}x{W} image, 3x2 kernel, stride={stride}, padding={padding}, groups={groups}"

@@ -176,8 +176,9 @@ def test_the_source_goes_down_to_the_loops(kernel_file: str) -> None:
         (backward, "ReLU", "relu_backward"),
     ):
         function = getattr(module, kernel)
-        lines, start = inspect.getsourcelines(getattr(function, "py_func", function))
-        assert f"# {module.__name__}, line {start}\n{''.join(lines).rstrip()}" in sources[operation]
+        function = getattr(function, "py_func", function)
+        lines, start = inspect.getsourcelines(function)
+        assert f"# {function.__module__}, line {start}\n{''.join(lines).rstrip()}" in sources[operation]
     assert backward["Mul"].count("def sum_to(") == 1 and backward["Mean"].count("def _restored(") == 1
     assert "def output_length(" in forward["MaxPool2d"]
 

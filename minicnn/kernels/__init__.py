@@ -31,6 +31,7 @@ __all__ = [
     "current",
     "im2col",
     "in_use",
+    "linear_forward",
     "lrn_backward",
     "lrn_forward",
     "max_pool2d_backward",
@@ -144,6 +145,7 @@ max_pool2d_forward = _kernel("max_pool2d_forward")
 max_pool2d_backward = _kernel("max_pool2d_backward")
 avg_pool2d_forward = _kernel("avg_pool2d_forward")
 avg_pool2d_backward = _kernel("avg_pool2d_backward")
+linear_forward = _kernel("linear_forward")
 lrn_forward = _kernel("lrn_forward")
 lrn_backward = _kernel("lrn_backward")
 relu_backward = _kernel("relu_backward")
@@ -189,12 +191,13 @@ def _examples(dtype: Any) -> list[tuple[Callable[..., None], tuple[Any, ...]]]:
         (max_pool2d_backward, (small, index, *window, x)),
         (avg_pool2d_forward, (x, *window, np.ones((3, 3), dtype), small)),
         (avg_pool2d_backward, (small, *window, np.ones((3, 3), dtype), x)),
+        (linear_forward, (np.ones((2, 4), dtype), np.ones((3, 4), dtype), np.empty((2, 3), dtype))),
         (lrn_forward, (flat, 1, 1, 1.0, 1.0, 0.75, np.empty_like(flat))),
         (lrn_backward, (flat, flat, 1, 1, 1.0, 1.0, 0.75, np.empty_like(flat))),
         (relu_backward, (vector, vector, vector.copy())),
         (sgd_step, (vector, vector.copy(), None, 0.1, 0.0, 0.0, False, False)),
         (sgd_step, (vector, vector.copy(), vector.copy(), 0.1, 0.9, 0.0, False, False)),
-        (winograd_filters, (kernels, 1, np.empty(at_points, dtype))),
+        (winograd_filters, (kernels, 1, 0, 16, np.empty(at_points, dtype))),
         (winograd_conv2d, (channels, np.ones(at_points, dtype), np.ones(16, dtype), 1, 1, channels.copy())),
         (winograd_grad_w, (channels, channels, 1, 1, kernels)),
     ]

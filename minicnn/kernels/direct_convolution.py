@@ -6,7 +6,7 @@ A processor multiplies and adds fastest when the sums stay in its registers: a *
 vectors each. For every summand k a few vectors of `a` are loaded, one number of `b` for each row, and every row's
 number is multiplied with every vector::
 
-    sums[row, :] = sum over k of  b[b_start + rows[row] + places[k]] * a[a_start + k * width :][:width]
+    sums[row, :] = sum over k of  b[b_start + rows[row] + places[k]] * a[a_start + k * a_step :][:width]
 
 Nothing is copied together beforehand: `rows` and `places` say where in `b` the numbers stand. This is all of im2col
 that is left: with `b` a picture, `rows` the corners of some windows and `places` the way from a corner to each of the
@@ -57,10 +57,11 @@ def tile(vectors: int, rows: int, vector_bytes: int = VECTOR_BYTES) -> Any:
     Returns
     -------
     function
-        ``tile(a, a_start, b, b_start, rows, first_row, places, sums, sums_start, add)``: writes the sums described
-        above to ``sums[sums_start:]``, row after row, or adds them to what is there if `add` is true. The arrays are
-        contiguous and one-dimensional: `a`, `b` and `sums` float32 or float64, all alike; `rows`, of which those from
-        `first_row` on are used, and `places` int64. Nothing is checked: an index beyond the end reads foreign memory.
+        ``tile(a, a_start, a_step, b, b_start, rows, first_row, places, sums, sums_start, add)``: writes the sums
+        described above to ``sums[sums_start:]``, row after row, or adds them to what is there if `add` is true. The
+        arrays are contiguous and one-dimensional: `a`, `b` and `sums` float32 or float64, all alike; `rows`, of which
+        those from `first_row` on are used, and `places` int64. Nothing is checked: an index beyond the end reads foreign
+        memory.
     """
 
     @intrinsic
@@ -68,6 +69,7 @@ def tile(vectors: int, rows: int, vector_bytes: int = VECTOR_BYTES) -> Any:
         typing_context: Any,
         a: Any,
         a_start: Any,
+        a_step: Any,
         b: Any,
         b_start: Any,
         row_places: Any,
@@ -102,11 +104,11 @@ def tile(vectors: int, rows: int, vector_bytes: int = VECTOR_BYTES) -> Any:
                 return builder.load(vector_at(pointer, offset), align=a.dtype.bitwidth // 8)
 
             a_pointer = at(array(0).data, values[1])
-            b_pointer = at(array(2).data, values[3])
-            first = at(array(4).data, values[5])
-            sums_pointer = at(array(7).data, values[8])
+            b_pointer = at(array(3).data, values[4])
+            first = at(array(5).data, values[6])
+            sums_pointer = at(array(8).data, values[9])
             row_pointers = [at(b_pointer, builder.load(at(first, index(row)))) for row in range(rows)]
-            count = builder.extract_value(array(6).shape, 0)
+            count = builder.extract_value(array(7).shape, 0)
 
             before, loop, after = builder.block, builder.append_basic_block("k"), builder.append_basic_block("end")
             builder.branch(loop)
@@ -116,9 +118,9 @@ def tile(vectors: int, rows: int, vector_bytes: int = VECTOR_BYTES) -> Any:
             totals = [builder.phi(vector) for _ in range(rows * vectors)]
             for total in totals:
                 total.add_incoming(ir.Constant(vector, None), before)
-            start = builder.mul(k, index(vectors * lanes))
+            start = builder.mul(k, values[2])
             a_vectors = [load(a_pointer, builder.add(start, index(v * lanes))) for v in range(vectors)]
-            place = builder.load(at(array(6).data, k))
+            place = builder.load(at(array(7).data, k))
             for row in range(rows):
                 one = builder.load(at(row_pointers[row], place))
                 one = builder.insert_element(undefined, one, ir.IntType(32)(0))
@@ -132,7 +134,7 @@ def tile(vectors: int, rows: int, vector_bytes: int = VECTOR_BYTES) -> Any:
 
             builder.position_at_end(after)
             ends = [total.incomings[1][0] for total in totals]
-            with builder.if_then(values[9]):
+            with builder.if_then(values[10]):
                 adding = builder.block
                 olds = [load(sums_pointer, index(i * lanes)) for i in range(len(ends))]
                 sums_of_both = [builder.fadd(old, end) for old, end in zip(olds, ends, strict=True)]
@@ -146,7 +148,7 @@ def tile(vectors: int, rows: int, vector_bytes: int = VECTOR_BYTES) -> Any:
             return context.get_dummy_value()
 
         place = types.intp
-        signature = types.void(a, place, b, place, row_places, place, places, sums, place, types.boolean)
+        signature = types.void(a, place, place, b, place, row_places, place, places, sums, place, types.boolean)
         return signature, generate
 
     return one_tile
@@ -224,18 +226,20 @@ def _tiles(
     sums: Array,
     sums_start: int,
     add: bool,
+    a_step: int = 0,
 ) -> None:
-    """Compute one tile after the other until there are no more rows."""
+    """Compute one tile after the other until there are no more rows; `a` has rows of the tile's width by default."""
     width = vectors * (VECTOR_BYTES // a.itemsize)
+    step = a_step if a_step else width
     for first in range(0, len(rows), ROWS[vectors]):
         if vectors == 1:
-            _tile_1(a, a_start, b, b_start, rows, first, places, sums, sums_start + first * width, add)
+            _tile_1(a, a_start, step, b, b_start, rows, first, places, sums, sums_start + first * width, add)
         elif vectors == 2:
-            _tile_2(a, a_start, b, b_start, rows, first, places, sums, sums_start + first * width, add)
+            _tile_2(a, a_start, step, b, b_start, rows, first, places, sums, sums_start + first * width, add)
         elif vectors == 3:
-            _tile_3(a, a_start, b, b_start, rows, first, places, sums, sums_start + first * width, add)
+            _tile_3(a, a_start, step, b, b_start, rows, first, places, sums, sums_start + first * width, add)
         else:
-            _tile_4(a, a_start, b, b_start, rows, first, places, sums, sums_start + first * width, add)
+            _tile_4(a, a_start, step, b, b_start, rows, first, places, sums, sums_start + first * width, add)
 
 
 @kernel

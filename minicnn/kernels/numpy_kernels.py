@@ -99,14 +99,14 @@ def _squares(x: Array, PH: int, PW: int, TH: int, TW: int, step: int) -> Array:
     return np.lib.stride_tricks.sliding_window_view(frame, (TILE, TILE), axis=(2, 3))[:, :, ::step, ::step]
 
 
-def winograd_filters(w: Array, G: int, filters: Array) -> None:
+def winograd_filters(w: Array, G: int, start: int, stop: int, filters: Array) -> None:
     """Bring filters to the points of Winograd's method, for `winograd_conv2d`: ``filters[a, b] = (G w G^T)[a, b]``.
 
-    w (F, CG, r, r) for G groups, with r = 3 or 5; filters (6, 6, F, CG), which other kernels fill in an order of their
-    own. F / G and CG are multiples of 16.
+    What they have for the channels from `start` to `stop`. w (F, CG, r, r) for G groups, with r = 3 or 5; filters
+    (6, 6, F, CG), which other kernels fill in an order of their own. F / G and CG are multiples of 16.
     """
     _, g, _ = (matrix.astype(w.dtype) for matrix in winograd.matrices(w.shape[2]))
-    filters[...] = np.einsum("ak,fckl,bl->abfc", g, w, g, optimize=True)
+    filters[..., start:stop] = np.einsum("ak,fckl,bl->abfc", g, w[:, start:stop], g, optimize=True)
 
 
 def winograd_conv2d(x: Array, filters: Array, b: Array, PH: int, PW: int, y: Array) -> None:
@@ -215,6 +215,11 @@ def _window_sum(values: Array, below: int, above: int) -> Array:
         if low < high:
             total[:, low:high] += values[:, low + offset : high + offset]
     return total
+
+
+def linear_forward(x: Array, w: Array, y: Array) -> None:
+    """Multiply every row of x (M, K) with every row of w (O, K): ``y = x w^T``. y (M, O), overwritten."""
+    y[...] = x @ w.T
 
 
 def lrn_forward(x: Array, below: int, above: int, k: float, a: float, beta: float, y: Array) -> None:

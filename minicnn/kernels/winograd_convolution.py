@@ -197,19 +197,19 @@ def _line_of_grad_outputs(
 
 
 @kernel
-def winograd_filters(w: Array, G: int, filters: Array) -> None:
+def winograd_filters(w: Array, G: int, start: int, stop: int, filters: Array) -> None:
     # In an order of its own: (points, blocks of filters, channels, filters of a block).
     F, CG, size, _ = w.shape
     vectors, lanes, K = _vectors_for(F // G, w.itemsize), VECTOR_BYTES // w.itemsize, CG * size * size
-    width = vectors * lanes
+    width, some = vectors * lanes, (stop - start) * size * size
     apart = F * CG
-    packed = np.empty(K * width, w.dtype)
+    packed = np.empty(some * width, w.dtype)
     source, target = w.reshape(-1), filters.reshape(-1)
     for first in range(0, F, width):
-        _transpose(source, first * K, K, packed, 0, width, width, K)
-        for c in range(CG):
+        _transpose(source, first * K + start * size * size, K, packed, 0, width, width, some)
+        for c in range(start, stop):
             for v in range(0, width, lanes):
-                kernel_of_one, place = c * size * size * width + v, (first * CG + c * width) + v
+                kernel_of_one, place = (c - start) * size * size * width + v, (first * CG + c * width) + v
                 if size == 3:
                     _weights3(packed, kernel_of_one, 3 * width, width, target, place, TILE * apart, apart)
                 else:

@@ -1,14 +1,20 @@
-"""The fully connected layer."""
+"""The fully connected layer: as matrix products, and with the one forward by a kernel of its own for small batches."""
 
 import math
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
+from minicnn import kernels
 from minicnn.autograd import Function, Tensor
-from minicnn.backend import Array, matmul
+from minicnn.backend import Array, empty, matmul, split
 from minicnn.ops.arguments import same_dtype
 
-__all__ = ["Linear", "linear"]
+__all__ = ["Linear", "SmallBatchLinear", "linear"]
+
+SMALL_BATCH = range(2, 129)  # rows for which the kernel is faster than a matrix product
+MANY_WEIGHTS = 1 << 20  # which no cache near a core holds
 
 
 class Linear(Function):
@@ -20,10 +26,14 @@ class Linear(Function):
     def forward(self, xp: ModuleType, x: Array, w: Array, b: Array | None) -> Array:
         self.input_shape = x.shape
         self.x, self.w = x.reshape(math.prod(x.shape[:-1]), x.shape[-1]), w  # (M, I), (O, I)
-        y = matmul(xp, self.x, w.T)  # (M, I) @ (I, O)
+        y = self.product(xp)
         if b is not None:
             y += b
         return y.reshape(*x.shape[:-1], len(w))
+
+    def product(self, xp: ModuleType) -> Array:
+        """Return x w^T."""
+        return matmul(xp, self.x, self.w.T)  # (M, I) @ (I, O)
 
     def backward(self, xp: ModuleType, grad_output: Array) -> Any:
         wants_x, wants_w, wants_b = self.needs_input_grad
@@ -31,6 +41,23 @@ class Linear(Function):
         grad_x = matmul(xp, grad_y, self.w).reshape(self.input_shape) if wants_x else None  # (M, O) @ (O, I)
         grad_w = matmul(xp, grad_y.T, self.x) if wants_w else None  # (O, M) @ (M, I)
         return grad_x, grad_w, grad_y.sum(axis=0) if wants_b else None
+
+
+class SmallBatchLinear(Linear):
+    """The same equations; the weights of a large layer are read once, where they stand, for all of a few rows."""
+
+    def product(self, xp: ModuleType) -> Array:
+        """Return x w^T."""
+        x, w = xp.ascontiguousarray(self.x), xp.ascontiguousarray(self.w)
+        y = empty(xp, (len(x), len(w)), x.dtype)
+
+        def some_outputs(start: int, stop: int) -> None:
+            part = xp.empty((len(x), stop - start), dtype=x.dtype)
+            kernels.linear_forward(x, w[start:stop], part)
+            y[:, start:stop] = part
+
+        split(xp, len(w), some_outputs)
+        return y
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -69,4 +96,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         )
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(f"linear: bias must have shape ({weight.shape[0]},), got {bias.shape}")
-    return Linear()(input, weight, bias)
+    rows = math.prod(input.shape[:-1])
+    compiled = kernels.current() == "numba" and isinstance(input.data, np.ndarray)
+    small = compiled and rows in SMALL_BATCH and weight.size >= MANY_WEIGHTS
+    return (SmallBatchLinear if small else Linear)()(input, weight, bias)

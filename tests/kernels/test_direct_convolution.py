@@ -14,21 +14,25 @@ SIZES = [(1, 16, 64), (2, 8, 64), (3, 8, 64), (4, 6, 64), (1, 10, 32), (2, 5, 32
 
 @pytest.mark.parametrize(("vectors", "rows", "vector_bytes"), SIZES)
 @pytest.mark.parametrize("count", [1, 7])
-def test_tile(vectors: int, rows: int, vector_bytes: int, count: int, dtype: type, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("apart", [0, 5])
+def test_tile(
+    vectors: int, rows: int, vector_bytes: int, count: int, apart: int, dtype: type, rng: np.random.Generator
+) -> None:
     compute = direct_convolution.tile(vectors, rows, vector_bytes)
     width = vectors * vector_bytes // np.dtype(dtype).itemsize
+    step = width + apart
 
     @numba.njit
     def run(a: Any, b: Any, row_places: Any, places: Any, sums: Any, add: Any) -> None:
-        compute(a, 3, b, 2, row_places, 4, places, sums, 5, add)
+        compute(a, 3, step, b, 2, row_places, 4, places, sums, 5, add)
 
-    a = rng.standard_normal(3 + count * width).astype(dtype)
+    a = rng.standard_normal(3 + count * step).astype(dtype)
     b = rng.standard_normal(100).astype(dtype)
     row_places, places = rng.integers(0, 40, 4 + rows + 1), rng.integers(0, 50, count)
     expected = np.zeros((rows, width))
     for row in range(rows):
         for k in range(count):
-            expected[row] += b[2 + row_places[4 + row] + places[k]] * a[3 + k * width :][:width].astype(np.float64)
+            expected[row] += b[2 + row_places[4 + row] + places[k]] * a[3 + k * step :][:width].astype(np.float64)
 
     sums = np.full(5 + rows * width + 1, 7, dtype)  # what is beyond the tile stays as it is
     for times in (1, 2):

@@ -78,6 +78,7 @@ EXAMPLES: list[Example] = [
     (lambda: dropout.Dropout(0.5), ((3, 4),)),
     (linear.Linear, ((3, 4), (2, 4), (2,))),
     (linear.Linear, ((2, 3, 4), (2, 4), None)),
+    (linear.SmallBatchLinear, ((2, 3, 4), (2, 4), (2,))),
     (lambda: loss.CrossEntropy(LABELS, CLASS_WEIGHTS, -100, "mean", 0.1), ((4, 3),)),
     (lambda: loss.CrossEntropy(LABELS, None, -100, "none", 0.0), ((4, 3),)),
     (lambda: loss.FusedCrossEntropy(LABELS, None, -100, "none", 0.0), ((4, 3),)),
