@@ -60,8 +60,8 @@ def tile(vectors: int, rows: int, vector_bytes: int = VECTOR_BYTES) -> Any:
         ``tile(a, a_start, a_step, b, b_start, rows, first_row, places, sums, sums_start, add)``: writes the sums
         described above to ``sums[sums_start:]``, row after row, or adds them to what is there if `add` is true. The
         arrays are contiguous and one-dimensional: `a`, `b` and `sums` float32 or float64, all alike; `rows`, of which
-        those from `first_row` on are used, and `places` int64. Nothing is checked: an index beyond the end reads foreign
-        memory.
+        those from `first_row` on are used, and `places` int64. Nothing is checked: an index beyond the end reads
+        foreign memory.
     """
 
     @intrinsic
