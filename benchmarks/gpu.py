@@ -55,6 +55,7 @@ def _race(settings: dict[str, dict[str, Any]], rounds: int) -> dict[str, Any]:
         }
         for _ in range(rounds):
             for label, child in running.items():
+                child.ask("seconds", steps=1)
                 speeds[label].append(settings[label]["batch"] / child.ask("seconds", steps=steps[label]))
         for label, child in running.items():
             found[label] = {**child.facts, "steps": steps[label], "peak_bytes": child.ask("peak_bytes")}

@@ -43,6 +43,7 @@ def race(
         }
         for _ in range(rounds):
             for label, child in running.items():
+                child.ask("seconds", steps=1)  # as in training, where one step follows another: its data are in reach
                 speeds[label].append(settings[label]["batch"] / child.ask("seconds", steps=steps[label]))
         for label, child in running.items():
             chosen = {name: settings[label][name] for name in ("contender", "batch", "threads")}
