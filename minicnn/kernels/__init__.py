@@ -32,6 +32,7 @@ __all__ = [
     "im2col",
     "in_use",
     "linear_forward",
+    "linear_grad_w",
     "lrn_backward",
     "lrn_forward",
     "max_pool2d_backward",
@@ -146,6 +147,7 @@ max_pool2d_backward = _kernel("max_pool2d_backward")
 avg_pool2d_forward = _kernel("avg_pool2d_forward")
 avg_pool2d_backward = _kernel("avg_pool2d_backward")
 linear_forward = _kernel("linear_forward")
+linear_grad_w = _kernel("linear_grad_w")
 lrn_forward = _kernel("lrn_forward")
 lrn_backward = _kernel("lrn_backward")
 relu_backward = _kernel("relu_backward")
@@ -192,6 +194,7 @@ def _examples(dtype: Any) -> list[tuple[Callable[..., None], tuple[Any, ...]]]:
         (avg_pool2d_forward, (x, *window, np.ones((3, 3), dtype), small)),
         (avg_pool2d_backward, (small, *window, np.ones((3, 3), dtype), x)),
         (linear_forward, (np.ones((2, 4), dtype), np.ones((3, 4), dtype), np.empty((2, 3), dtype))),
+        (linear_grad_w, (np.ones((2, 3), dtype), np.ones((2, 4), dtype), 0, np.empty((3, 4), dtype))),
         (lrn_forward, (flat, 1, 1, 1.0, 1.0, 0.75, np.empty_like(flat))),
         (lrn_backward, (flat, flat, 1, 1, 1.0, 1.0, 0.75, np.empty_like(flat))),
         (relu_backward, (vector, vector, vector.copy())),

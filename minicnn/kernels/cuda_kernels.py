@@ -99,6 +99,10 @@ def linear_forward(x: Array, w: Array, y: Array) -> None:
     cupy.matmul(x, w.T, out=y)
 
 
+def linear_grad_w(grad_y: Array, x: Array, start: int, grad_w: Array) -> None:
+    cupy.matmul(grad_y[:, start : start + len(grad_w)].T, x, out=grad_w)
+
+
 def lrn_forward(x: Array, below: int, above: int, k: float, a: float, beta: float, y: Array) -> None:
     N, C, S = x.shape
     x = cupy.ascontiguousarray(x)

@@ -1,17 +1,18 @@
-"""A fully connected layer forward, compiled.
+"""A fully connected layer's weights for few pictures at a time, read once and written once, compiled.
 
-With few pictures its weights take longer to fetch than to multiply, and a matrix product that first lays them out anew
-fetches them twice. Here the tiles of ``direct_convolution`` read them where they stand; the pictures are laid out.
+With few pictures the weights take longer to fetch than to multiply. A matrix product lays them out anew first, and on
+the way back it clears their gradient before it adds to it, so that memory has to deliver them twice. Here the tiles of
+``direct_convolution`` read them where they stand, and write each gradient once; it is the pictures that are laid out.
 """
 
 from typing import Any
 
 import numpy as np
 
-from minicnn.kernels.compiling import kernel
+from minicnn.kernels.compiling import kernel, u
 from minicnn.kernels.direct_convolution import ROWS, VECTOR_BYTES, _filled_up, _tiles, _transpose
 
-__all__ = ["linear_forward"]
+__all__ = ["linear_forward", "linear_grad_w"]
 
 Array = Any
 
@@ -40,3 +41,36 @@ def linear_forward(x: Array, w: Array, y: Array) -> None:
         for k in range(0, K, some):
             _tiles(vectors, packed, k * width, weights, k, rows, ks[: min(some, K - k)], sums, 0, k > 0)
         _transpose(sums, 0, width, target, first * outputs, outputs, outputs, count)
+
+
+@kernel
+def linear_grad_w(grad_y: Array, x: Array, start: int, grad_w: Array) -> None:
+    (M, outputs), K, count = grad_y.shape, x.shape[1], len(grad_w)
+    lanes, vectors = VECTOR_BYTES // x.itemsize, len(ROWS) - 1
+    width = vectors * lanes
+    blocks, at_once = -(-K // width), max(1, PACKED_BYTES // (3 * M * width * x.itemsize))
+    source, inputs, target = grad_y.reshape(-1), x.reshape(-1), grad_w.reshape(-1)
+    packed = np.zeros(blocks * M * width, x.dtype)  # (blocks, M, width)
+    for m in range(M):
+        for block in range(blocks):
+            i, j = m * K + block * width, (block * M + m) * width
+            for k in range(min(width, K - block * width)):
+                packed[u(j + k)] = inputs[u(i + k)]
+    turned = np.empty(count * M, x.dtype)
+    _transpose(source, start, outputs, turned, 0, M, M, count)  # (outputs from start on, M)
+    pictures, rows = np.empty(M, np.int64), np.empty(count, np.int64)
+    for m in range(M):
+        pictures[m] = m
+    for row in range(count):
+        rows[row] = row * M
+    rows, step = _filled_up(rows, ROWS[vectors]), ROWS[vectors]
+    sums = np.empty(step * width, x.dtype)
+    for first in range(0, blocks, at_once):
+        for row in range(0, count, step):
+            for block in range(first, min(first + at_once, blocks)):
+                these, filled = rows[row : row + step], min(width, K - block * width)
+                _tiles(vectors, packed, block * M * width, turned, 0, these, pictures, sums, 0, False)
+                for r in range(min(step, count - row)):
+                    i, j = (row + r) * K + block * width, r * width
+                    for k in range(filled):
+                        target[u(i + k)] = sums[u(j + k)]

@@ -13,6 +13,7 @@ from minicnn.kernels.compiling import inner, kernel, u
 from minicnn.kernels.direct_convolution import conv2d as conv2d  # with its tiles in a file of its own
 from minicnn.kernels.direct_convolution import conv2d_grad_w as conv2d_grad_w
 from minicnn.kernels.linear_layers import linear_forward as linear_forward
+from minicnn.kernels.linear_layers import linear_grad_w as linear_grad_w
 from minicnn.kernels.max_pooling import max_pool2d_forward as max_pool2d_forward
 from minicnn.kernels.numpy_kernels import cross_entropy_backward as cross_entropy_backward  # few numbers: not worth
 from minicnn.kernels.numpy_kernels import cross_entropy_forward as cross_entropy_forward  # the time of compiling

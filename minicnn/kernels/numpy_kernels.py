@@ -222,6 +222,14 @@ def linear_forward(x: Array, w: Array, y: Array) -> None:
     y[...] = x @ w.T
 
 
+def linear_grad_w(grad_y: Array, x: Array, start: int, grad_w: Array) -> None:
+    """Collect what comes back to the weights of the outputs from `start` on: ``grad_w = grad_y^T x``.
+
+    grad_y (M, O); x (M, K); grad_w (some of O, K), overwritten.
+    """
+    grad_w[...] = grad_y[:, start : start + len(grad_w)].T @ x
+
+
 def lrn_forward(x: Array, below: int, above: int, k: float, a: float, beta: float, y: Array) -> None:
     """Divide by neighbouring channels: ``y = x D^-beta``, with ``D = k + a (sum of x^2 over the window)``.
 

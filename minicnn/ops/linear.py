@@ -13,7 +13,8 @@ from minicnn.ops.arguments import same_dtype
 
 __all__ = ["Linear", "SmallBatchLinear", "linear"]
 
-SMALL_BATCH = range(2, 129)  # rows for which the kernel is faster than a matrix product
+SMALL_BATCH = range(2, 129)  # rows for which the kernel is faster than a matrix product,
+SMALL_BATCH_BACK = range(2, 65)  # and that of the way back
 MANY_WEIGHTS = 1 << 20  # which no cache near a core holds
 
 
@@ -39,12 +40,16 @@ class Linear(Function):
         wants_x, wants_w, wants_b = self.needs_input_grad
         grad_y = grad_output.reshape(len(self.x), len(self.w))  # (M, O)
         grad_x = matmul(xp, grad_y, self.w).reshape(self.input_shape) if wants_x else None  # (M, O) @ (O, I)
-        grad_w = matmul(xp, grad_y.T, self.x) if wants_w else None  # (O, M) @ (M, I)
+        grad_w = self.grad_w(xp, grad_y) if wants_w else None
         return grad_x, grad_w, grad_y.sum(axis=0) if wants_b else None
+
+    def grad_w(self, xp: ModuleType, grad_y: Array) -> Array:
+        """Return dL/dw."""
+        return matmul(xp, grad_y.T, self.x)  # (O, M) @ (M, I)
 
 
 class SmallBatchLinear(Linear):
-    """The same equations; the weights of a large layer are read once, where they stand, for all of a few rows."""
+    """The same equations; for a few rows, a large layer's weights are read once, and their gradient is written once."""
 
     def product(self, xp: ModuleType) -> Array:
         """Return x w^T."""
@@ -58,6 +63,15 @@ class SmallBatchLinear(Linear):
 
         split(xp, len(w), some_outputs)
         return y
+
+    def grad_w(self, xp: ModuleType, grad_y: Array) -> Array:
+        """Return dL/dw."""
+        if len(grad_y) not in SMALL_BATCH_BACK:
+            return super().grad_w(xp, grad_y)
+        x, grad_y = xp.ascontiguousarray(self.x), xp.ascontiguousarray(grad_y)
+        grad_w = empty(xp, self.w.shape, x.dtype)
+        split(xp, len(grad_w), lambda start, stop: kernels.linear_grad_w(grad_y, x, start, grad_w[start:stop]))
+        return grad_w
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -68,7 +68,7 @@ def test_cuda_kernels_have_the_same_signatures(cuda_kernels: ModuleType) -> None
         }
 
     here, reference = functions(cuda_kernels), functions(numpy_kernels)
-    assert len(here) == 13
+    assert len(here) == 14
     for name, signature in here.items():
         assert signature == reference[name]
     # On a GPU, a convolution is im2col and a product.
@@ -259,6 +259,8 @@ def everything(cupy: ModuleType, dtype: Any, rng: Any) -> None:
     compare("lrn_forward", (flat, 2, 1, 1.0, 0.5, 0.7, flat), (6,), cupy, tolerance)
     compare("lrn_backward", (flat, flat[::-1].copy(), 2, 1, 1.0, 0.5, 0.7, flat), (7,), cupy, tolerance)
     compare("linear_forward", (x.reshape(8, 15), x.reshape(8, 15)[:3], np.empty((8, 3), dtype)), (2,), cupy, tolerance)
+    arguments = x.reshape(8, 15), x.reshape(8, 15), 4, np.empty((7, 15), dtype)
+    compare("linear_grad_w", arguments, (3,), cupy, tolerance)
     compare("relu_backward", (vector, vector, vector), (2,), cupy, 0)
     scores, labels, v = x.reshape(8, 15), np.array([0, 14, -1, 3, 15, 3, 7, 1]), vector[:15]
     rows = np.zeros(8, dtype)

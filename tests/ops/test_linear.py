@@ -111,6 +111,8 @@ def test_large_layers_have_a_kernel_for_small_batches(
     np.testing.assert_allclose(y.data, arrays[0] @ arrays[1].T + arrays[2], rtol=0, atol=1e-10)
     y.backward(np.ones(y.shape))
     np.testing.assert_allclose(x.grad, np.broadcast_to(arrays[1].sum(axis=0), shape), rtol=0, atol=1e-10)
+    rows = arrays[0].reshape(-1, 512)
+    np.testing.assert_allclose(w.grad, np.broadcast_to(rows.sum(axis=0), (2048, 512)), rtol=0, atol=1e-10)
 
 
 def test_weights_that_are_not_contiguous(rng: np.random.Generator) -> None:
