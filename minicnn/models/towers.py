@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Mapping
 from typing import Any, Self
@@ -125,7 +126,7 @@ def _both(outputs: list[Tensor], device: str) -> Tensor:
 
 
 def _half(layer: nn.Module, side: int) -> nn.Module:
-    """Return the layer with half of its filters or units; what has none is the same for both."""
+    """Return the layer with half of its filters or units, or a copy of one that has none."""
     if isinstance(layer, nn.Conv2d):
         size, stride, padding = layer.kernel_size, layer.stride, layer.padding
         inputs = layer.in_channels // layer.groups
@@ -137,7 +138,7 @@ def _half(layer: nn.Module, side: int) -> nn.Module:
         with nn.init.skip_arrays():
             half = nn.Linear(layer.in_features, layer.out_features // 2, bias=layer.bias is not None)
     else:
-        return layer
+        return copy.copy(layer)
     for name, parameter in half.named_parameters():
         whole = dict(layer.named_parameters())[name].data
         parameter.data = whole[: len(whole) // 2].copy() if side == 0 else whole[len(whole) // 2 :].copy()

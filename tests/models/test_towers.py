@@ -82,6 +82,8 @@ def test_what_crosses(two_gpus: ModuleType, images: np.ndarray) -> None:
         scores = network(Tensor(to_device(images, "cuda:0")))
     crossed = [record.output.shape for record in seen.records if record.operation is ToDevice]
     maps, units = (3, 48, 7, 7), (3, 256)
+    layers = [record.layer for record in seen.records if record.layer.endswith(("conv1", "norm1", "drop6"))]
+    assert layers == [f"tower{side}.{name}" for name in ("conv1", "norm1") for side in (0, 1)]  # no dropout: p is 0
     # the pictures to the second tower; both ways before conv3, fc6 (its inputs are 48x3x3 in each) and fc7; to fc8
     assert crossed == [(3, 3, 28, 28), maps, maps, (3, 432), (3, 432), units, units, units]
     assert scores.device == "cuda:0"
