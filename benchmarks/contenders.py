@@ -40,6 +40,8 @@ class Steps:
         if build is not products_step:
             arguments |= {"device": device, "tf32": tf32}
         self.device = device
+        if device != "cpu":
+            facts.use_gpu(device, theirs=build is torch_step)
         self.step, self.facts = build(network, batch, threads, forward_only, **arguments)
         float(self.step())  # whatever is compiled or chosen at the first step is not the race
 

@@ -81,3 +81,15 @@ def gpu_bytes(facts: dict[str, Any]) -> int:
     import cupy
 
     return int(cupy.get_default_memory_pool().total_bytes())
+
+
+def use_gpu(device: str, theirs: bool) -> None:
+    """Make a GPU the one that is waited for and whose memory is counted: PyTorch's, if that is what is measured."""
+    if theirs:
+        import torch
+
+        torch.cuda.set_device(device)
+    else:
+        import cupy
+
+        cupy.cuda.Device(int(device.partition(":")[2])).use()

@@ -435,7 +435,8 @@ def _checked_gradients(function: Function, grad_output: Array) -> tuple[Array | 
                 f"which has shape {origin.shape}"
             )
         xp = get_array_module(grad)  # another one, if the operation took its input to another device
-        checked.append(xp.asarray(grad, dtype=origin.dtype))  # NumPy's 0-d arithmetic returns scalars, not arrays
+        with on_device_of(grad):  # CuPy would bring it to the current GPU
+            checked.append(xp.asarray(grad, dtype=origin.dtype))  # NumPy's 0-d arithmetic returns scalars, not arrays
     return tuple(checked)
 
 

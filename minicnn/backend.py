@@ -291,13 +291,16 @@ def staged(batches: Iterable[tuple[Array, ...]], device: str) -> Iterator[tuple[
     with cupy.cuda.Device(int(device.partition(":")[2])):
         stage = _Stage(device)
     under_way = None
-    for batch in batches:
-        sent = stage.send(batch)
+    try:
+        for batch in batches:
+            sent = stage.send(batch)
+            if under_way is not None:
+                yield stage.received(*under_way)
+            under_way = sent
         if under_way is not None:
             yield stage.received(*under_way)
-        under_way = sent
-    if under_way is not None:
-        yield stage.received(*under_way)
+    finally:
+        stage.stream.synchronize()  # whoever leaves early frees memory that a batch is still on its way to
 
 
 class _Stage:

@@ -279,7 +279,7 @@ def _gpu() -> tuple[dict[str, str], list[Diagnosis]]:
             gpus = "nvidia-smi does not answer"
     parts = [line.split(", ") for line in listed if line.count(", ") == 3]
     if parts:
-        gpus = "; ".join(f"cuda:{number}: {name}, {memory}" for number, name, memory, _ in parts)
+        gpus = "; ".join(f"GPU {number}: {name}, {memory}" for number, name, memory, _ in parts)
     facts = {"CuPy": cupy, "GPUs": gpus}
     if parts:
         facts["driver"] = parts[0][3]

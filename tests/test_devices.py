@@ -291,6 +291,15 @@ def test_staged_reads_one_batch_ahead(gpu: str) -> None:
     assert handed_out == [(0, 1), (1, 2), (2, 3), (3, 3)]
 
 
+def test_staged_waits_for_what_is_on_its_way_when_it_is_left(two_gpus: ModuleType) -> None:
+    stages = backend.staged(((np.full(3, number),) for number in range(4)), "cuda:1")
+    next(stages)
+    stream = stages.gi_frame.f_locals["stage"].stream
+    assert stream.waiting  # for the second batch
+    stages.close()
+    assert not stream.waiting
+
+
 def test_staged_leaves_alone_what_is_there_already(gpu: str) -> None:
     there, here = to_device(np.ones(3), gpu), np.ones(3)
     ((first, second),) = backend.staged([(there, here)], gpu)

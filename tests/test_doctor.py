@@ -262,7 +262,7 @@ def test_gpus_are_those_that_nvidia_smi_lists(
     facts, diagnoses = doctor._gpu()
     assert facts == {
         "CuPy": "cupy-cuda12x 14.0.1",
-        "GPUs": "cuda:0: NVIDIA H200, 143771 MiB; cuda:1: NVIDIA H200, 143771 MiB",
+        "GPUs": "GPU 0: NVIDIA H200, 143771 MiB; GPU 1: NVIDIA H200, 143771 MiB",
         "driver": "580.1",
         "CUDA": minicnn.backend.gpu_facts(gpu)["cuda"],
     }

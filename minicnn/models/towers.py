@@ -59,7 +59,7 @@ class TwoTowers(Network):
         *names, last = layers
         weighty = [name for name in layers if isinstance(layers[name], (nn.Conv2d, nn.Linear))]
         towers = [nn.Sequential({name: _half(layers[name], side) for name in names}) for side in (0, 1)]
-        super().__init__({"tower0": towers[0], "tower1": towers[1], last: layers[last]})
+        super().__init__({"tower0": towers[0], "tower1": towers[1], last: copy.deepcopy(layers[last])})
         self.last = last
         self.crossings = tuple(name for name in weighty[1:] if getattr(layers[name], "groups", 1) == 1)
         self.config = {**network.config, "devices": ["cpu", "cpu"]}  # whoever loads it says where the towers go

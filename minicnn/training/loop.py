@@ -131,7 +131,8 @@ def train_epoch(
     ValueError
         If `loader` has no batch, and none came before, or a label is no class.
     """
-    every = whole("train_epoch", "read_every", read_every or READ_EVERY[model.device.partition(":")[0]], 1)
+    usual = READ_EVERY[model.device.partition(":")[0]]
+    every = usual if read_every is None else whole("train_epoch", "read_every", read_every, 1)
     model.train()
     progress = before or EpochProgress(epoch, steps=0, images=0, wrong=0, wrong_top5=0, summed_loss=0.0, seconds=0.0)
     start = time.perf_counter() - progress.seconds
@@ -142,7 +143,8 @@ def train_epoch(
         for labels, scores, loss in unread:
             value, labels = loss.item(), asnumpy(labels)
             if not math.isfinite(value):
-                why = _no_classes(labels, scores.shape[1]) or f"losses are read after every {every} steps"
+                _refuse_what_is_no_class(labels, scores.shape[1])
+                why = f"losses are read after every {every} steps"
                 raise _not_finite(value, optimizer, why, epoch, progress.steps + 1)
             wrong, wrong_top5 = count_wrong(asnumpy(scores), labels)
             progress = EpochProgress(
@@ -163,17 +165,17 @@ def train_epoch(
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             scores, loss = _scores_and_loss(model, images, labels)
             if every == 1 and not math.isfinite(loss.item()):
-                value, wrong_labels = loss.item(), _no_classes(asnumpy(labels), scores.shape[1])
+                _refuse_what_is_no_class(asnumpy(labels), scores.shape[1])
+                value = loss.item()
                 del scores, loss  # it takes as much memory again
-                why = wrong_labels or _origin(model, images, labels)
-                raise _not_finite(value, optimizer, why, epoch, progress.steps + 1)
+                raise _not_finite(value, optimizer, _origin(model, images, labels), epoch, progress.steps + 1)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            unread.append((labels, scores.data, loss.data))
-            del scores, loss
-            if len(unread) == every:
-                read()
+        unread.append((labels, scores.data, loss.data))
+        del scores, loss
+        if len(unread) == every:
+            read()
     if unread:
         read()
     if progress.steps == 0:
@@ -195,10 +197,11 @@ def _not_finite(loss: float, optimizer: Optimizer, origin: str, epoch: int, step
     )
 
 
-def _no_classes(labels: Any, classes: int) -> str:
-    """Name a label that is no class: on a GPU, the loss is the first to tell."""
-    wrong = [int(label) for label in labels if not 0 <= label < classes]
-    return f"a label is {wrong[0]}, expected 0 to {classes - 1}" if wrong else ""
+def _refuse_what_is_no_class(labels: Any, classes: int) -> None:
+    """Name a wrong label: on a GPU, a loss that is not a number is the first to tell of it."""
+    for label in labels:
+        if not 0 <= label < classes:
+            raise ValueError(f"train_epoch: labels must lie between 0 and {classes - 1}, got {int(label)}")
 
 
 def _origin(model: Module, images: Any, labels: Any) -> str:

@@ -66,6 +66,9 @@ class Device:
     def synchronize(self) -> None:
         pass
 
+    def use(self) -> None:
+        Device.current = self.id
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Device) and self.id == other.id
 
@@ -155,6 +158,9 @@ class Stream:
 
     def record(self) -> "Event":
         return Event(self, len(self.waiting))
+
+    def synchronize(self) -> None:
+        self.record().synchronize()
 
     def wait_event(self, event: "Event") -> None:
         if self.is_current:
@@ -272,16 +278,15 @@ for _name, _ufunc in {
 
 def asarray(a: Any, dtype: Any = None, order: Any = None) -> ndarray:
     """Make an array on the current GPU of anything; one that is there already is returned as it is."""
-    if isinstance(a, ndarray):
+    if isinstance(a, ndarray) and a.device == Device():
         changed = np.asarray(a.array, dtype=dtype, order=order)
         return a if changed is a.array else ndarray(changed, a.device)
     return array(a, dtype)
 
 
 def array(object: Any, dtype: Any = None) -> ndarray:
-    if isinstance(object, ndarray):
-        return ndarray(np.array(object.array, dtype=dtype), object.device)
-    return ndarray(np.array(object, dtype=dtype), Device())
+    numbers = object.array if isinstance(object, ndarray) else object
+    return ndarray(np.array(numbers, dtype=dtype), Device())
 
 
 def ascontiguousarray(a: Any) -> ndarray:

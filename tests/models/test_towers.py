@@ -9,7 +9,7 @@ import pytest
 import minicnn
 import minicnn.functional as F
 from minicnn import Tensor, models, nn, optim
-from minicnn.backend import asnumpy, device_of, to_device
+from minicnn.backend import asnumpy, device_of, on_device_of, to_device
 from minicnn.data import Preparation
 from minicnn.models import TwoTowers
 from minicnn.ops.shape import ToDevice
@@ -120,6 +120,17 @@ def test_values_are_those_of_the_network_in_one_piece() -> None:
     back.load_state_dict(other.state_dict())
     for name, array in back.state_dict().items():
         np.testing.assert_array_equal(array, values[name])
+
+
+def test_the_network_that_it_is_made_of_stays_as_it_is(two_gpus: ModuleType) -> None:
+    whole = in_one_piece()
+    towers = TwoTowers(whole, ("cuda:0", "cuda:1"))
+    for parameter in towers.parameters():
+        with on_device_of(parameter.data):
+            parameter.data += 1
+    assert {device_of(parameter.data) for parameter in whole.parameters()} == {"cpu"}
+    for name, array in whole.state_dict().items():
+        np.testing.assert_allclose(towers.state_dict()[name], array + 1, rtol=0, atol=1e-6)
 
 
 def test_values_that_do_not_fit_change_nothing() -> None:

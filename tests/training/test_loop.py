@@ -161,3 +161,21 @@ def test_a_layer_without_parameters_is_named_too(shared: bool, rng: np.random.Ge
     words = rf"first in the output of AvgPool2d {'pool1' if shared else 'pool2'}\)"
     with pytest.raises(TrainingError, match=words):
         train_epoch(network, optim.SGD(network.parameters(), lr=0.1), [(images, labels)])
+
+
+@pytest.mark.parametrize("wrong", [0, -1, False, 1.5])
+def test_read_every_is_a_whole_number(wrong: Any, rng: np.random.Generator) -> None:
+    network = small_network()
+    with pytest.raises((TypeError, ValueError), match="train_epoch: read_every must"):
+        train_epoch(network, optim.SGD(network.parameters(), lr=0.1), batches(rng, (2,)), read_every=wrong)
+
+
+def test_warnings_of_the_callback_are_heard(rng: np.random.Generator) -> None:
+    network = small_network()
+    with pytest.warns(RuntimeWarning, match="divide by zero"):
+        train_epoch(
+            network,
+            optim.SGD(network.parameters(), lr=0.1),
+            batches(rng, (2,)),
+            after_step=lambda progress: np.ones(1) / np.zeros(1),
+        )
