@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minicnn.autograd import Tensor
-from minicnn.backend import Array, checked_device, device_of, get_default_device, to_device
+from minicnn.backend import Array, checked_device, device_of, get_default_device, on_device_of, to_device
 from minicnn.backend import generator as default_generator
 
 __all__ = [
@@ -224,7 +224,8 @@ def _source(generator: np.random.Generator | None) -> np.random.Generator:
 
 def _fill(tensor: T, numbers: Callable[[], Any]) -> T:
     if not _skipping.get():
-        tensor.data[...] = to_device(np.asarray(numbers()), device_of(tensor.data))
+        with on_device_of(tensor.data):
+            tensor.data[...] = to_device(np.asarray(numbers()), device_of(tensor.data))
     return tensor
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, overload
 import numpy as np
 
 from minicnn.autograd import Tensor
-from minicnn.backend import asnumpy, checked_device, device_of, to_device
+from minicnn.backend import asnumpy, checked_device, device_of, on_device_of, to_device
 
 __all__ = ["IncompatibleKeys", "Module", "Parameter", "Sequential"]
 
@@ -332,7 +332,8 @@ class Module:
             raise ValueError("\n    ".join([f"{owner}.load_state_dict: nothing was loaded", *wrong]))
         for key, array in arrays.items():
             data = parameters[key].data
-            data[...] = to_device(np.asarray(array, dtype=data.dtype), device_of(data))
+            with on_device_of(data):
+                data[...] = to_device(np.asarray(array, dtype=data.dtype), device_of(data))
         return IncompatibleKeys(missing, unexpected)
 
     # --- reading --------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -266,3 +266,27 @@ def test_where_there_is_no_gpu_one_line_says_so(
 def test_devices_that_no_command_knows(wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(f"gradcheck --device {wrong}") == 2
     assert f"expected cpu, cuda or cuda:N, got '{wrong}'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("optimizer", [optim.SGD, optim.Adam])
+def test_nothing_falls_back_on_the_current_gpu(two_gpus: ModuleType, optimizer: Any, rng: Any) -> None:
+    """What is made, read, trained and written down for the second GPU stays there, though the first is the current one."""
+    minicnn.set_default_device("cuda:1")
+    network = models.lenet5()
+    network.load_state_dict(network.state_dict())
+    descent = optimizer(network.parameters(), lr=0.01)
+    images, labels = rng.standard_normal((6, 3, 32, 32)).astype(np.float32), np.arange(6)
+    for pictures in (images, to_device(images, "cuda:1")):
+        assert train_epoch(network, descent, Loader(pictures, labels, 4)).steps == 2
+        descent.load_state_dict(descent.state_dict())
+    assert {device_of(parameter.data) for parameter in network.parameters()} == {"cuda:1"}
+
+
+def test_commands_on_the_second_gpu(two_gpus: ModuleType, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert call(f"train lenet5 --data shapes --limit 40 --epochs 1 --out {out} --device cuda:1") == 0
+    assert call(f"train --epochs 2 --out {out} --resume") == 0
+    best = out / "best.safetensors"
+    assert call(f"evaluate {best} --data shapes --limit 40 --ten-crop --device cuda:1") == 0
+    study = f"relu-vs-tanh --data shapes --limit 16 --epochs 1 --inputs raw --out {tmp_path / 'study'}"
+    assert call(f"{study} --device cuda:1") == 0
