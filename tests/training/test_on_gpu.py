@@ -270,7 +270,7 @@ def test_devices_that_no_command_knows(wrong: str, capsys: pytest.CaptureFixture
 
 @pytest.mark.parametrize("optimizer", [optim.SGD, optim.Adam])
 def test_nothing_falls_back_on_the_current_gpu(two_gpus: ModuleType, optimizer: Any, rng: Any) -> None:
-    """What is made, read, trained and written down for the second GPU stays there, though the first is the current one."""
+    """What is made, read and trained for the second GPU stays there, though the first is the current one."""
     minicnn.set_default_device("cuda:1")
     network = models.lenet5()
     network.load_state_dict(network.state_dict())
