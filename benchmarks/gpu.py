@@ -15,7 +15,7 @@ from benchmarks.processes import children, spread
 
 NETWORKS = ("alexnet", "four-layer")
 PRODUCTS = {"float32": False, "TF32": True}
-COPIED = 1 << 26  # numbers, 256 MB: five times what any GPU's cache holds
+COPIED = 1 << 26  # numbers, 256 MB: more than a GPU's cache holds
 
 
 def gpu(device: str, against_torch: bool, batches: list[int], rounds: int, chosen: list[str]) -> dict[str, Any]:

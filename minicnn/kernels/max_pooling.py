@@ -90,15 +90,20 @@ _neighbours = neighbours()
 
 @kernel
 def _largest(
-    source: Array, corner: int, W: int, first_kh: int, stop_kh: int, first_kw: int, stop_kw: int, KW: int
+    source: Array, corner: int, W: int, first_kh: int, stop_kh: int, first_kw: int, stop_kw: int, KW: int, or_nan: bool
 ) -> Any:
-    """Return a window's largest element and its place; `corner` is where (first_kh, first_kw) stands in the array."""
+    """Return a window's largest element, or its last NaN if so wished, and its place.
+
+    `corner` is where (first_kh, first_kw) stands in the array.
+    """
     best, place = source[u(corner)], np.int32(first_kh * KW + first_kw)
     for kh in range(first_kh, stop_kh):
         for kw in range(first_kw, stop_kw):
             value = source[u(corner + (kh - first_kh) * W + kw - first_kw)]
             # selections instead of an `if`: the processor cannot guess which element is the largest
-            better = (value > best) | (value != value)  # NaN is the one number that is not itself
+            better = value > best
+            if or_nan:
+                better |= value != value  # NaN is the one number that is not itself
             best = value if better else best
             place = np.int32(kh * KW + kw) if better else place
     return best, place
@@ -111,27 +116,67 @@ def max_pool2d_forward(x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW
     source, target, places = x.reshape(-1), y.reshape(-1), index.reshape(-1)
     first = min(OW, (PW + SW - 1) // SW)  # from the first window that does not hang over the left edge
     stop = max(first, min(OW, (W + PW - KW) // SW + 1))  # to the last one that does not hang over the right edge
-    lanes = VECTOR_BYTES // x.itemsize
+    lanes, in_vectors = VECTOR_BYTES // x.itemsize, KH == 3 and KW == 3 and SW == 2
     for plane in range(N * C):
         for oh in range(OH):
             top, j = oh * SH - PH, (plane * OH + oh) * OW
             row = (plane * H + top) * W - PW
             first_kh, stop_kh = max(0, -top), min(KH, H - top)
+            known = KH == 3 and KW == 3 and first_kh == 0 and stop_kh == 3
             ow = first
-            if KH == 3 and KW == 3 and SW == 2 and first_kh == 0 and stop_kh == 3:
+            if in_vectors and known:
                 # What is written beyond this line, of this picture or the next, is written again when its turn comes.
                 enough = min((len(source) - row - 2 * W) // 2 - lanes - 1, len(target) - j - lanes)
                 while ow < stop and ow <= enough:
                     _neighbours(source, row + ow * SW, W, target, places, j + ow)
                     ow += lanes
-            while ow < stop:
-                corner = row + first_kh * W + ow * SW
-                target[u(j + ow)], places[u(j + ow)] = _largest(source, corner, W, first_kh, stop_kh, 0, KW, KW)
-                ow += 1
+            if in_vectors:
+                for rest in range(ow, stop):
+                    corner = row + first_kh * W + rest * SW
+                    target[u(j + rest)], places[u(j + rest)] = _largest(
+                        source, corner, W, first_kh, stop_kh, 0, KW, KW, True
+                    )
+            elif known:  # known bounds become straight code
+                for rest in range(ow, stop):
+                    corner = row + rest * SW
+                    target[u(j + rest)], places[u(j + rest)] = _largest(source, corner, W, 0, 3, 0, 3, 3, False)
+            else:
+                for rest in range(ow, stop):
+                    corner = row + first_kh * W + rest * SW
+                    target[u(j + rest)], places[u(j + rest)] = _largest(
+                        source, corner, W, first_kh, stop_kh, 0, KW, KW, False
+                    )
             for edge in range(OW - (stop - first)):
                 ow = edge if edge < first else edge + stop - first
                 first_kw, stop_kw = max(0, PW - ow * SW), min(KW, W + PW - ow * SW)
                 corner = row + first_kh * W + ow * SW + first_kw
                 target[u(j + ow)], places[u(j + ow)] = _largest(
-                    source, corner, W, first_kh, stop_kh, first_kw, stop_kw, KW
+                    source, corner, W, first_kh, stop_kh, first_kw, stop_kw, KW, True
                 )
+        if not in_vectors:
+            _put_nan_in(source, plane, target, places, H, W, OH, OW, KH, KW, SH, SW, PH, PW)
+
+
+@kernel
+def _put_nan_in(
+    source: Array, plane: int, target: Array, places: Array,
+    H: int, W: int, OH: int, OW: int, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int,
+) -> None:  # fmt: skip
+    """Make NaN the maximum of every window that holds one. To ask at each comparison would take twice as long."""
+    start = u(plane * H * W)
+    found = 0
+    for i in range(u(H * W)):
+        found += source[start + i] != source[start + i]
+    if found == 0:
+        return
+    for h in range(H):
+        for w in range(W):
+            value = source[start + u(h * W + w)]
+            if value != value:
+                for kh in range(KH):
+                    for kw in range(KW):
+                        oh, over_h = divmod(h + PH - kh, SH)
+                        ow, over_w = divmod(w + PW - kw, SW)
+                        if over_h == 0 and over_w == 0 and 0 <= oh < OH and 0 <= ow < OW:
+                            j = u((plane * OH + oh) * OW + ow)
+                            target[j], places[j] = value, kh * KW + kw

@@ -1,4 +1,4 @@
-"""The fully connected layer: as matrix products, and with the one forward by a kernel of its own for small batches."""
+"""The fully connected layer: as matrix products, and for small batches with two of them by kernels of their own."""
 
 import math
 from types import ModuleType

@@ -108,7 +108,10 @@ class ToDevice(Function):
 
 
 class Concatenate(Function):
-    """y is the inputs, one behind the other along one dimension;  each of them gets its own part of dL/dy."""
+    """y is the inputs, one behind the other along one dimension;  each of them gets its own part of dL/dy.
+
+    Shapes: (..., L1, ...), (..., L2, ...) and so on give (..., L1 + L2 + ..., ...).
+    """
 
     def __init__(self, dim: int) -> None:
         self.dim = dim
