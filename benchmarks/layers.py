@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import facts, networks
-from minicnn.walking import Row
+from minicnn.summary import LayerRow
 
 Timed = Callable[[], float]
 """Runs an operation once and returns the seconds that it took, without those of what had to come before."""
@@ -92,7 +92,7 @@ def _one_step(optimizer: Any) -> Timed:
 class Minicnn:
     """minicnn's operations."""
 
-    def layer(self, row: Row, needs_input_grad: bool) -> tuple[Timed, Timed]:
+    def layer(self, row: LayerRow, needs_input_grad: bool) -> tuple[Timed, Timed]:
         from minicnn import Tensor
 
         for parameter in row.layer.parameters():
@@ -123,7 +123,7 @@ class Torch:
 
         self.channels_last = torch.channels_last if channels_last else torch.contiguous_format
 
-    def layer(self, row: Row, needs_input_grad: bool) -> tuple[Timed, Timed]:
+    def layer(self, row: LayerRow, needs_input_grad: bool) -> tuple[Timed, Timed]:
         layer = networks.torch_layer(row.layer).to(memory_format=self.channels_last)
         layer.inplace = False  # for what is in place cannot be done twice
         x = self._laid_out(_numbers(*row.input_shape)).requires_grad_(needs_input_grad)

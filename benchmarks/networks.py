@@ -6,7 +6,7 @@ import numpy as np
 
 from minicnn import nn
 from minicnn.models import build
-from minicnn.walking import Row, Walk, walk_config
+from minicnn.summary import LayerRow, Summary, summary_of_config
 
 CONFIGS: dict[str, dict[str, Any]] = {
     "alexnet": {"model": "alexnet", "variant": "paper", "in_size": 227},
@@ -19,9 +19,9 @@ SGD: dict[str, Any] = {"lr": 0.001, "momentum": 0.9, "weight_decay": 0.0005}
 """Of every contender."""
 
 
-def walked(network: str, batch: int = 1) -> Walk:
+def walked(network: str, batch: int = 1) -> Summary:
     """Return what every layer makes of a batch of pictures."""
-    return walk_config(CONFIGS[network], batch)
+    return summary_of_config(CONFIGS[network], batch)
 
 
 def batch_of(network: str, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -32,7 +32,7 @@ def batch_of(network: str, size: int) -> tuple[np.ndarray, np.ndarray]:
     return rng.standard_normal(found.input_shape, dtype=np.float32), labels
 
 
-def multiply_adds(row: Row, backward: bool, needs_input_grad: bool = True) -> int:
+def multiply_adds(row: LayerRow, backward: bool, needs_input_grad: bool = True) -> int:
     """Return how many a layer's pass takes for one picture.
 
     Backward, each product of the forward pass is one for the weights' gradient and one for the input's.

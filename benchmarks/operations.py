@@ -13,7 +13,7 @@ from benchmarks import networks
 from benchmarks.contenders import TORCH
 from benchmarks.processes import children, spread, unset
 from minicnn import nn
-from minicnn.walking import Row
+from minicnn.summary import LayerRow
 
 NUMBER = 4  # bytes, single precision
 
@@ -31,7 +31,7 @@ class Work:
     bytes: int
 
 
-def work_of(row: Row, backward: bool, needs_input_grad: bool) -> Work:
+def work_of(row: LayerRow, backward: bool, needs_input_grad: bool) -> Work:
     """Return the work of a layer's pass for the whole batch.
 
     For layers that multiply no matrices, the operations for each number of the output are an estimate. They only place

@@ -28,7 +28,7 @@ from minicnn.checks import GradcheckError, GradcheckReport, gradcheck
 from minicnn.kernels import use_kernels, warmup
 
 from minicnn import functional, nn, optim  # isort: skip
-from minicnn.walking import walk
+from minicnn.summary import summary
 
 if TYPE_CHECKING:
     from minicnn.tracing import trace
@@ -73,6 +73,6 @@ __all__ = [
     "step_through",
     "trace",
     "use_kernels",
-    "walk",
+    "summary",
     "warmup",
 ]

@@ -322,7 +322,7 @@ class Function:
 
     inputs: tuple[Origin | None, ...] | None
     needs_input_grad: tuple[bool, ...]
-    record: "Record | None"
+    record: "StepRecorder | None"
 
     def forward(self, xp: ModuleType, *arrays: Any) -> Array:
         """Return the output array for these input arrays."""
@@ -386,7 +386,7 @@ class BackwardStep:
     grad_inputs: tuple[Array | None, ...]
 
 
-class Record(Protocol):
+class StepRecorder(Protocol):
     """What a trace keeps of an operation. The backward walk frees nothing of an operation that has one."""
 
     def walk_back(self, step: BackwardStep) -> BackwardStep:
@@ -460,7 +460,7 @@ def _sum(a: Array, b: Array) -> Array:
 
 class _Mode(threading.local):
     no_grad_depth = 0
-    recorder: Callable[[Function, tuple[Tensor | None, ...], Tensor], Record] | None = None
+    recorder: Callable[[Function, tuple[Tensor | None, ...], Tensor], StepRecorder] | None = None
 
 
 _mode = _Mode()
@@ -490,7 +490,7 @@ class no_grad(ContextDecorator):  # PyTorch's name
 
 
 @contextmanager
-def recording(recorder: Callable[[Function, tuple[Tensor | None, ...], Tensor], Record]) -> Iterator[None]:
+def recording(recorder: Callable[[Function, tuple[Tensor | None, ...], Tensor], StepRecorder]) -> Iterator[None]:
     """Within this context each operation of this thread is shown to `recorder` once it is done."""
     before, _mode.recorder = _mode.recorder, recorder
     try:

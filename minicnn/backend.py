@@ -26,6 +26,8 @@ from typing import Any
 import numpy as np
 import threadpoolctl
 
+from minicnn.errors import MinicnnError
+
 __all__ = [
     "Array",
     "DeviceError",
@@ -91,7 +93,7 @@ def asnumpy(array: Any) -> np.ndarray:
 # --- devices -----------------------------------------------------------------------------------------------------
 
 
-class DeviceError(RuntimeError):
+class DeviceError(MinicnnError):
     """A device cannot be used; the message says what is missing, and what to do about it."""
 
 

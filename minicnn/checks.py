@@ -25,6 +25,7 @@ from minicnn import functional as F
 from minicnn import kernels
 from minicnn.autograd import Function, Tensor
 from minicnn.backend import Array, asnumpy, checked_device, generator, get_array_module, manual_seed, to_device
+from minicnn.errors import MinicnnError
 from minicnn.ops.linear import SmallBatchLinear
 from minicnn.ops.loss import FusedCrossEntropy
 from minicnn.ops.shape import ToDevice
@@ -118,7 +119,7 @@ class GradcheckReport:
         return "\n".join(lines)
 
 
-class GradcheckError(RuntimeError):
+class GradcheckError(MinicnnError):
     """A gradient is wrong, or could not be checked.
 
     Attributes

@@ -119,13 +119,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_predict(commands)
 
-    _add_walk(commands)
+    _add_summary(commands)
     _add_draw(commands)
 
     _add_import_torchvision(commands)
     _add_export_onnx(commands)
     _add_show(commands)
-    _add_step(commands)
+    _add_walk(commands)
     _add_ilsvrc(commands)
     _add_contributions(commands)
 
@@ -281,15 +281,15 @@ def _add_workers(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def _add_walk(commands: argparse._SubParsersAction[_Parser]) -> None:
+def _add_summary(commands: argparse._SubParsersAction[_Parser]) -> None:
     parser = commands.add_parser(
-        "walk",
+        "summary",
         help="each layer's output shape, how it comes about, and what it costs",
         description="Follow a picture's shape through a network, before any array exists: each layer's output with "
         "the arithmetic that gives it, parameters, multiply-accumulates, memory; and a warning where a stride does "
         "not divide.",
     )
-    parser.set_defaults(handler=_walk)
+    parser.set_defaults(handler=_summary)
     _add_network(parser)
     parser.add_argument("--batch", type=_positive, default=1, metavar="N", help="pictures at a time (default 1)")
     parser.add_argument("--csv", action="store_true", help="print CSV instead of a table")
@@ -374,14 +374,14 @@ def _add_show(commands: argparse._SubParsersAction[_Parser]) -> None:
         _add_threads(kind)
 
 
-def _add_step(commands: argparse._SubParsersAction[_Parser]) -> None:
+def _add_walk(commands: argparse._SubParsersAction[_Parser]) -> None:
     parser = commands.add_parser(
-        "step",
+        "walk",
         help="a page on which a picture walks through a trained network, and the gradient back",
         description="Write one HTML file on which a picture goes through a trained network, operation by operation, "
         "and the gradient of the loss comes back. It needs no other file and no network.",
     )
-    parser.set_defaults(handler=_step)
+    parser.set_defaults(handler=_walk)
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="what train or import-torchvision wrote")
     parser.add_argument("image", type=Path, metavar="IMAGE", help="a JPEG, PNG or WebP file")
     parser.add_argument("--class", dest="target", metavar="NAME", help="what it shows (default the likeliest)")
@@ -598,7 +598,7 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from minicnn.training.using import evaluate_checkpoint
+    from minicnn.training.inference import evaluate_checkpoint
 
     _use_threads(options)
     _use_device(options)
@@ -616,7 +616,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from minicnn.training.using import predict_images
+    from minicnn.training.inference import predict_images
     from minicnn.viz import draw_predictions, save_figure
 
     def draw(pictures: Any, classes: Any, likely: Any, captions: Any) -> None:
@@ -635,11 +635,11 @@ def _config(options: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in config.items() if value is not None}
 
 
-def _walk(options: argparse.Namespace) -> int:
-    from minicnn.walking import walk_config
+def _summary(options: argparse.Namespace) -> int:
+    from minicnn.summary import summary_of_config
 
     try:
-        found = walk_config(_config(options), options.batch)
+        found = summary_of_config(_config(options), options.batch)
     except ValueError as error:
         return _fail(str(error))
     print(found.to_csv() if options.csv else found, end="" if options.csv else "\n")
@@ -647,11 +647,11 @@ def _walk(options: argparse.Namespace) -> int:
 
 
 def _draw(options: argparse.Namespace) -> int:
+    from minicnn.summary import summary_of_config
     from minicnn.viz import save_figure
-    from minicnn.walking import walk_config
 
     try:
-        save_figure(walk_config(_config(options)).draw(), options.out)
+        save_figure(summary_of_config(_config(options)).draw(), options.out)
     except ValueError as error:
         return _fail(str(error))
     print(options.out)
@@ -660,7 +660,7 @@ def _draw(options: argparse.Namespace) -> int:
 
 def _import_torchvision(options: argparse.Namespace) -> int:
     from minicnn.models.torch_files import WeightsError
-    from minicnn.training.exchange import import_torchvision
+    from minicnn.training.import_export import import_torchvision
 
     try:
         classes = None if options.classes is None else options.classes.read_text(encoding="utf-8").splitlines()
@@ -673,7 +673,7 @@ def _import_torchvision(options: argparse.Namespace) -> int:
 
 def _export_onnx(options: argparse.Namespace) -> int:
     from minicnn.models.onnx_export import ExportError
-    from minicnn.training.exchange import export_onnx
+    from minicnn.training.import_export import export_onnx
 
     try:
         shape = export_onnx(options.checkpoint, options.out, options.force)
@@ -749,7 +749,7 @@ def _show_confusion(options: argparse.Namespace) -> int:
     return 0
 
 
-def _step(options: argparse.Namespace) -> int:
+def _walk(options: argparse.Namespace) -> int:
     from minicnn.data import load_image
     from minicnn.training import load_model, write_atomically
     from minicnn.viz import step_page

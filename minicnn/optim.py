@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from minicnn import kernels
+from minicnn.arguments import number, whole
 from minicnn.autograd import Tensor
 from minicnn.backend import Array, asnumpy, device_of, get_array_module, on_device_of, same_device, split, to_device
-from minicnn.ops.arguments import number, whole
 
 __all__ = ["SGD", "Adam", "LRScheduler", "MultiStepLR", "Optimizer", "StepLR"]
 

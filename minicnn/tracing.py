@@ -25,7 +25,7 @@ from minicnn import kernels, nn
 from minicnn.autograd import BackwardStep, Function, Tensor, recording
 from minicnn.backend import Array, asnumpy
 
-__all__ = ["Record", "Step", "Trace", "TracedBackwardStep", "norm", "renderers", "trace", "trace_of"]
+__all__ = ["OperationRecord", "TraceStep", "Trace", "TracedBackwardStep", "norm", "renderers", "trace", "trace_of"]
 
 PIECE = 1 << 16  # numbers at a time that stay in the cache: fc6 has 38 million weights
 
@@ -44,7 +44,7 @@ def norm(array: Array) -> float:
 
 
 @dataclass(eq=False, repr=False)
-class Record:
+class OperationRecord:
     """What a trace keeps of one operation. Arrays are the engine's own, not copies.
 
     Attributes
@@ -61,7 +61,7 @@ class Record:
         What it made.
     hyperparameters, saved : dict
         The two parts of ``vars(function)``: what it was told, and what it keeps for the way back.
-    sources : tuple of (Record or None)
+    sources : tuple of (OperationRecord or None)
         For each input the operation that made it; None if the trace has not seen it being made.
     kernels : module or None
         Which of :mod:`minicnn.kernels` it ran on; None if nothing has needed any yet.
@@ -76,7 +76,7 @@ class Record:
     output: Array
     hyperparameters: dict[str, Any]
     saved: dict[str, Any]
-    sources: tuple[Record | None, ...]
+    sources: tuple[OperationRecord | None, ...]
     kernels: ModuleType | None = None
     grad_output: Array | None = None
     grad_inputs: tuple[Array | None, ...] = ()
@@ -90,23 +90,23 @@ class Record:
 # --- what can be asked --------------------------------------------------------------------------------------------
 
 
-class Step:
+class TraceStep:
     """One operation, on the way forward or on the way back.
 
     In a notebook it shows as a card with pictures; elsewhere it prints as a few lines of text.
 
     Parameters
     ----------
-    record : Record
+    record : OperationRecord
         What was kept of the operation.
     backward : bool
         Which way is gone.
     """
 
-    record: Record
+    record: OperationRecord
     backward: bool
 
-    def __init__(self, record: Record, backward: bool = False) -> None:
+    def __init__(self, record: OperationRecord, backward: bool = False) -> None:
         self.record, self.backward = record, backward
 
     @property
@@ -230,10 +230,10 @@ class Step:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class TracedBackwardStep(Step, BackwardStep):
+class TracedBackwardStep(TraceStep, BackwardStep):
     """What ``loss.backward_steps()`` yields for an operation that was traced: a BackwardStep that knows more."""
 
-    record: Record
+    record: OperationRecord
     backward: bool = field(default=True, init=False)
 
 
@@ -315,27 +315,29 @@ class Trace:
 
     Attributes
     ----------
-    records : list of Record
+    records : list of OperationRecord
         The operations in the order in which they were applied.
     """
 
-    def __init__(self, records: Sequence[Record] = ()) -> None:
+    def __init__(self, records: Sequence[OperationRecord] = ()) -> None:
         self.records = list(records)
-        self._makers: dict[int, Record] = {}  # by the identity of what they made; records keep those arrays alive
+        self._makers: dict[
+            int, OperationRecord
+        ] = {}  # by the identity of what they made; records keep those arrays alive
 
     def __len__(self) -> int:
         return len(self.records)
 
-    def forward_steps(self) -> Iterator[Step]:
+    def forward_steps(self) -> Iterator[TraceStep]:
         """Walk through the forward pass again, one operation at a time."""
-        return (Step(record) for record in self.records)
+        return (TraceStep(record) for record in self.records)
 
-    def backward_steps(self) -> Iterator[Step]:
+    def backward_steps(self) -> Iterator[TraceStep]:
         """Walk once more through what the last backward walk has passed; nothing is computed.
 
         The walk itself is ``loss.backward_steps()``, or ``loss.backward()``.
         """
-        return (Step(record, backward=True) for record in reversed(self.records) if record.grad_output is not None)
+        return (TraceStep(record, backward=True) for record in reversed(self.records) if record.grad_output is not None)
 
     def save_html(
         self,
@@ -376,10 +378,10 @@ class Trace:
         lines = (f"  {layer:<{wide[0]}}  {name:<{wide[1]}}  {shapes}" for layer, name, shapes in rows)
         return "\n".join([f"trace of {len(rows)} operations", *lines])
 
-    def _record(self, function: Function, inputs: tuple[Tensor | None, ...], output: Tensor) -> Record:
+    def _record(self, function: Function, inputs: tuple[Tensor | None, ...], output: Tensor) -> OperationRecord:
         arrays = tuple(None if tensor is None else tensor.data for tensor in inputs)
         told = function.hyperparameters
-        record = Record(
+        record = OperationRecord(
             type(function),
             _layer_at_work(),
             len(self.records),
@@ -397,7 +399,7 @@ class Trace:
 
 @contextmanager
 def trace() -> Iterator[Trace]:
-    """Record every operation that this thread applies, with all that the backward walk would free.
+    """OperationRecord every operation that this thread applies, with all that the backward walk would free.
 
     Afterwards ``trace.forward_steps()`` walks through the forward pass, and ``loss.backward_steps()`` through the
     backward pass: it leaves the same gradients as ``loss.backward()``, and each of its steps knows what was recorded.
@@ -448,7 +450,7 @@ def trace_of(output: Tensor) -> Trace:
         If it was not computed within a trace, or depends on nothing that requires a gradient.
     """
     last = output.creator.record if output.creator is not None else None
-    if not isinstance(last, Record):
+    if not isinstance(last, OperationRecord):
         raise ValueError("trace_of: output must be computed inside `with minicnn.trace():`, from what needs gradients")
     found = {last}
     waiting = [last]
@@ -459,7 +461,7 @@ def trace_of(output: Tensor) -> Trace:
     return Trace(sorted(found, key=lambda record: record.position))
 
 
-def _shapes(step: Step) -> str:
+def _shapes(step: TraceStep) -> str:
     return f"{', '.join(str(shape) for shape in step.input_shapes if shape is not None)} -> {step.output_shape}"
 
 

@@ -11,10 +11,9 @@
 # %% tags=["setup"]
 # %matplotlib inline
 import matplotlib.pyplot as plt
+import minicnn
 import numpy as np
 from matplotlib.patches import Rectangle
-
-import minicnn
 from minicnn import models, nn
 from minicnn.data import load_shapes
 from minicnn.experiments import ilsvrc
@@ -73,9 +72,7 @@ axes[1].imshow(red, cmap="Greys_r", vmin=0, vmax=255)
 for row, column in np.ndindex(8, 8):
     number = red[row, column]
     colour = "black" if number > 128 else "white"
-    axes[1].text(
-        column, row, number, ha="center", va="center", color=colour, size=8
-    )
+    axes[1].text(column, row, number, ha="center", va="center", color=colour, size=8)
 axes[1].set_title("red, in the white square", fontsize=10)
 axes[0].set(xlabel="column", ylabel="row")
 axes[1].set_xticks(range(8), labels=range(8, 16))
@@ -155,9 +152,7 @@ for picture, label in enumerate(labels):
 ax.set_xticks(range(8), labels=animals)
 ax.set_yticks(range(6), labels=[f"picture {n}" for n in range(6)])
 ax.set_xlabel("class")
-ax.set_title(
-    "Scores. Bold: the five highest. Framed: the right class.", size=10
-)
+ax.set_title("Scores. Bold: the five highest. Framed: the right class.", size=10)
 plt.show()
 
 # %% [markdown]
@@ -279,9 +274,7 @@ bars = ax.barh(names, values, color=colours)
 ax.bar_label(bars, fmt="%.1f %%", padding=4)
 ax.invert_yaxis()
 ax.set(xlabel="top-5 error in %", xlim=(0, 30))
-ax.set_title(
-    "2012. One network: validation set. The others: test set.", size=10
-)
+ax.set_title("2012. One network: validation set. The others: test set.", size=10)
 plt.show()
 
 # %% [markdown]
@@ -339,7 +332,7 @@ plt.show()
 with nn.init.skip_arrays():  # we want to count, not to compute
     network = models.alexnet()
 # 227 pixels, and not 224: lesson 02 says why
-found = minicnn.walk(network, (1, 3, 227, 227))
+found = minicnn.summary(network, (1, 3, 227, 227))
 layers = [row.name for row in found.rows if row.parameters]
 print("layers that learn:", ", ".join(layers))
 print(f"numbers to be learned: {found.parameters:,}")

@@ -11,9 +11,8 @@
 # %% tags=["setup"]
 # %matplotlib inline
 import matplotlib.pyplot as plt
-import numpy as np
-
 import minicnn
+import numpy as np
 from minicnn import Tensor
 from minicnn.lessons import check
 
@@ -136,9 +135,7 @@ for start, end, slope in arrows:
     (x0, y0), (x1, y1) = places[start], places[end]
     gap = 0.56 if start in labels else 0.3
     style = {"arrowstyle": "-|>", "color": "#767676"}
-    ax.annotate(
-        "", (x1 - 0.56, y1), (x0 + gap, y0), arrowprops=style, zorder=0
-    )
+    ax.annotate("", (x1 - 0.56, y1), (x0 + gap, y0), arrowprops=style, zorder=0)
     where = 0.62 if start == "c" else 0.5  # of the way
     x, y = x0 + where * (x1 - x0), y0 + where * (y1 - y0)
     paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
@@ -385,14 +382,9 @@ ours = {name: Node(array) for name, array in parameters.items()}
 our_loss = network_loss(Node(X), Node(T), *ours.values(), Node.tanh)
 our_loss.backward()
 
-theirs = {
-    name: Tensor(array, requires_grad=True)
-    for name, array in parameters.items()
-}
+theirs = {name: Tensor(array, requires_grad=True) for name, array in parameters.items()}
 with minicnn.trace() as trace:
-    loss = network_loss(
-        Tensor(X), Tensor(T), *theirs.values(), minicnn.functional.tanh
-    )
+    loss = network_loss(Tensor(X), Tensor(T), *theirs.values(), minicnn.functional.tanh)
 loss.backward()
 
 print(f"loss: {our_loss.data:.12f} and {loss.item():.12f}")

@@ -10,9 +10,8 @@
 # %% tags=["setup"]
 # %matplotlib inline
 import matplotlib.pyplot as plt
-import numpy as np
-
 import minicnn
+import numpy as np
 from minicnn import Tensor, data, kernels, nn, viz
 from minicnn import functional as F
 from minicnn.lessons import check

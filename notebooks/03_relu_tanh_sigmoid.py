@@ -12,9 +12,8 @@
 import time
 
 import matplotlib.pyplot as plt
-import numpy as np
-
 import minicnn
+import numpy as np
 from minicnn import Tensor, nn, viz
 from minicnn import functional as F
 from minicnn.data import Loader, load_shapes, scaling
@@ -218,9 +217,7 @@ print(f"a quarter, nine times over: {0.25**9:.7f}")
 
 fig, ax = plt.subplots(figsize=(8, 3.2), layout="constrained")
 for name, style in styles.items():
-    ax.semilogy(
-        range(1, DEPTH + 1), sizes[name], marker="o", label=name, **style
-    )
+    ax.semilogy(range(1, DEPTH + 1), sizes[name], marker="o", label=name, **style)
 ax.set(xlabel="layer", ylabel="length of the gradient")
 ax.set_title("What arrives at the weights of each layer", fontsize=10)
 ax.legend()

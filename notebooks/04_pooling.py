@@ -10,10 +10,9 @@
 # %% tags=["setup"]
 # %matplotlib inline
 import matplotlib.pyplot as plt
+import minicnn
 import numpy as np
 from matplotlib.patches import Rectangle
-
-import minicnn
 from minicnn import Tensor
 from minicnn import functional as F
 from minicnn.data import load_shapes
@@ -45,9 +44,7 @@ def grid(ax, numbers, title="", frames=(), marked=()):
     for top, left, size, colour in frames:
         place = (left - 0.42, top - 0.42)
         side = size - 0.16
-        ax.add_patch(
-            Rectangle(place, side, side, fill=False, ec=colour, lw=2.5)
-        )
+        ax.add_patch(Rectangle(place, side, side, fill=False, ec=colour, lw=2.5))
     ax.set_title(title, fontsize=10)
     ax.axis("off")
 
@@ -220,9 +217,7 @@ for ax, (side, K, S, P) in zip(axes, cases, strict=True):
     made = F.max_pool2d(row, (1, K), (1, S), (0, P), ceil_mode=True).shape[-1]
     exact = (side + 2 * P - K) / S + 1
     print(f"{side} pixels, K = {K}, S = {S}, P = {P}:", end=" ")
-    print(
-        f"exactly {exact:.2f} windows, rounded up {np.ceil(exact):.0f}", end=""
-    )
+    print(f"exactly {exact:.2f} windows, rounded up {np.ceil(exact):.0f}", end="")
     print(f", the engine makes {made}")
     for pixel in range(-P, side + P):
         inside = 0 <= pixel < side
@@ -336,11 +331,7 @@ zeros = Tensor(np.zeros((1, 1, 3, 3)), requires_grad=True)
 F.max_pool2d(zeros, 3).backward(np.ones((1, 1, 1, 1)))
 print("nine zeros, and a gradient of 1:")
 print(zeros.grad[0, 0])
-print(
-    minicnn.gradcheck(
-        lambda x: F.max_pool2d(x, 3), zeros, raise_exception=False
-    )
-)
+print(minicnn.gradcheck(lambda x: F.max_pool2d(x, 3), zeros, raise_exception=False))
 
 # %% [markdown]
 # At a tie there is no derivative. If one of the nine rises, so does the maximum; if it falls, the maximum stays, because of

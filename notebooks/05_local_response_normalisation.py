@@ -10,9 +10,8 @@
 # %% tags=["setup"]
 # %matplotlib inline
 import matplotlib.pyplot as plt
-import numpy as np
-
 import minicnn
+import numpy as np
 from minicnn import Tensor, nn
 from minicnn import functional as F
 from minicnn.lessons import check
@@ -210,9 +209,7 @@ print(f"the largest output is {b.max():.1f}, at a = {a[b.argmax()]:.0f}")
 
 fig, ax = plt.subplots(figsize=(7, 3), layout="constrained")
 ax.plot(a, b, color="#2a7ab8", label="LRN, as in the paper")
-ax.plot(
-    a, small, color="#767676", linestyle="--", label="divided by $2^{0.75}$"
-)
+ax.plot(a, small, color="#767676", linestyle="--", label="divided by $2^{0.75}$")
 ax.set(xlabel="input a of a channel without neighbours", ylabel="output b")
 ax.set_ylim(0, 140)
 ax.set_title("Straight for small numbers, bent for large ones", fontsize=10)
@@ -414,12 +411,8 @@ def lrn_backward(a, grad_b, n, k, alpha, beta):
     b = a / D**beta
     grad_a = np.empty_like(a)
     for j in range(C):
-        competition = sum(
-            grad_b[i] * b[i] / D[i] for i in range(C)[windows[j]]
-        )
-        grad_a[j] = (
-            grad_b[j] / D[j] ** beta - 2 * alpha * beta * a[j] * competition
-        )
+        competition = sum(grad_b[i] * b[i] / D[i] for i in range(C)[windows[j]])
+        grad_a[j] = grad_b[j] / D[j] ** beta - 2 * alpha * beta * a[j] * competition
     return grad_a
     ### END SOLUTION
 

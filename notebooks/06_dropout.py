@@ -13,9 +13,8 @@
 from itertools import product
 
 import matplotlib.pyplot as plt
-import numpy as np
-
 import minicnn
+import numpy as np
 from minicnn import Tensor, nn, optim
 from minicnn import functional as F
 from minicnn.lessons import check
@@ -390,9 +389,7 @@ print(f"{count:,} parameters for 100 points")
 # %%
 runs = {"without dropout": train(0.0), "with dropout, p = 0.5": train(0.5)}
 styles = dict(zip(runs, ["#c8500a", "#2a7ab8"], strict=True))
-fig, axes = plt.subplots(
-    1, 2, figsize=(10, 3), sharey=True, layout="constrained"
-)
+fig, axes = plt.subplots(1, 2, figsize=(10, 3), sharey=True, layout="constrained")
 steps = np.arange(20, STEPS + 1, 20)
 for name, (_, errors) in runs.items():
     for ax, column in zip(axes, errors.T, strict=True):
@@ -419,9 +416,7 @@ grid = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
 fig, axes = plt.subplots(1, 2, figsize=(9.5, 4.4), layout="constrained")
 for ax, (name, (network, _)) in zip(axes, runs.items(), strict=True):
     answer = classes(network, grid).reshape(121, 121)
-    ax.contourf(
-        side, side, answer, levels=[-1, 0.5, 2], colors=["#fdf1e7", "#bcd6ea"]
-    )
+    ax.contourf(side, side, answer, levels=[-1, 0.5, 2], colors=["#fdf1e7", "#bcd6ea"])
     for label, marker in ((0, "o"), (1, "s")):
         for of_these, colour in ((~wrong, "#3b4a57"), (wrong, "#c8500a")):
             chosen = train_x[of_these & (train_labels == label)]

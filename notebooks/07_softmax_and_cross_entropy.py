@@ -10,9 +10,8 @@
 # %% tags=["setup"]
 # %matplotlib inline
 import matplotlib.pyplot as plt
-import numpy as np
-
 import minicnn
+import numpy as np
 from minicnn import Tensor, nn
 from minicnn import functional as F
 from minicnn.data import load_shapes
@@ -79,9 +78,7 @@ for i, start in enumerate(heights_in):
     ax.text(-0.08, start, f"input {i}", ha="right", va="center")
 ax.set(xlim=(-0.35, 1.5), ylim=(-0.4, 2.4))
 ax.axis("off")
-ax.set_title(
-    "Picture 0: every output reads every input (weights on the lines)"
-)
+ax.set_title("Picture 0: every output reads every input (weights on the lines)")
 plt.show()
 
 # %% [markdown]
@@ -187,9 +184,7 @@ print("sum of the three:", (powers / total).sum())
 
 fig, axes = plt.subplots(1, 3, figsize=(10, 2.6), layout="constrained")
 titles = ["scores", "e to the power of the score", "probabilities"]
-for ax, title, numbers in zip(
-    axes, titles, (s, powers, powers / total), strict=True
-):
+for ax, title, numbers in zip(axes, titles, (s, powers, powers / total), strict=True):
     bars = ax.bar(names, numbers, color=["#2a7ab8", "#c8500a", "#767676"])
     ax.bar_label(bars, fmt="%.2f", padding=2)
     ax.axhline(0, color="black", linewidth=0.8)
@@ -209,9 +204,7 @@ plt.show()
 for shift in (0.0, 5.0, -100.0):
     shifted = F.softmax(Tensor(s + shift), 0).numpy()
     print(f"scores {s + shift}: {shifted.round(6)}")
-print(
-    f"cat : dog = {powers[0] / powers[1]:.4f}, e^(2 - 1) = {np.exp(1.0):.4f}"
-)
+print(f"cat : dog = {powers[0] / powers[1]:.4f}, e^(2 - 1) = {np.exp(1.0):.4f}")
 
 # %% [markdown]
 # (With two classes of scores $s$ and 0 the first one's probability is $e^s / (e^s + 1) = 1 / (1 + e^{-s})$, the sigmoid of
@@ -278,9 +271,7 @@ p = np.linspace(0.001, 1, 500)
 ax.plot(p, -np.log(p), color="#2a7ab8")
 for count, side in ((2, 0.02), (10, 0.02), (1000, 0.03)):
     ax.plot(1 / count, np.log(count), "o", color="#c8500a")
-    ax.text(
-        1 / count + side, np.log(count) + 0.15, f"guessing among {count:,}"
-    )
+    ax.text(1 / count + side, np.log(count) + 0.15, f"guessing among {count:,}")
 ax.set(xlabel="probability of the true class", ylabel="loss")
 ax.set_ylim(-0.4, 7.8)
 ax.set_title("Being sure and wrong is expensive")
@@ -381,9 +372,7 @@ def loss_of(scores):
     return -F.log_softmax(Tensor(scores), 0).numpy()[label]
 
 
-measured = [
-    (loss_of(s + step) - loss_of(s - step)) / 2e-6 for step in 1e-6 * np.eye(3)
-]
+measured = [(loss_of(s + step) - loss_of(s - step)) / 2e-6 for step in 1e-6 * np.eye(3)]
 print("probabilities:     ", p.round(6))
 print("one-hot:           ", one_hot)
 print("difference:        ", (p - one_hot).round(6))
@@ -427,9 +416,7 @@ difference = F.softmax(scores, 1) - Tensor(target)
 slopes["squared error"] = scores.grad[:, 0]
 
 fig, ax = plt.subplots(figsize=(7, 3), layout="constrained")
-for (name, slope), colour in zip(
-    slopes.items(), ["#2a7ab8", "#c8500a"], strict=True
-):
+for (name, slope), colour in zip(slopes.items(), ["#2a7ab8", "#c8500a"], strict=True):
     ax.plot(gaps, slope, color=colour, label=name)
     print(f"{name}: gradient at a gap of 10 is {slope[-1]:.5f}")
 ax.set(xlabel="wrong score minus true score")

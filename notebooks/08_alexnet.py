@@ -11,9 +11,8 @@
 # %% tags=["setup"]
 # %matplotlib inline
 import matplotlib.pyplot as plt
-import numpy as np
-
 import minicnn
+import numpy as np
 from minicnn import Tensor, models, nn
 from minicnn import functional as F
 from minicnn.data import load_shapes
@@ -81,15 +80,15 @@ print(f"(227 - 11) / 4 + 1 = {(227 - 11) / 4 + 1}")
 #
 # The article speaks of padding to 227, and is right in that. Its own program forgets it, as we shall see.
 #
-# ## The engine walks
+# ## The engine counts them, too
 #
-# `minicnn.walk` sends a *shape* through a network. No picture is needed, and with `skip_arrays` not even weights: each
+# `minicnn.summary` sends a *shape* through a network. No picture is needed, and with `skip_arrays` not even weights: each
 # layer says what it would make of the shape.
 
 # %%
 with nn.init.skip_arrays():
     network = models.alexnet("paper")
-paper = minicnn.walk(network, (1, 3, 224, 224))
+paper = minicnn.summary(network, (1, 3, 224, 224))
 paper
 
 # %% [markdown]
@@ -133,9 +132,9 @@ for name in ("conv1", "conv2", "conv3", "conv4", "conv5"):
 minicnn.manual_seed(8)
 small = models.alexnet_cifar(groups=2).eval()
 rng = np.random.default_rng(8)
-small_walk = minicnn.walk(small, (1, 3, 28, 28))
+small_summary = minicnn.summary(small, (1, 3, 28, 28))
 for name in ("conv2", "conv3", "conv4", "conv5", "fc6", "fc7"):
-    row = small_walk[name]
+    row = small_summary[name]
     maps = rng.normal(size=row.input_shape).astype(np.float32)
     changed = maps.copy()
     changed[:, maps.shape[1] // 2 :] += 1  # tower 2 is the second half
@@ -177,19 +176,19 @@ print(f"the table above says {paper['conv2'].parameters:,}")
 
 # %%
 with nn.init.skip_arrays():
-    merged = minicnn.walk(models.alexnet("merged"), (1, 3, 224, 224))
-    zoo = minicnn.walk(models.alexnet("torchvision"), (1, 3, 224, 224))
+    merged = minicnn.summary(models.alexnet("merged"), (1, 3, 224, 224))
+    zoo = minicnn.summary(models.alexnet("torchvision"), (1, 3, 224, 224))
 names = [f"conv{i}" for i in range(1, 6)] + [f"fc{i}" for i in range(6, 9)]
-walks = {"paper": paper, "merged": merged, "torchvision": zoo}
+summaries = {"paper": paper, "merged": merged, "torchvision": zoo}
 weighty = {
-    name: [row for row in walk if row.parameters]
-    for name, walk in walks.items()
+    name: [row for row in summary if row.parameters]
+    for name, summary in summaries.items()
 }
-print("layer" + "".join(f"{name:>14}" for name in walks))
+print("layer" + "".join(f"{name:>14}" for name in summaries))
 for number, name in enumerate(names):
-    counts = [weighty[which][number].parameters for which in walks]
+    counts = [weighty[which][number].parameters for which in summaries]
     print(f"{name:5}" + "".join(f"{count:>14,}" for count in counts))
-totals = [walk.parameters for walk in walks.values()]
+totals = [summary.parameters for summary in summaries.values()]
 print("total" + "".join(f"{total:>14,}" for total in totals))
 
 # %% [markdown]
@@ -199,18 +198,18 @@ print("total" + "".join(f"{total:>14,}" for total in totals))
 # ## How many multiplications?
 #
 # In a convolution each weight is used again at every place of the output map. So take the number of weights, without the
-# biases, times the number of places. conv2 has 27x27 places, by the walk. In a fully connected layer each weight is used
+# biases, times the number of places. conv2 has 27x27 places, by the summary. In a fully connected layer each weight is used
 # once.
 
 # %%
 print(f"conv2: (256 * 48 * 5 * 5) * (27 * 27) = {256 * 48 * 25 * 27**2:,}")
 print(f"fc6:   9216 * 4096 = {9216 * 4096:,}")
 print()
-print("layer" + "".join(f"{name:>16}" for name in walks))
+print("layer" + "".join(f"{name:>16}" for name in summaries))
 for number, name in enumerate(names):
-    counts = [weighty[which][number].macs for which in walks]
+    counts = [weighty[which][number].macs for which in summaries]
     print(f"{name:5}" + "".join(f"{count:>16,}" for count in counts))
-totals = [walk.macs for walk in walks.values()]
+totals = [summary.macs for summary in summaries.values()]
 print("total" + "".join(f"{total:>16,}" for total in totals))
 
 # %% [markdown]
@@ -250,8 +249,8 @@ printed = [253_440, 186_624, 64_896, 64_896, 43_264, 4096, 4096, 1000]
 neurons = [int(np.prod(paper[name].output_shape)) for name in names]
 for name, said, count in zip(names, printed, neurons, strict=True):
     remark = "" if said == count else "   <- not the same"
-    print(f"{name:5}  paper {said:>8,}  walk {count:>8,}{remark}")
-print(f"\nsum, paper: {sum(printed):,};  sum, walk: {sum(neurons):,}")
+    print(f"{name:5}  paper {said:>8,}  summary {count:>8,}{remark}")
+print(f"\nsum, paper: {sum(printed):,};  sum, summary: {sum(neurons):,}")
 print(f"55 * 55 * 96 = {55 * 55 * 96:,}")
 print(f"55 * 48 * 96 = {55 * 48 * 96:,}")
 
@@ -266,10 +265,10 @@ print(f"55 * 48 * 96 = {55 * 48 * 96:,}")
 
 # %%
 with nn.init.skip_arrays():
-    article = minicnn.walk(models.alexnet("article"), (1, 3, 224, 224))
+    article = minicnn.summary(models.alexnet("article"), (1, 3, 224, 224))
 print("layer   paper        article")
 for name in ("conv1", "pool1", "conv2", "pool2", "conv5", "pool5"):
-    shapes = [walk[name].output_shape[1:] for walk in (paper, article)]
+    shapes = [summary[name].output_shape[1:] for summary in (paper, article)]
     texts = ["x".join(map(str, shape)) for shape in shapes]
     print(f"{name}   {texts[0]:<11}  {texts[1]}")
 print(f"\nparameters    {paper.parameters:>13,}  {article.parameters:>13,}")
@@ -430,9 +429,7 @@ check.alexnet_walk(alexnet_walk)
 
 
 # %%
-def alexnet_conv_macs(
-    side, in_channels, out_channels, kernel, stride, padding, groups
-):
+def alexnet_conv_macs(side, in_channels, out_channels, kernel, stride, padding, groups):
     """Return the number of multiply-adds for one picture."""
     ### BEGIN SOLUTION
     places = ((side + 2 * padding - kernel) // stride + 1) ** 2

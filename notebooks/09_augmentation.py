@@ -12,10 +12,9 @@
 from functools import partial
 
 import matplotlib.pyplot as plt
+import minicnn
 import numpy as np
 from matplotlib.patches import Rectangle
-
-import minicnn
 from minicnn import Tensor, nn, optim
 from minicnn import functional as F
 from minicnn.data import (
@@ -122,17 +121,13 @@ print(f"to another picture:      {by_another:.0f} grey levels")
 # %%
 rng = np.random.default_rng(0)
 crops = transforms.random_crop(data.train_images, rng, size=28)
-again = transforms.random_crop(
-    data.train_images, np.random.default_rng(0), size=28
-)
+again = transforms.random_crop(data.train_images, np.random.default_rng(0), size=28)
 print("shape:", crops.shape, " the same again:", np.array_equal(crops, again))
 
 # A picture in which each pixel says where it was.
 where = np.arange(32 * 32).reshape(1, 1, 32, 32)
 many = np.repeat(where, 5000, axis=0)
-tops, lefts = divmod(
-    transforms.random_crop(many, rng, size=28)[:, 0, 0, 0], 32
-)
+tops, lefts = divmod(transforms.random_crop(many, rng, size=28)[:, 0, 0, 0], 32)
 counts = np.zeros((5, 5), int)
 np.add.at(counts, (tops, lefts), 1)
 
@@ -226,9 +221,7 @@ for ax, (i, j) in zip(axes, [(0, 1), (0, 2)], strict=True):
     start = pixels.mean(axis=0)
     for sign in (-1, 1):
         end = start + sign * 110 * direction
-        ax.plot(
-            [start[i], end[i]], [start[j], end[j]], color="#c8500a", lw=2.5
-        )
+        ax.plot([start[i], end[i]], [start[j], end[j]], color="#c8500a", lw=2.5)
     ax.set(xlabel=names[i], ylabel=names[j], aspect="equal")
 fig.suptitle(
     "Colours of 3000 pixels, and the direction in which they vary most",
@@ -278,12 +271,8 @@ by_root = statistics.eigenvectors * roots
 by_value = statistics.eigenvectors * statistics.eigenvalues
 six = np.repeat(star[None], 6, axis=0)
 fig, axes = plt.subplots(2, 7, figsize=(9, 2.9), layout="constrained")
-for line, (name, columns) in enumerate(
-    [("roots", by_root), ("eigenvalues", by_value)]
-):
-    colour = transforms.pca_colour(
-        six, np.random.default_rng(4), components=columns
-    )
+for line, (name, columns) in enumerate([("roots", by_root), ("eigenvalues", by_value)]):
+    colour = transforms.pca_colour(six, np.random.default_rng(4), components=columns)
     show(axes[line, 0], star, "original")
     for ax, picture in zip(axes[line, 1:], colour, strict=True):
         show(ax, picture)
@@ -326,9 +315,7 @@ augment = transforms.compose(
     transforms.random_flip,
     partial(transforms.pca_colour, components=statistics.components),
 )
-loader = Loader(
-    star[None], np.array([5]), batch_size=1, seed=2, transform=augment
-)
+loader = Loader(star[None], np.array([5]), batch_size=1, seed=2, transform=augment)
 fig, axes = plt.subplots(1, 9, figsize=(10, 1.5), layout="constrained")
 show(axes[0], star, "original")
 for epoch, ax in enumerate(axes[1:], start=1):
@@ -380,9 +367,7 @@ def error(network, pictures, labels):
 def train(transform):
     network = small_network()
     optimizer = optim.SGD(network.parameters(), lr=0.015, momentum=0.9)
-    loader = Loader(
-        data.train_images, data.train_labels, 32, transform=transform
-    )
+    loader = Loader(data.train_images, data.train_labels, 32, transform=transform)
     errors = []
     for epoch in range(1, 41):
         train_epoch(network, optimizer, loader, epoch=epoch)
@@ -393,9 +378,7 @@ def train(transform):
     return network, np.array(errors)
 
 
-plain, plain_errors = train(
-    lambda pictures, rng: preparation.prepare(pictures)
-)
+plain, plain_errors = train(lambda pictures, rng: preparation.prepare(pictures))
 varied, varied_errors = train(preparation.augmented(flip=True))
 
 # %% tags=["heavy"]
@@ -403,9 +386,7 @@ runs = {
     "the middle, always": plain_errors,
     "crops and mirror images": varied_errors,
 }
-fig, axes = plt.subplots(
-    1, 2, figsize=(9, 3.2), sharey=True, layout="constrained"
-)
+fig, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True, layout="constrained")
 for ax, (name, errors) in zip(axes, runs.items(), strict=True):
     epochs, known, new = errors.T
     ax.plot(epochs, known, color="#2a7ab8", label="on what it learnt from")

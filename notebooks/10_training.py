@@ -13,9 +13,8 @@
 import copy
 
 import matplotlib.pyplot as plt
-import numpy as np
-
 import minicnn
+import numpy as np
 from minicnn import Tensor, nn
 from minicnn import functional as F
 from minicnn.data import Loader, load_shapes, scaling
@@ -73,9 +72,7 @@ def descend(rate, momentum, steps=40):
     return np.array(points)
 
 
-across, along = np.meshgrid(
-    np.linspace(-0.7, 0.7, 81), np.linspace(-1, 2.3, 81)
-)
+across, along = np.meshgrid(np.linspace(-0.7, 0.7, 81), np.linspace(-1, 2.3, 81))
 height = (20 * across**2 + along**2) / 2
 fig, axes = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained")
 tries = [
@@ -249,9 +246,7 @@ ax.plot(track, color=BLUE, linewidth=0.8)
 for drop in (300, 600):
     ax.axvline(drop, color=GREY, linestyle=":")
 ax.set(xlabel="step", ylabel="weight w")
-ax.set_title(
-    "A noisy gradient; the rate falls at the dotted lines", fontsize=10
-)
+ax.set_title("A noisy gradient; the rate falls at the dotted lines", fontsize=10)
 plt.show()
 
 # %% [markdown]
@@ -361,8 +356,7 @@ net, rng = make_network(), np.random.default_rng(0)
 whole = gradient_of(net, np.arange(1200))
 for B in (2, 8, 32, 128):
     far = [
-        np.linalg.norm(gradient_of(net, rng.choice(1200, B)) - whole)
-        for _ in range(8)
+        np.linalg.norm(gradient_of(net, rng.choice(1200, B)) - whole) for _ in range(8)
     ]
     noise = np.mean(far) / np.linalg.norm(whole)
     print(f"B = {B:3d}: noise is {noise:.2f} of the gradient", end=", ")
@@ -487,9 +481,7 @@ before = some_epochs(net, optimizer, batches, 9)
 weights = copy.deepcopy(net.state_dict())
 velocities = copy.deepcopy(optimizer.state_dict())
 
-fig, axes = plt.subplots(
-    1, 2, figsize=(10, 3.2), sharey=True, layout="constrained"
-)
+fig, axes = plt.subplots(1, 2, figsize=(10, 3.2), sharey=True, layout="constrained")
 for ax, style in zip(axes, ("paper", "pytorch"), strict=True):
     net.load_state_dict(weights)
     state = copy.deepcopy(velocities)
@@ -641,9 +633,7 @@ def mirror_and_shift(images, rng):
 
 
 # %% tags=["heavy"]
-fig, axes = plt.subplots(
-    1, 2, figsize=(10, 3.2), sharey=True, layout="constrained"
-)
+fig, axes = plt.subplots(1, 2, figsize=(10, 3.2), sharey=True, layout="constrained")
 for ax, (name, transform) in zip(
     axes,
     [("as they are", None), ("mirrored and shifted", mirror_and_shift)],
@@ -651,9 +641,7 @@ for ax, (name, transform) in zip(
 ):
     net = make_network()
     optimizer = paper_sgd(net, 0.01)
-    batches = Loader(
-        train_x[:300], train_y[:300], batch_size=32, transform=transform
-    )
+    batches = Loader(train_x[:300], train_y[:300], batch_size=32, transform=transform)
     train, tested = [], {}
     for epoch in range(1, 49):
         if epoch == 41:

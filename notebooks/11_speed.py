@@ -13,9 +13,8 @@
 import time
 
 import matplotlib.pyplot as plt
-import numpy as np
-
 import minicnn
+import numpy as np
 from minicnn import Tensor, backend, kernels
 from minicnn import functional as F
 from minicnn.kernels import winograd
@@ -122,9 +121,7 @@ for name, call in {
 }.items():
     seconds[name] = best(call)
     print(f"{name:<22}", end=" ")
-    print(
-        f"the same numbers: {np.allclose(call(), right, atol=1e-4)}", end=" "
-    )
+    print(f"the same numbers: {np.allclose(call(), right, atol=1e-4)}", end=" ")
     print(f" {1000 * seconds[name]:.3f} ms")
 
 # %% [markdown]
@@ -348,8 +345,7 @@ for N in (1, 16, 128):
     numbers = N * 4096 + 4096 * 4096 + N * 4096
     layers[f"fc7, batch {N}"] = operations, numbers
 intensity = {
-    name: operations / (4 * numbers)
-    for name, (operations, numbers) in layers.items()
+    name: operations / (4 * numbers) for name, (operations, numbers) in layers.items()
 }
 for name, (operations, numbers) in layers.items():
     print(f"{name:<15} {operations / 1e6:8.1f} million operations", end=" ")
@@ -493,9 +489,7 @@ W = random.normal(size=(3, 3))
 Y = A_T @ ((G @ W @ G.T) * (B_T @ X @ B_T.T)) @ A_T.T
 usual = F.conv2d(Tensor(X.reshape(1, 1, 6, 6)), Tensor(W.reshape(1, 1, 3, 3)))
 print("the same 16 outputs:", np.allclose(Y, usual.numpy()[0, 0]))
-print(
-    f"multiplications: {4 * 4} x {3 * 3} = {4 * 4 * 3 * 3} as usual", end=", "
-)
+print(f"multiplications: {4 * 4} x {3 * 3} = {4 * 4 * 3 * 3} as usual", end=", ")
 print(f"6 x 6 = {6 * 6} here: {4 * 4 * 3 * 3 // (6 * 6)} times fewer")
 
 # %% [markdown]

@@ -10,9 +10,8 @@
 # %% tags=["setup"]
 # %matplotlib inline
 import matplotlib.pyplot as plt
-import numpy as np
-
 import minicnn
+import numpy as np
 from minicnn import Tensor, nn, optim, viz
 from minicnn import functional as F
 from minicnn.data import Loader, Preparation, load_shapes
@@ -105,6 +104,7 @@ viz.draw_filters(after, title="conv1, after training")
 # has nothing to do with its neighbour. We multiply each weight with the one beside it and the one below it, take the mean,
 # and divide by the mean square: about 0 for noise, near 1 where neighbours are alike.
 
+
 # %% tags=["heavy"]
 def alike(filters):
     """Return how much neighbouring weights are alike, from -1 to 1."""
@@ -186,9 +186,7 @@ for name in ("relu1", "relu2", "relu3"):
 
 # %% tags=["heavy"]
 strongest = outputs["relu3"].max(axis=(2, 3))  # (500, 32)
-by_class = np.array(
-    [strongest[data.test_labels == k].mean(axis=0) for k in range(10)]
-)
+by_class = np.array([strongest[data.test_labels == k].mean(axis=0) for k in range(10)])
 by_class /= np.maximum(by_class.max(axis=0), 1e-9)
 order = np.argsort(by_class.argmax(axis=0), kind="stable")
 fig, ax = plt.subplots(figsize=(9, 3.4), layout="constrained")
@@ -230,9 +228,7 @@ for record in trace.records:
 # strongly, and cut out what it sees there. For channels of conv2, 11x11 pixels:
 
 # %% tags=["heavy"]
-field = next(
-    viz.receptive_field(r) for r in trace.records if r.layer == "conv2"
-)
+field = next(viz.receptive_field(r) for r in trace.records if r.layer == "conv2")
 crops = data.test_images[:, :, 2:30, 2:30]
 padded = np.pad(crops, ((0, 0), (0, 0), (16, 16), (16, 16)))
 maps = outputs["relu2"]
@@ -444,9 +440,7 @@ plt.show()
 # %% tags=["heavy"]
 with minicnn.trace() as trace:
     loss = F.cross_entropy(network(Tensor(test[chosen : chosen + 1])), [5])
-minicnn.step_through(
-    loss, np.ascontiguousarray(seen), data.classes, widgets=False
-)
+minicnn.step_through(loss, np.ascontiguousarray(seen), data.classes, widgets=False)
 
 # %% [markdown]
 # ## Exercises

@@ -14,7 +14,6 @@ from textwrap import fill
 
 import matplotlib.pyplot as plt
 import numpy as np
-
 from minicnn import Tensor, gradcheck
 from minicnn import functional as F
 from minicnn.lessons import check, museum

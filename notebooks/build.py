@@ -56,7 +56,10 @@ def sources() -> list[Path]:
 def files(source: Path) -> dict[Path, str]:
     """Return what is made of a source, by its path."""
     notebook = read(source)
-    return {source.with_suffix(".ipynb"): text(notebook), STUDENT / f"{source.stem}.ipynb": text(blank(notebook))}
+    return {
+        source.with_suffix(".ipynb"): text(notebook),
+        STUDENT / f"{source.stem}.ipynb": text(blank(notebook)),
+    }
 
 
 def read(source: Path) -> Notebook:
@@ -67,7 +70,11 @@ def read(source: Path) -> Notebook:
     return {
         "cells": [_cell(cell, number) for number, cell in enumerate(cells)],
         "metadata": {
-            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "kernelspec": {
+                "display_name": "Python 3",
+                "language": "python",
+                "name": "python3",
+            },
             "language_info": {"file_extension": ".py", "name": "python"},
         },
         "nbformat": 4,
@@ -117,10 +124,17 @@ def _replaced(source: str, begin: str, end: str, stub: tuple[str, ...]) -> str:
 
 
 def _cell(cell: Any, number: int) -> dict[str, Any]:
-    metadata = {"tags": sorted(cell.metadata["tags"])} if cell.metadata.get("tags") else {}
+    metadata = (
+        {"tags": sorted(cell.metadata["tags"])} if cell.metadata.get("tags") else {}
+    )
     name = f"cell-{number:02d}"
     if cell.cell_type != "code":
-        return {"cell_type": cell.cell_type, "id": name, "metadata": metadata, "source": cell.source}
+        return {
+            "cell_type": cell.cell_type,
+            "id": name,
+            "metadata": metadata,
+            "source": cell.source,
+        }
     source = cell.source
     checked = CHECK.fullmatch(source.strip())
     if BEGIN_SOLUTION in source:
@@ -135,19 +149,32 @@ def _cell(cell: Any, number: int) -> dict[str, Any]:
 
 def exercise_in(source: str) -> str:
     """Return the name of the function that a solution cell defines."""
-    functions = [node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
+    functions = [
+        node.name
+        for node in ast.parse(source).body
+        if isinstance(node, ast.FunctionDef)
+    ]
     if len(functions) != 1:
-        raise ValueError(f"a cell with a solution must define one function, this one defines {functions}:\n{source}")
+        raise ValueError(
+            f"a cell with a solution must define one function, this one defines {functions}:\n{source}"
+        )
     return functions[0]
 
 
 def _marks(name: str, solution: bool) -> dict[str, Any]:
-    marks = {"grade": not solution, "grade_id": name, "locked": not solution, "schema_version": 3}
+    marks = {
+        "grade": not solution,
+        "grade_id": name,
+        "locked": not solution,
+        "schema_version": 3,
+    }
     marks |= {"solution": solution, "task": False}
     return marks if solution else marks | {"points": 1}
 
 
-def _code(source: str, name: str, metadata: dict[str, Any] | None = None) -> dict[str, Any]:
+def _code(
+    source: str, name: str, metadata: dict[str, Any] | None = None
+) -> dict[str, Any]:
     return {
         "cell_type": "code",
         "execution_count": None,
@@ -160,15 +187,34 @@ def _code(source: str, name: str, metadata: dict[str, Any] | None = None) -> dic
 
 def text(notebook: Notebook) -> str:
     """Write a notebook as Jupyter does."""
-    cells = [{**cell, "source": cell["source"].splitlines(keepends=True)} for cell in notebook["cells"]]
-    return json.dumps({**notebook, "cells": cells}, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    cells = [
+        {**cell, "source": cell["source"].splitlines(keepends=True)}
+        for cell in notebook["cells"]
+    ]
+    return (
+        json.dumps(
+            {**notebook, "cells": cells}, indent=1, sort_keys=True, ensure_ascii=False
+        )
+        + "\n"
+    )
 
 
 def stale() -> list[str]:
     """Return what is not as the sources would make it."""
-    made = {path: content for source in sources() for path, content in files(source).items()}
-    wrong = [path for path, content in made.items() if not path.exists() or path.read_text(encoding="utf-8") != content]
-    left_over = [path for folder in (HERE, STUDENT) for path in folder.glob("*.ipynb") if path not in made]
+    made = {
+        path: content for source in sources() for path, content in files(source).items()
+    }
+    wrong = [
+        path
+        for path, content in made.items()
+        if not path.exists() or path.read_text(encoding="utf-8") != content
+    ]
+    left_over = [
+        path
+        for folder in (HERE, STUDENT)
+        for path in folder.glob("*.ipynb")
+        if path not in made
+    ]
     return sorted(path.relative_to(ROOT).as_posix() for path in [*wrong, *left_over])
 
 
@@ -199,19 +245,51 @@ def run(notebooks: Sequence[Path], folder: Path, blank: bool = False) -> dict[st
                 cell["metadata"]["tags"].append("skip-execution")
         (folder / path.name).write_text(json.dumps(notebook), encoding="utf-8")
     report = folder / "report.xml"
-    command = [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir", str(folder), "-p", "no:cacheprovider"]
-    command += ["--nbmake", "--overwrite", "--nbmake-timeout=300", "-q", f"--junitxml={report}", str(folder)]
-    environment = {key: value for key, value in os.environ.items() if key not in ("MPLBACKEND", "PYTEST_ADDOPTS")}
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-c",
+        os.devnull,
+        "--rootdir",
+        str(folder),
+        "-p",
+        "no:cacheprovider",
+    ]
+    command += [
+        "--nbmake",
+        "--overwrite",
+        "--nbmake-timeout=300",
+        "-q",
+        f"--junitxml={report}",
+        str(folder),
+    ]
+    environment = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in ("MPLBACKEND", "PYTEST_ADDOPTS")
+    }
+    environment["PYTHONPATH"] = os.pathsep.join(
+        filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
+    )
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if not report.exists():
         raise RuntimeError(f"nbmake did not run:\n{done.stdout}\n{done.stderr}")
     found = {}
     for case in ElementTree.parse(report).iter("testcase"):
-        wrong = [child.text or child.get("message", "") for child in case if child.tag in ("failure", "error")]
+        wrong = [
+            child.text or child.get("message", "")
+            for child in case
+            if child.tag in ("failure", "error")
+        ]
         found[Path(case.get("name", "")).stem] = "\n".join(wrong)
-        print(f"{case.get('name')}: {float(case.get('time', 0)):.1f} s{', FAILED' * bool(wrong)}")
-    return {path.stem: found.get(path.stem, f"not run:\n{done.stdout}") for path in notebooks}
+        print(
+            f"{case.get('name')}: {float(case.get('time', 0)):.1f} s{', FAILED' * bool(wrong)}"
+        )
+    return {
+        path.stem: found.get(path.stem, f"not run:\n{done.stdout}")
+        for path in notebooks
+    }
 
 
 def run_for_docs(notebooks: Sequence[Path]) -> dict[str, str]:
@@ -219,9 +297,13 @@ def run_for_docs(notebooks: Sequence[Path]) -> dict[str, str]:
     with tempfile.TemporaryDirectory() as folder:
         found = run(notebooks, Path(folder))
         for stem in (stem for stem, wrong in found.items() if not wrong):
-            notebook = json.loads(Path(folder, f"{stem}.ipynb").read_text(encoding="utf-8"))
+            notebook = json.loads(
+                Path(folder, f"{stem}.ipynb").read_text(encoding="utf-8")
+            )
             PAGES.mkdir(exist_ok=True)
-            (PAGES / f"{stem}.ipynb").write_text(json.dumps(as_page(notebook), indent=1), encoding="utf-8")
+            (PAGES / f"{stem}.ipynb").write_text(
+                json.dumps(as_page(notebook), indent=1), encoding="utf-8"
+            )
     return found
 
 
@@ -230,11 +312,18 @@ def as_page(notebook: Notebook) -> Notebook:
     cells = []
     for cell in notebook["cells"]:
         source = without_hidden_tests("".join(cell["source"]))
-        lines = [line for line in source.splitlines() if line.strip() not in (BEGIN_SOLUTION, END_SOLUTION)]
+        lines = [
+            line
+            for line in source.splitlines()
+            if line.strip() not in (BEGIN_SOLUTION, END_SOLUTION)
+        ]
         cell = {**cell, "source": "\n".join(lines), "metadata": dict(cell["metadata"])}
         if cell["metadata"].pop("nbgrader", {}).get("solution"):
             cell["metadata"]["tags"] = ["hide-input", *cell["metadata"].get("tags", ())]
-            cell["metadata"]["mystnb"] = {"code_prompt_show": "A solution", "code_prompt_hide": "A solution"}
+            cell["metadata"]["mystnb"] = {
+                "code_prompt_show": "A solution",
+                "code_prompt_hide": "A solution",
+            }
         cells.append(cell)
     return {**notebook, "cells": cells}
 
@@ -250,7 +339,9 @@ def _has_run(path: Path) -> bool:
         return False
     found = json.loads(page.read_text(encoding="utf-8"))
     wanted = as_page(json.loads(path.read_text(encoding="utf-8")))
-    return list(_sources(found)) == list(_sources(wanted)) and any(cell.get("outputs") for cell in found["cells"])
+    return list(_sources(found)) == list(_sources(wanted)) and any(
+        cell.get("outputs") for cell in found["cells"]
+    )
 
 
 def _sources(notebook: Notebook) -> Iterator[str]:
@@ -272,16 +363,30 @@ def fill_in_pages() -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Make the lessons' notebooks from their sources, and run them.")
-    parser.add_argument("lessons", nargs="*", metavar="NN", help="only these lessons, by number")
-    parser.add_argument("--check", action="store_true", help="write nothing, and say which are stale")
-    parser.add_argument("--run", action="store_true", help="then run those with solutions, for the docs")
-    parser.add_argument("--blank", action="store_true", help="then run those for students")
+    parser = argparse.ArgumentParser(
+        description="Make the lessons' notebooks from their sources, and run them."
+    )
+    parser.add_argument(
+        "lessons", nargs="*", metavar="NN", help="only these lessons, by number"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing, and say which are stale"
+    )
+    parser.add_argument(
+        "--run", action="store_true", help="then run those with solutions, for the docs"
+    )
+    parser.add_argument(
+        "--blank", action="store_true", help="then run those for students"
+    )
     options = parser.parse_args()
     if options.check:
         print("\n".join(stale()) or "all notebooks are as their sources say")
         return int(bool(stale()))
-    chosen = [source for source in sources() if not options.lessons or source.name[:2] in options.lessons]
+    chosen = [
+        source
+        for source in sources()
+        if not options.lessons or source.name[:2] in options.lessons
+    ]
     for source in chosen:
         for path, content in files(source).items():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -289,7 +394,9 @@ def main() -> int:
             print(path.relative_to(ROOT))
     wrong: list[str] = []
     if options.run:
-        wrong += run_for_docs([source.with_suffix(".ipynb") for source in chosen]).values()
+        wrong += run_for_docs(
+            [source.with_suffix(".ipynb") for source in chosen]
+        ).values()
     if options.blank:
         with tempfile.TemporaryDirectory() as folder:
             students = [STUDENT / f"{source.stem}.ipynb" for source in chosen]

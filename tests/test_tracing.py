@@ -23,7 +23,7 @@ from minicnn import functional as F
 from minicnn.ops.activation import ReLU
 from minicnn.ops.conv import Conv2d, DirectConv2d
 from minicnn.ops.reduce import Sum
-from minicnn.tracing import Step, Trace, norm, trace_of
+from minicnn.tracing import Trace, TraceStep, norm, trace_of
 
 
 def small_network() -> nn.Sequential:
@@ -116,9 +116,9 @@ def test_an_absent_input_and_inputs_without_names() -> None:
 def test_equation_and_section_are_the_docstrings(
     operation: type[Function], forward: str, backward: str, section: str
 ) -> None:
-    record = tracing.Record(operation, "", 0, (), np.zeros(1), {}, {}, ())
-    assert (Step(record).equation, Step(record, True).equation) == (forward, backward)
-    assert Step(record).section == section
+    record = tracing.OperationRecord(operation, "", 0, (), np.zeros(1), {}, {}, ())
+    assert (TraceStep(record).equation, TraceStep(record, True).equation) == (forward, backward)
+    assert TraceStep(record).section == section
 
 
 def kinds(operation: type[Function]) -> list[type[Function]]:
@@ -129,9 +129,9 @@ def test_every_operation_says_what_it_does() -> None:
     public = [kind for kind in kinds(Function) if kind.__module__.startswith("minicnn.ops") and kind.__name__[0] != "_"]
     assert len(public) > 25
     for operation in public:
-        record = tracing.Record(operation, "", 0, (), np.zeros(1), {}, {}, ())
-        assert len(Step(record).equation) > 4 and len(Step(record, True).equation) > 4, operation
-        assert "  dL/d" not in Step(record).equation or operation.__name__ == "Pad"
+        record = tracing.OperationRecord(operation, "", 0, (), np.zeros(1), {}, {}, ())
+        assert len(TraceStep(record).equation) > 4 and len(TraceStep(record, True).equation) > 4, operation
+        assert "  dL/d" not in TraceStep(record).equation or operation.__name__ == "Pad"
 
 
 def test_an_operation_without_a_docstring_or_a_source() -> None:
@@ -145,14 +145,14 @@ def test_an_operation_without_a_docstring_or_a_source() -> None:
 
 
 def test_the_source_is_what_runs() -> None:
-    record = tracing.Record(Conv2d, "", 0, (), np.zeros(1), {}, {}, ())
-    forward, backward = Step(record).source, Step(record, True).source
+    record = tracing.OperationRecord(Conv2d, "", 0, (), np.zeros(1), {}, {}, ())
+    forward, backward = TraceStep(record).source, TraceStep(record, True).source
     assert forward.startswith("# minicnn.ops.conv, line ") and "\ndef forward(self, xp" in forward
     assert "def backward" not in forward and "def backward(self, xp" in backward
     assert "def columns(" in forward and "def filters_as_rows(" in forward  # which both call
     assert "def columns(" in backward
-    direct = tracing.Record(DirectConv2d, "", 0, (), np.zeros(1), {}, {}, ())
-    source = Step(direct, True).source
+    direct = tracing.OperationRecord(DirectConv2d, "", 0, (), np.zeros(1), {}, {}, ())
+    source = TraceStep(direct, True).source
     assert source.count("def backward(") == 2 and source.count("def grad_w(") == 1  # its own, and super().backward
 
 
@@ -268,7 +268,7 @@ def test_a_backward_step_knows_its_gradients() -> None:
     steps = list(loss.backward_steps())
     assert [step.layer for step in steps] == ["", "head.2", "head.1", "head.0", "flatten", "pool", "relu", "conv"]
     for step, before in zip(steps[1:], steps, strict=False):
-        assert isinstance(step, minicnn.BackwardStep) and isinstance(step, Step)
+        assert isinstance(step, minicnn.BackwardStep) and isinstance(step, TraceStep)
         assert step.gradients_in["dL/dy"] is step.grad_output is before.grad_inputs[0]
     conv = steps[-1]
     assert list(conv.gradients_out) == ["dL/dw", "dL/db"]  # no gradient for the pictures

@@ -2,7 +2,7 @@
 
 ``{command-line}``
     every command with its options, from the parser.
-``{walk} alexnet``
+``{summary} alexnet``
     a network's shapes, parameters and multiply-adds, of the layers that change any of them.
 ``{picture} draw alexnet``
     the picture that a command draws; its content is the caption.
@@ -35,7 +35,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from minicnn import cli, use_kernels, viz
 from minicnn.lessons.museum import MUSEUM
-from minicnn.walking import walk_config
+from minicnn.summary import summary_of_config
 
 # What minicnn lends from a module with a page of its own, where it is described with what belongs to it.
 DESCRIBED = {"minicnn.trace": "~tracing.trace", "minicnn.step_through": "~viz.step_through"}
@@ -72,10 +72,10 @@ class Generated(SphinxDirective):
         raise NotImplementedError
 
 
-class Walk(Generated):
+class SummaryTable(Generated):
     def markdown(self) -> Iterator[str]:
-        found = walk_config({"model": self.arguments[0].replace("-", "_")})
-        yield ":::{table}\n:class: walk\n"
+        found = summary_of_config({"model": self.arguments[0].replace("-", "_")})
+        yield ":::{table}\n:class: summary\n"
         yield "| layer | what it is, and how its size comes about | output | parameters | multiply-adds |"
         yield "|---|---|---|--:|--:|"
         for row in found.rows:
@@ -267,7 +267,7 @@ def without_fields(app: Any, what: str, name: str, obj: Any, skip: bool, options
 def setup(app: Any) -> dict[str, Any]:
     app.connect("autodoc-process-docstring", plain, priority=400)  # before numpydoc
     app.connect("autodoc-skip-member", without_fields)
-    app.add_directive("walk", Walk)
+    app.add_directive("summary", SummaryTable)
     app.add_directive("picture", Picture)
     app.add_directive("walk-page", WalkPage)
     app.connect("build-finished", copy_walk_pages)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from minicnn.errors import MinicnnError
 
-class DataError(RuntimeError):
+
+class DataError(MinicnnError):
     """A data file is missing, truncated, corrupt or cannot be fetched; the message names the file."""
 
 

@@ -17,13 +17,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from minicnn.errors import MinicnnError
 from minicnn.training.checkpoint import write_atomically
 from minicnn.training.environment import FolderError, alone_in, machine, versions
 
 __all__ = ["ResultsFolder", "StudyError", "check_settings", "machine", "versions"]
 
 
-class StudyError(RuntimeError):
+class StudyError(MinicnnError):
     """A study cannot begin or go on; the message says why and what to do about it."""
 
 

@@ -37,9 +37,7 @@ def neighbours(vector_bytes: int = VECTOR_BYTES) -> Any:
     """
 
     @intrinsic
-    def one_vector(
-        typing_context: Any, source: Any, corner: Any, W: Any, target: Any, places: Any, start: Any
-    ) -> Any:
+    def one_vector(typing_context: Any, source: Any, corner: Any, W: Any, target: Any, places: Any, start: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             number, place = context.get_value_type(source.dtype), context.get_value_type(places.dtype)
             lanes = vector_bytes * 8 // source.dtype.bitwidth

@@ -13,7 +13,7 @@ from minicnn.autograd import Tensor
 
 __all__ = ["difference", "general_hint", "same", "shown", "value_shown"]
 
-WHOLE = 48  # arrays of up to so many numbers are shown in full
+SHOWN_IN_FULL = 48  # arrays of up to so many numbers are shown in full
 
 
 def same(old: Any, new: Any) -> bool:
@@ -242,7 +242,7 @@ def shown(value: Any, indent: int = 0) -> str:
     if isinstance(value, Tensor):
         return f"Tensor of {shown(value.data, indent + 10)}"
     if isinstance(value, np.ndarray) and value.ndim:
-        if value.size > WHOLE:
+        if value.size > SHOWN_IN_FULL:
             return f"array of shape {value.shape}, from {_text(value.min())} to {_text(value.max())}"
         largest = np.abs(value[np.isfinite(value)]).max(initial=0) if value.dtype.kind == "f" else 0
         tiny = 0 < largest < 1e-4  # then the small ones are all there is to see

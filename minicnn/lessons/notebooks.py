@@ -24,6 +24,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
+from minicnn.errors import MinicnnError
 from minicnn.lessons.exercises import registry
 from minicnn.lessons.judging import Check
 from minicnn.lessons.report import Report
@@ -38,7 +39,7 @@ MAGIC = re.compile(r"^(\s*)[%!].*$", re.MULTILINE)
 Cell = dict[str, Any]
 
 
-class LessonError(Exception):
+class LessonError(MinicnnError):
     """Something about a folder of lessons that the user can mend."""
 
 

@@ -7,9 +7,9 @@ import math
 from dataclasses import dataclass
 
 from minicnn import nn
+from minicnn.arguments import probability, whole
 from minicnn.models.network import ACTIVATIONS, Network, one_of, switch
 from minicnn.models.towers import TwoTowers
-from minicnn.ops.arguments import probability, whole
 
 __all__ = ["alexnet", "alexnet_cifar"]
 
@@ -18,7 +18,7 @@ __all__ = ["alexnet", "alexnet_cifar"]
 
 
 @dataclass(frozen=True)
-class Variant:
+class AlexNetVariant:
     """What distinguishes one AlexNet from another.
 
     Attributes
@@ -52,10 +52,10 @@ class Variant:
 
 
 VARIANTS = {
-    "paper": Variant(groups=2, lrn=True, padded=True),
-    "merged": Variant(lrn=True, padded=True),
-    "article": Variant(in_size=224, last_pool=2),
-    "torchvision": Variant((64, 192, 384, 256, 256), in_size=224, conv1_padding=2, dropout_first=True),
+    "paper": AlexNetVariant(groups=2, lrn=True, padded=True),
+    "merged": AlexNetVariant(lrn=True, padded=True),
+    "article": AlexNetVariant(in_size=224, last_pool=2),
+    "torchvision": AlexNetVariant((64, 192, 384, 256, 256), in_size=224, conv1_padding=2, dropout_first=True),
 }
 KERNELS = (11, 5, 3, 3, 3)
 STRIDES = (4, 1, 1, 1, 1)
@@ -227,17 +227,17 @@ def _padded(in_size: int) -> int:
     return in_size + (KERNELS[0] - in_size) % STRIDES[0]
 
 
-def _padding(kind: Variant, number: int) -> int:
+def _padding(kind: AlexNetVariant, number: int) -> int:
     """Return conv1's own padding, and for the others the one that keeps the size."""
     return kind.conv1_padding if number == 1 else KERNELS[number - 1] // 2
 
 
-def _window(kind: Variant, number: int, overlapping: bool) -> int:
+def _window(kind: AlexNetVariant, number: int, overlapping: bool) -> int:
     last = number == len(KERNELS)
     return (kind.last_pool if last else 3) if overlapping else 2
 
 
-def _final_size(kind: Variant, in_size: int, overlapping: bool) -> int:
+def _final_size(kind: AlexNetVariant, in_size: int, overlapping: bool) -> int:
     """Return the height and width of the maps that fc6 reads; less than 1 if nothing is left."""
     size = _padded(in_size) if kind.padded else in_size
     for number in range(1, len(KERNELS) + 1):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from minicnn import nn
+from minicnn.arguments import whole
 from minicnn.models.network import ACTIVATIONS, Network, one_of
-from minicnn.ops.arguments import whole
 
 __all__ = ["lenet5"]
 

@@ -14,6 +14,7 @@ from minicnn import nn
 from minicnn._version import __version__
 from minicnn.autograd import Tensor, no_grad
 from minicnn.backend import asnumpy
+from minicnn.errors import MinicnnError
 
 if TYPE_CHECKING:
     import onnx
@@ -23,7 +24,7 @@ __all__ = ["ExportError", "onnx_model"]
 OPSET, IR_VERSION = 21, 10  # ONNX 1.16, of 2024
 
 
-class ExportError(RuntimeError):
+class ExportError(MinicnnError):
     """A network cannot be exported; the message says why, and names the layer."""
 
 

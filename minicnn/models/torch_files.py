@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minicnn import nn
+from minicnn.errors import MinicnnError
 from minicnn.models.alexnets import alexnet
 from minicnn.models.network import Network
 
@@ -48,7 +49,7 @@ KNOWN = {DICTIONARY, TENSOR, PARAMETER, SIZE, *STORAGES}
 WRAPPERS = ("module", "_orig_mod")  # what DataParallel and torch.compile add to the path of a layer
 
 
-class WeightsError(RuntimeError):
+class WeightsError(MinicnnError):
     """A file of weights cannot be read, or asks for what is not allowed; the message names the file and the reason."""
 
 

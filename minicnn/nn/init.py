@@ -39,7 +39,7 @@ def skip_arrays() -> Iterator[None]:
     """Build networks without their numbers: in this context a layer knows the shapes of its parameters, no more.
 
     Each parameter is one zero that is read again and again, nothing is drawn at random, and the initialisers
-    leave everything as it is. It is for looking at a network, as :func:`minicnn.walk` does; such a parameter
+    leave everything as it is. It is for looking at a network, as :func:`minicnn.summary` does; such a parameter
     cannot be written to.
 
     Examples

@@ -6,10 +6,10 @@ from typing import Any, Self
 import numpy as np
 
 from minicnn import functional as F
+from minicnn.arguments import image, number, pair, probability, whole
 from minicnn.autograd import Tensor
 from minicnn.nn import init
 from minicnn.nn.module import Module, Parameter
-from minicnn.ops.arguments import image, number, pair, probability, whole
 
 __all__ = [
     "AvgPool2d",

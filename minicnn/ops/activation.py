@@ -4,9 +4,9 @@ from types import ModuleType
 from typing import Any
 
 from minicnn import kernels
+from minicnn.arguments import axis, floating
 from minicnn.autograd import Function, Tensor
 from minicnn.backend import Array, elementwise
-from minicnn.ops.arguments import axis, floating
 
 __all__ = ["LogSoftmax", "ReLU", "Sigmoid", "Softmax", "Tanh", "log_softmax", "relu", "sigmoid", "softmax", "tanh"]
 

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from minicnn import kernels
+from minicnn.arguments import image, pair, same_dtype, whole
 from minicnn.autograd import Function, Tensor
 from minicnn.backend import Array, empty, get_num_threads, piece_bytes, split
 from minicnn.kernels.winograd import KERNEL_SIZES, TILE
-from minicnn.ops.arguments import image, pair, same_dtype, whole
 
 __all__ = ["Conv2d", "DirectConv2d", "WinogradConv2d", "conv2d"]
 
-WHOLE = 16  # channels and filters: on every processor they fill whole vectors
+VECTOR_CHANNELS = 16  # channels and filters: on every processor they fill whole vectors
 ENOUGH = 1024  # pixels
 
 
@@ -238,7 +238,7 @@ def fastest(
     (F, CG, KH, KW), (PH, PW) = weight, padding
     if PH >= KH or PW >= KW:
         return Conv2d  # windows that see nothing but zeros: the others would have no dL/dx
-    whole_vectors = CG % WHOLE == 0 and F // groups % WHOLE == 0
+    whole_vectors = CG % VECTOR_CHANNELS == 0 and F // groups % VECTOR_CHANNELS == 0
     # Bringing the filters to the points takes as long as sliding them over some hundred pixels.
     enough = N * (H + 2 * PH - KH + 1) * (W + 2 * PW - KW + 1) >= ENOUGH
     if KH == KW and KH in KERNEL_SIZES and stride == (1, 1) and whole_vectors and enough and N >= get_num_threads():

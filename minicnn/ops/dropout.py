@@ -2,9 +2,9 @@
 
 from types import ModuleType
 
+from minicnn.arguments import floating, probability
 from minicnn.autograd import Function, Tensor
 from minicnn.backend import Array, random_uniform
-from minicnn.ops.arguments import floating, probability
 
 __all__ = ["Dropout", "dropout"]
 

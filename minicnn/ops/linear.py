@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from minicnn import kernels
+from minicnn.arguments import same_dtype
 from minicnn.autograd import Function, Tensor
 from minicnn.backend import Array, empty, matmul, split
-from minicnn.ops.arguments import same_dtype
 
 __all__ = ["Linear", "SmallBatchLinear", "linear"]
 

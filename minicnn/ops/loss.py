@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from minicnn import kernels
+from minicnn.arguments import floating, probability, whole
 from minicnn.autograd import Function, Tensor
 from minicnn.backend import Array, get_array_module, on_device_of, same_device
-from minicnn.ops.arguments import floating, probability, whole
 
 __all__ = ["CrossEntropy", "FusedCrossEntropy", "cross_entropy"]
 

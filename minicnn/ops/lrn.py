@@ -3,9 +3,9 @@
 from types import ModuleType
 
 from minicnn import kernels
+from minicnn.arguments import floating, number, whole
 from minicnn.autograd import Function, Tensor
 from minicnn.backend import Array, empty, split
-from minicnn.ops.arguments import floating, number, whole
 
 __all__ = ["LocalResponseNorm", "local_response_norm"]
 

@@ -7,9 +7,9 @@ from types import ModuleType
 from typing import Any
 
 from minicnn import kernels
+from minicnn.arguments import image, pair, whole
 from minicnn.autograd import Function, Tensor
 from minicnn.backend import Array, empty, split
-from minicnn.ops.arguments import image, pair, whole
 
 __all__ = ["AvgPool2d", "MaxPool2d", "avg_pool2d", "max_pool2d"]
 

@@ -3,9 +3,9 @@
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from minicnn.arguments import axis
 from minicnn.autograd import Function, Tensor, install_methods
 from minicnn.backend import Array
-from minicnn.ops.arguments import axis
 
 __all__ = ["Max", "MaxAll", "MaxAlong", "Mean", "Sum", "max", "mean", "sum"]
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
+from minicnn.arguments import axis, floating, number, same_dtype, whole
 from minicnn.autograd import Function, Tensor, install_methods
 from minicnn.backend import Array, checked_device, device_of, same_device, to_device
-from minicnn.ops.arguments import axis, floating, number, same_dtype, whole
 
 __all__ = [
     "Concatenate",

@@ -22,6 +22,7 @@ import numpy as np
 from minicnn import models, nn
 from minicnn.backend import asnumpy, get_default_device, to_device
 from minicnn.data.preparation import Preparation
+from minicnn.errors import MinicnnError
 from minicnn.models import Network
 from minicnn.nn import Module
 from minicnn.optim import Optimizer
@@ -40,7 +41,7 @@ __all__ = [
 ]
 
 
-class CheckpointError(RuntimeError):
+class CheckpointError(MinicnnError):
     """A saved state cannot be read, or belongs to something else; the message names the file."""
 
 

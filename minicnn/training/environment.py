@@ -14,6 +14,7 @@ from typing import Any
 from minicnn import kernels
 from minicnn._version import __version__
 from minicnn.backend import get_default_device, get_num_threads, get_tf32, gpu_facts
+from minicnn.errors import MinicnnError
 
 try:
     import fcntl
@@ -23,7 +24,7 @@ except ImportError:  # Windows: there, nobody notices two runs in one folder
 __all__ = ["FolderError", "alone_in", "machine", "versions"]
 
 
-class FolderError(RuntimeError):
+class FolderError(MinicnnError):
     """A folder for results cannot be made, or another process is writing to it."""
 
 

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from minicnn import functional as F
+from minicnn.arguments import whole
 from minicnn.autograd import Tensor, no_grad
 from minicnn.backend import asnumpy, staged, to_device
+from minicnn.errors import MinicnnError
 from minicnn.nn import Module
-from minicnn.ops.arguments import whole
 from minicnn.optim import Optimizer
 from minicnn.tracing import trace
 from minicnn.training.metrics import count_wrong
@@ -28,7 +29,7 @@ __all__ = ["EpochProgress", "TrainingError", "train_epoch"]
 READ_EVERY = {"cpu": 1, "cuda": 16}  # steps
 
 
-class TrainingError(RuntimeError):
+class TrainingError(MinicnnError):
     """Training cannot go on; the message says where it stopped, and what may help."""
 
 

@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from minicnn import models, nn, optim
+from minicnn.arguments import number, probability, whole
 from minicnn.data import Preparation, sources
 from minicnn.data.preparation import INPUTS
 from minicnn.nn import Module
-from minicnn.ops.arguments import number, probability, whole
 from minicnn.training.loop import TrainingError
 from minicnn.training.schedule import Plateau
 

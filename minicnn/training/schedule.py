@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from minicnn.ops.arguments import whole
+from minicnn.arguments import whole
 from minicnn.optim import Optimizer
 
 __all__ = ["Plateau"]

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from minicnn import models
+from minicnn.arguments import number, whole
 from minicnn.backend import (
     generator,
     get_default_device,
@@ -32,7 +33,6 @@ from minicnn.backend import (
 )
 from minicnn.data import Loader, Preparation, pixel_statistics
 from minicnn.data.sources import Parts, load_parts
-from minicnn.ops.arguments import number, whole
 from minicnn.training.checkpoint import (
     CheckpointError,
     SavedTraining,

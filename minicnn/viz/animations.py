@@ -18,7 +18,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from minicnn import kernels
-from minicnn.ops.arguments import pair
+from minicnn.arguments import pair
 from minicnn.viz.curves import FAINT, INK
 from minicnn.viz.mosaic import frameless
 

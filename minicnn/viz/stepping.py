@@ -15,11 +15,11 @@ from minicnn import functional as F
 from minicnn.autograd import Tensor
 from minicnn.backend import asnumpy
 from minicnn.data.transforms import center_crop
-from minicnn.tracing import Step, Trace, trace, trace_of
+from minicnn.tracing import Trace, TraceStep, trace, trace_of
 from minicnn.training.checkpoint import SavedModel
 from minicnn.training.evaluation import probabilities
-from minicnn.viz.steps import card, picture_of, shown_channels
-from minicnn.viz.unit import closely
+from minicnn.viz.cards import card, picture_of, shown_channels
+from minicnn.viz.unit_view import closely
 from minicnn.viz.walk_page import boxes, given, page
 
 __all__ = ["WalkPage", "step_page", "step_through"]
@@ -110,7 +110,7 @@ def _buttons(recorded: Trace, picture: NDArray[np.uint8] | None) -> Any:
     """Return the row of boxes, buttons to step with, the card, and the unit that its fields name."""
     import ipywidgets
 
-    steps: list[Step] = [*recorded.forward_steps(), *recorded.backward_steps()]
+    steps: list[TraceStep] = [*recorded.forward_steps(), *recorded.backward_steps()]
     last = len(steps) - 1
     first = given(recorded.records[0], 0)
     seen = picture / 255 if picture is not None else None if first is None else picture_of(first)
@@ -162,13 +162,13 @@ def _buttons(recorded: Trace, picture: NDArray[np.uint8] | None) -> Any:
     return ipywidgets.VBox([row, controls, below])
 
 
-def _row(recorded: Trace, now: Step) -> str:
+def _row(recorded: Trace, now: TraceStep) -> str:
     """Return the network as a row of boxes to scale, with the one lit that `now` is about."""
     towers = max(int(record.hyperparameters.get("groups", 1)) for record in recorded.records)
     parts = []
     for record, drawing in zip(recorded.records, boxes(recorded.records, towers), strict=True):
         lit = ' class="now"' if record is now.record else ""
-        step = Step(record)
+        step = TraceStep(record)
         parts.append(f"<div{lit}>{drawing}<span>{html.escape(step.layer or step.name)}</span></div>")
     return f'<div class="minicnn-row {"backward" if now.backward else "forward"}">{"".join(parts)}</div>'
 

@@ -24,8 +24,8 @@ from minicnn.ops.loss import CrossEntropy
 from minicnn.ops.lrn import LocalResponseNorm
 from minicnn.ops.pool import AvgPool2d, MaxPool2d
 from minicnn.ops.shape import Pad
-from minicnn.tracing import Record, Step, Trace, renderers
-from minicnn.viz.steps import CSS, card, picture_of, png, shown_channels
+from minicnn.tracing import OperationRecord, Trace, TraceStep, renderers
+from minicnn.viz.cards import CSS, card, picture_of, png, shown_channels
 
 __all__ = ["Field", "boxes", "given", "page", "receptive_field"]
 
@@ -60,7 +60,7 @@ class Field(NamedTuple):
     size: Pair
 
 
-def receptive_field(record: Record) -> Field | None:
+def receptive_field(record: OperationRecord) -> Field | None:
     """Return what the units of an operation's output see of the pictures that the network was given.
 
     Followed are convolutions, pools, padding, and whatever treats every place alike, back to an array that the trace
@@ -68,7 +68,7 @@ def receptive_field(record: Record) -> Field | None:
 
     Parameters
     ----------
-    record : Record
+    record : OperationRecord
         An operation of a trace.
 
     Returns
@@ -185,7 +185,7 @@ def _file(name: str) -> str:
     return (HERE / name).read_text(encoding="utf-8")
 
 
-def given(record: Record, example: int) -> NDArray[Any] | None:
+def given(record: OperationRecord, example: int) -> NDArray[Any] | None:
     """Return the picture that the network was given, (C, H, W), if it was given pictures."""
     array = record.inputs[0]
     return asnumpy(array)[example] if array is not None and array.ndim == 4 else None
@@ -216,7 +216,7 @@ class _Arrays:
         return len(self.written) - 1
 
 
-def _unit_data(record: Record, towers: int, example: int, arrays: _Arrays) -> dict[str, Any] | None:
+def _unit_data(record: OperationRecord, towers: int, example: int, arrays: _Arrays) -> dict[str, Any] | None:
     """Return what the page has to know to look at one unit of an operation's output; nothing if there are no maps."""
     if record.output.ndim != 4:
         return None
@@ -242,7 +242,7 @@ def _unit_data(record: Record, towers: int, example: int, arrays: _Arrays) -> di
 # --- what stands around the cards -------------------------------------------------------------------------------------
 
 
-def _answer(records: Sequence[Record], classes: Sequence[str], example: int) -> str:
+def _answer(records: Sequence[OperationRecord], classes: Sequence[str], example: int) -> str:
     """Return the likeliest answers as bars, if the trace ends in a loss over classes."""
     losses = [record for record in records if issubclass(record.operation, CrossEntropy)]
     if not losses:
@@ -267,7 +267,7 @@ def _answer(records: Sequence[Record], classes: Sequence[str], example: int) -> 
     )
 
 
-def boxes(records: Sequence[Record], towers: int) -> list[str]:
+def boxes(records: Sequence[OperationRecord], towers: int) -> list[str]:
     """Return a drawing for each operation: a box as large as what it makes, all to the same scale."""
     shapes = [tuple(map(int, record.output.shape[1:])) for record in records]
     side = max((max(shape[1:]) for shape in shapes if len(shape) == 3), default=1)
@@ -284,11 +284,11 @@ def boxes(records: Sequence[Record], towers: int) -> list[str]:
     return drawings
 
 
-def _buttons(records: Sequence[Record], towers: int) -> str:
+def _buttons(records: Sequence[OperationRecord], towers: int) -> str:
     """Return a button for each operation, with its box on it."""
     buttons = []
     for record, drawing in zip(records, boxes(records, towers), strict=True):
-        step = Step(record)
+        step = TraceStep(record)
         size = "x".join(map(str, record.output.shape[1:])) or "one number"
         what = html.escape(f"{step.title}, output {size}")
         buttons.append(
@@ -314,7 +314,7 @@ def _box(width: float, height: float, depth: float, towers: int) -> str:
     return f'<svg width="{total_wide:.0f}" height="{total_high:.0f}" aria-hidden="true">{drawn}</svg>'
 
 
-def _scale(records: Sequence[Record]) -> str:
+def _scale(records: Sequence[OperationRecord]) -> str:
     shapes = [record.output.shape[1:] for record in records]
     parts = []
     maps = [shape for shape in shapes if len(shape) == 3]

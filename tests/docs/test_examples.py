@@ -127,7 +127,7 @@ def test_python_runs(page: Path, first_network: Path, capsys: pytest.CaptureFixt
 def test_the_first_networks_commands_run(first_network: Path) -> None:
     """All but the training, which has tests of its own."""
     page = ROOT / "docs" / "guide" / "first-network.md"
-    looking = [command for command in commands(page) if re.match("minicnn (show|predict|step) ", command)]
+    looking = [command for command in commands(page) if re.match("minicnn (show|predict|walk) ", command)]
     assert len(looking) == 6
     for command in looking:
         arguments = shlex.split(command)[1:]

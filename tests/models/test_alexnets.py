@@ -13,11 +13,11 @@ MACS = {"paper": 724_406_816, "merged": 1_135_256_096, "article": 1_021_480_064,
 
 
 def shapes_of(make, **arguments):
-    """The network without its numbers, and the walk through it."""
+    """The network without its numbers, and the summary through it."""
     with nn.init.skip_arrays():
         network = make(**arguments)
     size = network.config["in_size"]
-    return network, minicnn.walk(network, (1, 3, size, size))
+    return network, minicnn.summary(network, (1, 3, size, size))
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +32,14 @@ def paper():
 
 @pytest.mark.parametrize("variant", PARAMETERS)
 def test_parameters_and_multiply_accumulates(variant):
-    network, walk = shapes_of(alexnet, variant=variant)
-    assert sum(parameter.size for parameter in network.parameters()) == walk.parameters == PARAMETERS[variant]
-    assert walk.macs == MACS[variant]
+    network, summary = shapes_of(alexnet, variant=variant)
+    assert sum(parameter.size for parameter in network.parameters()) == summary.parameters == PARAMETERS[variant]
+    assert summary.macs == MACS[variant]
 
 
 def test_parameters_and_multiply_accumulates_layer_by_layer():
-    _, walk = shapes_of(alexnet)
-    assert {row.name: row.parameters for row in walk if row.parameters} == {
+    _, summary = shapes_of(alexnet)
+    assert {row.name: row.parameters for row in summary if row.parameters} == {
         "conv1": 34_944,
         "conv2": 307_456,
         "conv3": 885_120,
@@ -55,12 +55,12 @@ def test_parameters_and_multiply_accumulates_layer_by_layer():
 
 
 def test_the_papers_layers_in_their_order():
-    network, walk = shapes_of(alexnet)
+    network, summary = shapes_of(alexnet)
     assert [name for name, _ in network.named_children()] == (
         "pad conv1 relu1 norm1 pool1 conv2 relu2 norm2 pool2 conv3 relu3 conv4 relu4 conv5 relu5 pool5 flatten "
         "fc6 relu6 drop6 fc7 relu7 drop7 fc8"
     ).split()
-    outputs = {row.name: row.output_shape[1:] for row in walk}
+    outputs = {row.name: row.output_shape[1:] for row in summary}
     assert [outputs[f"conv{n}"] for n in range(1, 6)] == [
         (96, 55, 55),
         (256, 27, 27),
@@ -73,10 +73,10 @@ def test_the_papers_layers_in_their_order():
 
 
 def test_the_articles_layers():
-    network, walk = shapes_of(alexnet, variant="article")
-    sizes = [row.output_shape[2] for row in walk if isinstance(row.layer, nn.Conv2d | nn.MaxPool2d)]
+    network, summary = shapes_of(alexnet, variant="article")
+    sizes = [row.output_shape[2] for row in summary if isinstance(row.layer, nn.Conv2d | nn.MaxPool2d)]
     assert sizes == [54, 26, 26, 12, 12, 12, 12, 6]
-    assert walk["flatten"].output_shape == (1, 9216)
+    assert summary["flatten"].output_shape == (1, 9216)
     assert not any(isinstance(layer, nn.LocalResponseNorm) for layer in network)
     assert [layer.kernel_size for layer in network if isinstance(layer, nn.MaxPool2d)] == [(3, 3), (3, 3), (2, 2)]
 
@@ -117,8 +117,8 @@ def test_torchvisions_keys_and_shapes():
 )
 def test_other_sizes_down_to_the_smallest(arguments, smallest):
     for size in (smallest, smallest + 1, 128, 300):
-        network, walk = shapes_of(alexnet, in_size=size, **arguments)
-        assert walk.rows[-1].output_shape == (1, 1000)
+        network, summary = shapes_of(alexnet, in_size=size, **arguments)
+        assert summary.rows[-1].output_shape == (1, 1000)
         assert network.config["in_size"] == size
     with pytest.raises(ValueError, match=f"alexnet: in_size must be at least {smallest} .*got {smallest - 1}"):
         alexnet(in_size=smallest - 1, **arguments)
@@ -192,7 +192,7 @@ def test_he_has_its_own_first_values_with_which_a_picture_makes_a_difference_at_
 @pytest.mark.parametrize("variant", PARAMETERS)
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
 def test_the_switches_do_what_they_say(variant, activation):
-    network, walk = shapes_of(
+    network, summary = shapes_of(
         alexnet, variant=variant, activation=activation, lrn=False, dropout=0.25, overlapping=False, groups=1
     )
     layers = list(network.modules())
@@ -204,7 +204,7 @@ def test_the_switches_do_what_they_say(variant, activation):
     assert {layer.groups for layer in layers if isinstance(layer, nn.Conv2d)} == {1}
     # the maps keep their sizes, so pooling is all that changes
     overlapping = shapes_of(alexnet, variant=variant)[1]
-    assert walk["flatten"].output_shape == overlapping["flatten"].output_shape
+    assert summary["flatten"].output_shape == overlapping["flatten"].output_shape
     everything, _ = shapes_of(alexnet, variant=variant, lrn=True, groups=2)
     assert sum(isinstance(layer, nn.LocalResponseNorm) for layer in everything.modules()) == 2
     assert [layer.groups for layer in everything.modules() if isinstance(layer, nn.Conv2d)] == [1, 2, 1, 2, 2]
@@ -277,27 +277,27 @@ def test_torchvisions_network_computes_what_pytorchs_does():
 
 
 def test_alexnet_cifars_layers():
-    network, walk = shapes_of(alexnet_cifar)
-    assert (walk.parameters, walk.macs) == (1_191_722, 32_997_888)
+    network, summary = shapes_of(alexnet_cifar)
+    assert (summary.parameters, summary.macs) == (1_191_722, 32_997_888)
     assert [name for name, _ in network.named_children()] == [
         name for name, _ in shapes_of(alexnet)[0].named_children() if name != "pad"
     ]
-    assert [walk[f"pool{n}"].output_shape[1:] for n in (1, 2, 5)] == [(48, 14, 14), (96, 7, 7), (96, 3, 3)]
+    assert [summary[f"pool{n}"].output_shape[1:] for n in (1, 2, 5)] == [(48, 14, 14), (96, 7, 7), (96, 3, 3)]
 
 
 @pytest.mark.parametrize("in_size", [12, 13, 24, 25, 28, 31, 32])
 def test_pools_halve_whether_they_overlap_or_not(in_size):
     for overlapping, window in ((True, (3, 3)), (False, (2, 2))):
-        network, walk = shapes_of(alexnet_cifar, in_size=in_size, overlapping=overlapping)
+        network, summary = shapes_of(alexnet_cifar, in_size=in_size, overlapping=overlapping)
         assert {layer.kernel_size for layer in network if isinstance(layer, nn.MaxPool2d)} == {window}
-        sizes = [walk[f"pool{n}"].output_shape[2] for n in (1, 2, 5)]
+        sizes = [summary[f"pool{n}"].output_shape[2] for n in (1, 2, 5)]
         assert sizes == [in_size // 2, in_size // 4, in_size // 8]
 
 
 def test_alexnet_cifars_switches():
-    shallow, walk = shapes_of(alexnet_cifar, depth=3)
+    shallow, summary = shapes_of(alexnet_cifar, depth=3)
     assert [name for name, _ in shallow.named_children() if name.startswith("conv")] == ["conv1", "conv2", "conv5"]
-    assert walk.macs == 15_724_800
+    assert summary.macs == 15_724_800
     bare, _ = shapes_of(alexnet_cifar, lrn=False, dropout=0.0, activation="tanh", groups=2)
     assert not any(isinstance(layer, nn.LocalResponseNorm | nn.ReLU) for layer in bare)
     assert [layer.p for layer in bare if isinstance(layer, nn.Dropout)] == [0, 0]

@@ -9,16 +9,16 @@ from minicnn.models import lenet5
 
 def test_layers_and_parameters():
     network = lenet5(in_channels=1)
-    walk = minicnn.walk(network, (1, 1, 32, 32))
-    assert walk.parameters == 61_706
-    assert [row.output_shape[1:] for row in walk if row.layer in set(network.modules()) and row.arithmetic] == [
+    summary = minicnn.summary(network, (1, 1, 32, 32))
+    assert summary.parameters == 61_706
+    assert [row.output_shape[1:] for row in summary if row.layer in set(network.modules()) and row.arithmetic] == [
         (6, 28, 28),
         (6, 14, 14),
         (16, 10, 10),
         (16, 5, 5),
         (400,),
     ]
-    assert [row.output_shape[1] for row in walk if isinstance(row.layer, nn.Linear)] == [120, 84, 10]
+    assert [row.output_shape[1] for row in summary if isinstance(row.layer, nn.Linear)] == [120, 84, 10]
     assert [name for name, _ in network.named_children()] == (
         "conv1 tanh1 pool1 conv2 tanh2 pool2 flatten fc3 tanh3 fc4 tanh4 fc5".split()
     )

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 from PIL import Image
 
-from minicnn import cli, nn, walk
+from minicnn import cli, nn, summary
+from minicnn.summary import summary_of_config
 from minicnn.viz import drawing
-from minicnn.walking import walk_config
 
 CONFIGS = [
     {"model": "alexnet"},
@@ -44,7 +44,7 @@ def texts(figure: Figure) -> list[str]:
 
 
 def test_alexnets_boxes_are_to_scale() -> None:
-    boxes = fronts(walk_config({"model": "alexnet"}).draw())
+    boxes = fronts(summary_of_config({"model": "alexnet"}).draw())
     blue, green, orange = (drawing.COLORS[kind] for kind in ("maps", "pool", "units"))
     assert [color for color, _, _ in boxes[1:]] == [
         kind for kind in [blue, green, blue, green, blue, blue, blue, green, orange, orange] for _ in range(2)
@@ -60,7 +60,7 @@ def test_alexnets_boxes_are_to_scale() -> None:
 
 
 def test_lines_from_tower_to_tower_stand_where_both_are_read() -> None:
-    figure = walk_config({"model": "alexnet"}).draw()
+    figure = summary_of_config({"model": "alexnet"}).draw()
     lines = [line for line in figure.axes[0].lines if to_hex(str(line.get_color())) == drawing.CROSSING]
     places = {text.get_text(): text.get_position()[0] for text in figure.axes[0].texts}
     columns = {name: places[name] for name in places if name[:2] in ("co", "po", "fc")}
@@ -70,12 +70,12 @@ def test_lines_from_tower_to_tower_stand_where_both_are_read() -> None:
         read_by.add(min((name for name in columns if columns[name] > middle), key=columns.__getitem__))
         assert np.ptp(line.get_ydata()) > 0.5
     assert read_by == {"conv3", "fc6", "fc7"}
-    merged = walk_config({"model": "alexnet", "variant": "merged"}).draw()
+    merged = summary_of_config({"model": "alexnet", "variant": "merged"}).draw()
     assert not [line for line in merged.axes[0].lines if to_hex(str(line.get_color())) == drawing.CROSSING]
 
 
 def test_kernels_are_drawn_on_the_scale_of_what_they_read() -> None:
-    figure = walk_config({"model": "alexnet"}).draw()
+    figure = summary_of_config({"model": "alexnet"}).draw()
     frames = [polygon.get_xy()[:4] for polygon in polygons(figure) if not polygon.get_fill()]
     heights = sorted({round(float(corners[3][1] - corners[0][1]), 6) for corners in frames})
     pixel = drawing.TALLEST_MAP / 227
@@ -83,15 +83,15 @@ def test_kernels_are_drawn_on_the_scale_of_what_they_read() -> None:
 
 
 def test_the_writing() -> None:
-    written = texts(walk_config({"model": "alexnet", "in_size": 224}).draw())
+    written = texts(summary_of_config({"model": "alexnet", "in_size": 224}).draw())
     assert {"alexnet (paper)", "conv1", "2 of 48x55x55", "11x11x3\nstride 4\nReLU\nLRN"} <= set(written)
     assert {"224x224, padded", "3x227x227", "max 3x3\nstride 2", "2 of 2048", "ReLU\ndropout 0.5"} <= set(written)
-    assert "average 2x2\nstride 2" in texts(walk_config({"model": "lenet5"}).draw())
+    assert "average 2x2\nstride 2" in texts(summary_of_config({"model": "lenet5"}).draw())
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
 def test_text_stays_inside_the_picture_and_off_other_text(config: dict[str, object]) -> None:
-    figure = walk_config(config).draw()
+    figure = summary_of_config(config).draw()
     figure.savefig(io.BytesIO(), dpi=80)  # lays it out
     boxes = [text.get_window_extent() for text in figure.axes[0].texts if text.get_text()]
     for position, box in enumerate(boxes):
@@ -104,10 +104,10 @@ def test_text_stays_inside_the_picture_and_off_other_text(config: dict[str, obje
 
 
 def test_a_network_without_convolutions_and_one_without_layers() -> None:
-    boxes = fronts(walk(nn.Sequential(nn.Linear(20, 10), nn.ReLU(), nn.Linear(10, 5)), (1, 20)).draw())
+    boxes = fronts(summary(nn.Sequential(nn.Linear(20, 10), nn.ReLU(), nn.Linear(10, 5)), (1, 20)).draw())
     assert [round(height / boxes[0][2], 6) for _, _, height in boxes] == [1, 0.5, 0.25]
     with pytest.raises(ValueError, match="draw_network: layers must hold .* got ReLU, Dropout"):
-        walk(nn.Sequential(nn.ReLU(), nn.Dropout()), (1, 20)).draw()
+        summary(nn.Sequential(nn.ReLU(), nn.Dropout()), (1, 20)).draw()
     with pytest.raises(ValueError, match="got nothing"):
         drawing.draw_network([])
 

@@ -15,7 +15,7 @@ from minicnn.models import torch_files
 from minicnn.models.torch_files import WeightsError
 from minicnn.training import load_model, save_model
 from minicnn.training.evaluation import probabilities
-from minicnn.training.exchange import export_onnx, import_torchvision
+from minicnn.training.import_export import export_onnx, import_torchvision
 
 
 def call(*arguments: Any) -> int:

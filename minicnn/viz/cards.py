@@ -22,7 +22,7 @@ from PIL import Image
 
 from minicnn.backend import asnumpy
 from minicnn.ops.conv import Conv2d
-from minicnn.tracing import Record, Step, norm, renderers
+from minicnn.tracing import OperationRecord, TraceStep, norm, renderers
 from minicnn.viz.mosaic import mosaic
 
 __all__ = ["MAPS", "card", "png", "shown_channels"]
@@ -37,7 +37,7 @@ GAP = 255  # the colour of what lies between maps: none
 CSS = (Path(__file__).parent / "card.css").read_text(encoding="utf-8")
 
 
-def card(step: Step, example: int = 0, towers: int | None = None, style: bool = True) -> str:
+def card(step: TraceStep, example: int = 0, towers: int | None = None, style: bool = True) -> str:
     """Return a step as HTML: its equation, pictures of what goes in and what comes out, and the lines that run.
 
     Maps and scores are those of one example of the batch, but a small matrix is shown in full. On the way forward
@@ -46,7 +46,7 @@ def card(step: Step, example: int = 0, towers: int | None = None, style: bool = 
 
     Parameters
     ----------
-    step : Step
+    step : TraceStep
         What a trace, or ``backward_steps()`` of what was traced, yields.
     example : int
         Which picture of the batch.
@@ -101,7 +101,7 @@ def _short(value: Any) -> str:
     return " x ".join(map(_short, value)) if isinstance(value, tuple) else str(value)
 
 
-def _kept(step: Step) -> str:
+def _kept(step: TraceStep) -> str:
     """Say what is saved for the way back; most of it is shown already under another name."""
     known = {id(array): name for name, array in {**step.inputs, "y": step.output}.items()}
     items = []
@@ -113,7 +113,7 @@ def _kept(step: Step) -> str:
     return f"<details><summary>Kept for the way back</summary>{listed}</details>"
 
 
-def _columns(step: Step, example: int, towers: int) -> str:
+def _columns(step: TraceStep, example: int, towers: int) -> str:
     """Return what comes in and what goes out, side by side."""
     record = step.record
     if step.backward:
@@ -155,7 +155,7 @@ class Sheet:
     widest: int = WIDE
 
 
-def _shown(record: Record, name: str, array: Any, example: int, towers: int, step: Step) -> str:
+def _shown(record: OperationRecord, name: str, array: Any, example: int, towers: int, step: TraceStep) -> str:
     """Return a figure of one array: its name and shape, and its picture if it has one."""
     values = asnumpy(array)
     gradient = name.startswith("dL/d")
@@ -200,10 +200,10 @@ def _scale(seen: NDArray[Any], brightest: float, signed: bool) -> str:
 
 
 def _sheets(
-    record: Record,
+    record: OperationRecord,
     role: str,
     values: NDArray[Any],
-    source: Record | None,
+    source: OperationRecord | None,
     example: int,
     towers: int,
     gradient: bool,
@@ -225,12 +225,12 @@ def _sheets(
     return [Sheet(_strip(values.ravel()))]
 
 
-def shown_channels(record: Record, towers: int = 1, most: int = MAPS) -> NDArray[Any]:
+def shown_channels(record: OperationRecord, towers: int = 1, most: int = MAPS) -> NDArray[Any]:
     """Return which maps of an operation's output are shown: the strongest, and the same until the next convolution.
 
     Parameters
     ----------
-    record : Record
+    record : OperationRecord
         An operation that makes maps, (N, C, H, W).
     towers : int
         Each shows its share.
@@ -261,7 +261,7 @@ def _strongest(maps: NDArray[Any], towers: int, most: int) -> NDArray[Any]:
     return (first + strength.shape[1] * np.arange(towers)[:, None]).ravel()
 
 
-def _towers(record: Record) -> int:
+def _towers(record: OperationRecord) -> int:
     return int(record.hyperparameters.get("groups", 1))
 
 

@@ -20,13 +20,13 @@ from minicnn import Tensor, models, nn
 from minicnn import functional as F
 from minicnn.data import load_image
 from minicnn.ops.conv import Conv2d
-from minicnn.tracing import Step, Trace
+from minicnn.tracing import Trace, TraceStep
 from minicnn.training import load_model
 from minicnn.training.evaluation import probabilities
 from minicnn.viz import card, page, receptive_field, step_page
+from minicnn.viz.cards import png, shown_channels
 from minicnn.viz.stepping import WalkPage, step_through
-from minicnn.viz.steps import png, shown_channels
-from minicnn.viz.unit import product
+from minicnn.viz.unit_view import product
 from minicnn.viz.walk_page import Field
 
 Call = Callable[..., int]
@@ -47,7 +47,7 @@ def alexnet_cifar() -> tuple[Trace, Tensor]:
     return walked(models.build({"model": "alexnet_cifar", "groups": 2}), batch=2)
 
 
-def step(trace: Trace, layer: str, backward: bool = False) -> Step:
+def step(trace: Trace, layer: str, backward: bool = False) -> TraceStep:
     steps = trace.backward_steps() if backward else trace.forward_steps()
     return next(step for step in steps if step.layer == layer)
 
@@ -204,7 +204,7 @@ def test_a_notebook_shows_the_card(alexnet_cifar: tuple[Trace, Tensor]) -> None:
     trace, loss = alexnet_cifar
     assert step(trace, "conv2")._repr_html_() == card(step(trace, "conv2"))
     first = next(loss.backward_steps())
-    assert isinstance(first, Step) and 'class="minicnn-card backward"' in (first._repr_html_() or "")
+    assert isinstance(first, TraceStep) and 'class="minicnn-card backward"' in (first._repr_html_() or "")
 
 
 class EveryKind(nn.Module):
@@ -516,13 +516,13 @@ def test_the_command_writes_a_page(
     folder: Path, call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "walk.html"
-    assert call("step", folder / "a.safetensors", folder / "photo.png", "--out", out, "--threads", 1) == 0
+    assert call("walk", folder / "a.safetensors", folder / "photo.png", "--out", out, "--threads", 1) == 0
     assert capsys.readouterr().out.strip() == str(out)
     text = out.read_text(encoding="utf-8")
     assert "A picture walks through AlexNet for small pictures" in text
     steps = data_of(text)["steps"]
     assert len(steps) == 44 and not [one for one in steps if "Dropout" in one["title"]]  # as it judges pictures
-    assert call("step", folder / "a.safetensors", folder / "photo.png", "--class", "star", "--out", out) == 0
+    assert call("walk", folder / "a.safetensors", folder / "photo.png", "--class", "star", "--out", out) == 0
     assert "“star”" in out.read_text(encoding="utf-8")
 
 
@@ -537,7 +537,7 @@ def test_mistakes_of_the_command_are_one_line(
         ((checkpoint, photo, "--class", "cat", "--out", out), "--class must be one of disc, ring, square"),
         ((checkpoint, photo, "--out", tmp_path / "nowhere" / "a.html"), "nowhere"),
     ):
-        assert call("step", *arguments) == 2
+        assert call("walk", *arguments) == 2
         error = capsys.readouterr().err
         assert message in error and error.count("\n") == 1 and error.startswith("minicnn: error: "), error
     assert not list(tmp_path.iterdir())

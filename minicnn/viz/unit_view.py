@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from minicnn.backend import asnumpy
 from minicnn.ops.conv import Conv2d
-from minicnn.tracing import Record, Step
+from minicnn.tracing import OperationRecord, TraceStep
+from minicnn.viz.cards import PICTURE, png
 from minicnn.viz.mosaic import mosaic
-from minicnn.viz.steps import PICTURE, png
 from minicnn.viz.walk_page import receptive_field
 
 __all__ = ["closely", "product"]
@@ -24,13 +24,13 @@ COLUMN = 150  # pixels of the screen that a column is high
 
 
 def product(
-    record: Record, channel: int, row: int, column: int, example: int = 0
+    record: OperationRecord, channel: int, row: int, column: int, example: int = 0
 ) -> tuple[NDArray[Any], NDArray[Any], float]:
     """Return what a unit of a convolution multiplies and adds up.
 
     Parameters
     ----------
-    record : Record
+    record : OperationRecord
         A convolution of a trace.
     channel, row, column : int
         Which unit of its output.
@@ -57,12 +57,14 @@ def product(
     return window, weight[channel], 0.0 if b is None else float(asnumpy(b)[channel])
 
 
-def closely(step: Step, picture: NDArray[Any] | None, channel: int, row: int, column: int, example: int = 0) -> str:
+def closely(
+    step: TraceStep, picture: NDArray[Any] | None, channel: int, row: int, column: int, example: int = 0
+) -> str:
     """Return as HTML what there is to say of one unit: its number, its receptive field, its product.
 
     Parameters
     ----------
-    step : Step
+    step : TraceStep
         Of an operation that makes maps.
     picture : ndarray, (H, W, 3), optional
         What the network was given, as colours from 0 to 1.

@@ -1,4 +1,4 @@
-"""The walk: shapes, arithmetic, counts, warnings, without an array; as text, HTML and CSV; on the command line."""
+"""The summary: shapes, arithmetic, counts, warnings, without an array; as text, HTML and CSV; on the command line."""
 
 import csv
 import io
@@ -12,19 +12,19 @@ import minicnn
 import minicnn.functional as F
 from minicnn import Tensor, cli, nn
 from minicnn.models import alexnet, alexnet_cifar, four_layer, lenet5
-from minicnn.walking import Step, step, walk_config
+from minicnn.summary import LayerInfo, layer_info, summary_of_config
 
 
-def alexnet_walk(batch=1, **arguments):
-    return walk_config({"model": "alexnet", **arguments}, batch)
+def alexnet_summary(batch=1, **arguments):
+    return summary_of_config({"model": "alexnet", **arguments}, batch)
 
 
 # --- the numbers --------------------------------------------------------------------------------------------
 
 
 def test_alexnets_arithmetic_is_the_articles():
-    walk = alexnet_walk(in_size=224)
-    arithmetic = {row.name: row.arithmetic for row in walk if row.arithmetic}
+    summary = alexnet_summary(in_size=224)
+    arithmetic = {row.name: row.arithmetic for row in summary if row.arithmetic}
     assert arithmetic == {
         "pad": "224 + 3 = 227",
         "conv1": "(227 - 11)/4 + 1 = 55",
@@ -37,13 +37,13 @@ def test_alexnets_arithmetic_is_the_articles():
         "pool5": "(13 - 3)/2 + 1 = 6",
         "flatten": "256 * 6 * 6 = 9216",
     }
-    assert not walk.warnings
+    assert not summary.warnings
 
 
 def test_two_towers():
-    walk = alexnet_walk()
-    assert walk.towers == 2
-    shapes = {row.name: row.tower_shape for row in walk}
+    summary = alexnet_summary()
+    assert summary.towers == 2
+    shapes = {row.name: row.tower_shape for row in summary}
     assert shapes["pad"] is None
     assert [shapes[f"conv{n}"] for n in range(1, 6)] == [
         (1, 48, 55, 55),
@@ -54,17 +54,17 @@ def test_two_towers():
     ]
     assert shapes["norm1"] == shapes["relu1"] == (1, 48, 55, 55)
     assert (shapes["fc6"], shapes["drop7"], shapes["fc8"]) == ((1, 2048), (1, 2048), None)
-    reads_both = [row.name for row in walk if row.what.endswith("reads both towers")]
+    reads_both = [row.name for row in summary if row.what.endswith("reads both towers")]
     assert reads_both == ["conv3", "fc6", "fc7", "fc8"]
-    merged = alexnet_walk(variant="merged")
+    merged = alexnet_summary(variant="merged")
     assert merged.towers == 1
     assert {row.tower_shape for row in merged} == {None}
     assert not [row.name for row in merged if "towers" in row.what]
-    assert walk_config({"model": "alexnet_cifar", "groups": 4})["conv3"].what.endswith("reads all 4 towers")
+    assert summary_of_config({"model": "alexnet_cifar", "groups": 4})["conv3"].what.endswith("reads all 4 towers")
 
 
 def test_bytes_grow_with_the_batch_and_multiply_accumulates_do_not():
-    one, many = alexnet_walk(), alexnet_walk(batch=128)
+    one, many = alexnet_summary(), alexnet_summary(batch=128)
     conv1 = many["conv1"]
     assert conv1.output_shape == (128, 96, 55, 55)
     assert conv1.activation_bytes == 128 * 96 * 55 * 55 * 4
@@ -77,22 +77,22 @@ def test_bytes_grow_with_the_batch_and_multiply_accumulates_do_not():
 
 
 def test_what_does_not_divide_is_told():
-    walk = alexnet_walk(variant="article")
-    assert walk["conv1"].arithmetic == "(224 - 11)/4 + 1 = 54.25, down to 54"
-    assert walk.warnings == (
+    summary = alexnet_summary(variant="article")
+    assert summary["conv1"].arithmetic == "(224 - 11)/4 + 1 = 54.25, down to 54"
+    assert summary.warnings == (
         "conv1: stride 4 does not divide 224 - 11 = 213: the last 1 of 224 rows and columns are never read",
         "pool1: stride 2 does not divide 54 - 3 = 51: the last 1 of 54 rows and columns are never read",
         "pool2: stride 2 does not divide 26 - 3 = 23: the last 1 of 26 rows and columns are never read",
     )
-    small = walk_config({"model": "alexnet_cifar"})
+    small = summary_of_config({"model": "alexnet_cifar"})
     assert small["pool1"].arithmetic == "(28 - 3)/2 + 1 = 13.5, up to 14"
     assert small.warnings[0] == "pool1: stride 2 does not divide 28 - 3 = 25: the last windows hang over the edge"
     assert len(small.warnings) == 2
 
 
 def test_height_and_width_that_differ():
-    walk = minicnn.walk(nn.Sequential(nn.Conv2d(2, 4, (3, 2), (2, 1), (1, 0)), nn.MaxPool2d(2)), (3, 2, 8, 9))
-    conv, pool = walk
+    summary = minicnn.summary(nn.Sequential(nn.Conv2d(2, 4, (3, 2), (2, 1), (1, 0)), nn.MaxPool2d(2)), (3, 2, 8, 9))
+    conv, pool = summary
     assert conv.output_shape == (3, 4, 4, 8)
     assert conv.arithmetic == "(8 + 2*1 - 3)/2 + 1 = 4.5, down to 4; (9 - 2)/1 + 1 = 8"
     assert conv.what == "conv 3x2x2, stride 2x1, padding 1x0"
@@ -127,14 +127,14 @@ LAYERS = [
 
 @pytest.mark.parametrize(("layer", "shape"), LAYERS, ids=str)
 def test_each_rule_tells_the_shape_that_the_layer_computes(layer, shape):
-    assert step(layer, shape).output_shape == layer(np.zeros(shape, np.float32)).shape
-    (row,) = minicnn.walk(layer, shape) if len(shape) != 3 else minicnn.walk(layer, (1, *shape))
+    assert layer_info(layer, shape).output_shape == layer(np.zeros(shape, np.float32)).shape
+    (row,) = minicnn.summary(layer, shape) if len(shape) != 3 else minicnn.summary(layer, (1, *shape))
     assert row.parameters == sum(parameter.size for parameter in layer.parameters())
 
 
 def test_there_is_a_rule_for_every_layer():
     kinds = [thing for thing in vars(nn).values() if isinstance(thing, type) and issubclass(thing, nn.Module)]
-    without = {kind.__name__ for kind in kinds if step.dispatch(kind) is step.dispatch(object)}
+    without = {kind.__name__ for kind in kinds if layer_info.dispatch(kind) is layer_info.dispatch(object)}
     assert without == {"Module", "Sequential"}
     assert {type(layer) for layer, _ in LAYERS} == set(kinds) - {nn.Module, nn.Sequential}
 
@@ -142,9 +142,9 @@ def test_there_is_a_rule_for_every_layer():
 @pytest.mark.parametrize("model", [lenet5(), four_layer(), alexnet_cifar(), alexnet_cifar(groups=2, in_size=32)])
 def test_the_walk_goes_where_the_numbers_go(model):
     size = model.config.get("in_size", 32)
-    walk = minicnn.walk(model, (2, 3, size, size))
+    summary = minicnn.summary(model, (2, 3, size, size))
     x = Tensor(np.zeros((2, 3, size, size), np.float32))
-    for row, layer in zip(walk, model, strict=True):
+    for row, layer in zip(summary, model, strict=True):
         assert row.layer is layer
         assert row.input_shape == x.shape
         x = layer(x)
@@ -152,7 +152,9 @@ def test_the_walk_goes_where_the_numbers_go(model):
 
 
 def test_float64_takes_twice_the_bytes():
-    single, double = (minicnn.walk(nn.Conv2d(2, 3, 3, dtype=kind), (1, 2, 5, 5))[0] for kind in ("float32", "float64"))
+    single, double = (
+        minicnn.summary(nn.Conv2d(2, 3, 3, dtype=kind), (1, 2, 5, 5))[0] for kind in ("float32", "float64")
+    )
     assert double.activation_bytes == 2 * single.activation_bytes == 2 * 4 * 3 * 3 * 3
     assert double.im2col_bytes == 2 * single.im2col_bytes
 
@@ -181,12 +183,12 @@ class Scale(nn.Module):
 
 def test_a_module_with_a_forward_of_its_own():
     model = nn.Sequential({"first": Residual(), "scale": Scale(), "second": Residual(), "end": nn.Flatten()})
-    walk = minicnn.walk(model, (2, 4, 5, 5))
-    assert [row.name for row in walk] == ["first.conv", "first.norm", "scale", "second.conv", "second.norm", "end"]
-    assert walk[-1].output_shape == (2, 100)
-    assert walk["scale"].parameters == 4
-    assert walk.warnings == ("scale: there is no rule for it; its MACs are not counted",)
-    assert walk.parameters == 2 * (4 * 4 * 9 + 4) + 4
+    summary = minicnn.summary(model, (2, 4, 5, 5))
+    assert [row.name for row in summary] == ["first.conv", "first.norm", "scale", "second.conv", "second.norm", "end"]
+    assert summary[-1].output_shape == (2, 100)
+    assert summary["scale"].parameters == 4
+    assert summary.warnings == ("scale: there is no rule for it; its MACs are not counted",)
+    assert summary.parameters == 2 * (4 * 4 * 9 + 4) + 4
     x = np.ones((1, 4, 5, 5), np.float32)
     assert model(x).shape == (1, 100)  # the layers are what they were
     assert "forward" not in vars(model.first.conv)
@@ -197,14 +199,16 @@ def test_a_rule_for_a_layer_of_ones_own():
         def forward(self, x):
             raise AssertionError("computed")
 
-    with pytest.raises(TypeError, match=r"no rule for a Shuffle; give it one with @minicnn.walking.step.register"):
-        step(Shuffle(), (1, 4))
+    with pytest.raises(
+        TypeError, match=r"no rule for a Shuffle; give it one with @minicnn.summary.layer_info.register"
+    ):
+        layer_info(Shuffle(), (1, 4))
 
-    @step.register
-    def _(layer: Shuffle, shape: tuple) -> Step:
-        return Step((shape[0], shape[1] * 2), "shuffle", "4 * 2 = 8", macs=7)
+    @layer_info.register
+    def _(layer: Shuffle, shape: tuple) -> LayerInfo:
+        return LayerInfo((shape[0], shape[1] * 2), "shuffle", "4 * 2 = 8", macs=7)
 
-    (row,) = minicnn.walk(Shuffle(), (1, 4))
+    (row,) = minicnn.summary(Shuffle(), (1, 4))
     assert (row.output_shape, row.macs, row.what) == ((1, 8), 7, "shuffle")
 
 
@@ -212,32 +216,32 @@ def test_a_layer_used_twice_counts_once():
     fc = nn.Linear(4, 4)
     model = nn.Sequential(fc, nn.ReLU())
     model.add_module("again", fc)
-    walk = minicnn.walk(model, (1, 4))
-    assert [row.parameters for row in walk] == [20, 0, 0]
-    assert (walk.parameters, walk.macs) == (20, 32)
+    summary = minicnn.summary(model, (1, 4))
+    assert [row.parameters for row in summary] == [20, 0, 0]
+    assert (summary.parameters, summary.macs) == (20, 32)
 
 
 def test_the_layers_are_given_back_after_an_error():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(5, 4, 3))
     with pytest.raises(ValueError, match=r"1 \(Conv2d\): conv2d: input has 4 channels, the layer takes 5"):
-        minicnn.walk(model, (1, 3, 9, 9))
+        minicnn.summary(model, (1, 3, 9, 9))
     assert not any("forward" in vars(layer) for layer in model)
 
 
 def test_no_array_is_made():
     tracemalloc.start()
     try:
-        walk = alexnet_walk(batch=128)
+        summary = alexnet_summary(batch=128)
         largest = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert walk.activation_bytes > 9e8
+    assert summary.activation_bytes > 9e8
     assert largest < 1e6
 
 
 def test_nothing_is_drawn_at_random():
     minicnn.manual_seed(3)
-    alexnet_walk()
+    alexnet_summary()
     after = nn.Linear(3, 3).weight.data
     minicnn.manual_seed(3)
     np.testing.assert_array_equal(nn.Linear(3, 3).weight.data, after)
@@ -246,10 +250,10 @@ def test_nothing_is_drawn_at_random():
 @pytest.mark.parametrize(
     ("model", "shape", "error", "message"),
     [
-        (F.relu, (1, 3), TypeError, "walk: model must be a Module, got a function"),
-        (nn.ReLU(), (1, 3.0), TypeError, "walk: input_shape must hold integers, got"),
-        (nn.ReLU(), (3,), ValueError, "walk: input_shape must be such as"),
-        (nn.ReLU(), (1, 0, 3), ValueError, "walk: input_shape must be such as"),
+        (F.relu, (1, 3), TypeError, "summary: model must be a Module, got a function"),
+        (nn.ReLU(), (1, 3.0), TypeError, "summary: input_shape must hold integers, got"),
+        (nn.ReLU(), (3,), ValueError, "summary: input_shape must be such as"),
+        (nn.ReLU(), (1, 0, 3), ValueError, "summary: input_shape must be such as"),
         (nn.MaxPool2d(3), (1, 3, 2, 9), ValueError, "MaxPool2d: the window of 3 is larger than the input of 2"),
         (nn.Conv2d(3, 3, 3), (1, 3), ValueError, r"Conv2d: conv2d: input must have shape \(N, C, H, W\), got \(1, 3\)"),
         (nn.Linear(3, 3), (1, 4), ValueError, "Linear: linear: input has 4 features, the layer takes 3"),
@@ -258,52 +262,52 @@ def test_nothing_is_drawn_at_random():
 )
 def test_refusals(model, shape, error, message):
     with pytest.raises(error, match=message):
-        minicnn.walk(model, shape)
+        minicnn.summary(model, shape)
 
 
 # --- as text ------------------------------------------------------------------------------------------------
 
 
 def test_the_table():
-    lines = str(alexnet_walk()).splitlines()
+    lines = str(alexnet_summary()).splitlines()
     assert lines[0].startswith("alexnet (paper): input 3x227x227, one picture, 2 towers")
     (conv1,) = (line.split() for line in lines if line.startswith("conv1"))
     expected = "conv1 conv 11x11x3, stride 4 96x55x55 48x55x55 (227 - 11)/4 + 1 = 55 34,944 105,415,200 1.2 MB 4.4 MB"
     assert conv1 == expected.split()
     assert lines[-1].split()[:3] == ["total", "60,965,224", "724,406,816"]
     assert max(map(len, lines)) < 160
-    text = str(alexnet_walk(batch=128, variant="article"))
+    text = str(alexnet_summary(batch=128, variant="article"))
     assert "a batch of 128" in text
     assert "per tower" not in text
     assert text.splitlines()[-3].startswith("warning: conv1: stride 4 does not divide 224 - 11")
 
 
 def test_html_holds_what_the_text_holds():
-    walk = alexnet_walk(variant="article")
-    page = ElementTree.fromstring(f"<div>{walk._repr_html_()}</div>")
-    assert len(page.findall(".//tbody/tr")) == len(walk)
+    summary = alexnet_summary(variant="article")
+    page = ElementTree.fromstring(f"<div>{summary._repr_html_()}</div>")
+    assert len(page.findall(".//tbody/tr")) == len(summary)
     cells = [cell.text for cell in page.findall(".//tbody/tr[1]/td")]
     assert cells[:4] == ["conv1", "conv 11x11x3, stride 4", "96x54x54", "(224 - 11)/4 + 1 = 54.25, down to 54"]
     assert len(page.findall("p")) == 3
     tricky = nn.Sequential({"<b>": nn.ReLU()})
-    assert "&lt;b&gt;" in minicnn.walk(tricky, (1, 3))._repr_html_()
+    assert "&lt;b&gt;" in minicnn.summary(tricky, (1, 3))._repr_html_()
 
 
 def test_csv_holds_plain_numbers():
-    walk = alexnet_walk(batch=2)
-    rows = list(csv.DictReader(io.StringIO(walk.to_csv())))
-    assert [row["layer"] for row in rows] == [row.name for row in walk]
-    assert sum(int(row["macs"]) for row in rows) == walk.macs
+    summary = alexnet_summary(batch=2)
+    rows = list(csv.DictReader(io.StringIO(summary.to_csv())))
+    assert [row["layer"] for row in rows] == [row.name for row in summary]
+    assert sum(int(row["macs"]) for row in rows) == summary.macs
     conv2 = rows[5]
     assert (conv2["output"], conv2["per_tower"], conv2["parameters"]) == ("256x27x27", "128x27x27", "307456")
     assert int(conv2["im2col_bytes"]) == 2 * 96 * 25 * 27 * 27 * 4
 
 
 def test_rows_are_found_by_name_and_position():
-    walk = alexnet_walk()
-    assert walk["conv2"] is walk[5]
+    summary = alexnet_summary()
+    assert summary["conv2"] is summary[5]
     with pytest.raises(KeyError, match="no layer 'conv9'; it has pad, conv1"):
-        walk["conv9"]
+        summary["conv9"]
 
 
 # --- on the command line ------------------------------------------------------------------------------------
@@ -311,12 +315,12 @@ def test_rows_are_found_by_name_and_position():
 
 @pytest.mark.parametrize("network", ["alexnet", "alexnet-cifar", "lenet5", "four-layer"])
 def test_the_command_walks_through_each_network(network, capsys):
-    assert cli.main(["walk", network]) == 0
+    assert cli.main(["summary", network]) == 0
     assert capsys.readouterr().out.splitlines()[-1].startswith(("total", "warning"))
 
 
 def test_the_commands_options(capsys):
-    assert cli.main("walk alexnet --variant merged --in-size 224 --batch 16 --csv".split()) == 0
+    assert cli.main("summary alexnet --variant merged --in-size 224 --batch 16 --csv".split()) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert (rows[0]["input"], rows[0]["output"]) == ("3x224x224", "3x227x227")
     assert int(rows[1]["activation_bytes"]) == 16 * 96 * 55 * 55 * 4
@@ -334,7 +338,7 @@ def test_the_commands_options(capsys):
 )
 def test_the_commands_errors_take_one_line(arguments, message, capsys):
     try:
-        assert cli.main(["walk", *arguments.split()]) == 2
+        assert cli.main(["summary", *arguments.split()]) == 2
     except SystemExit as stop:
         assert stop.code == 2
     error = capsys.readouterr().err
@@ -343,7 +347,7 @@ def test_the_commands_errors_take_one_line(arguments, message, capsys):
 
 
 def test_the_walk_of_a_network_with_its_numbers_is_the_same():
-    assert minicnn.walk(alexnet_cifar(), (3, 28, 28)) == walk_config({"model": "alexnet_cifar"})
+    assert minicnn.summary(alexnet_cifar(), (3, 28, 28)) == summary_of_config({"model": "alexnet_cifar"})
     with nn.init.skip_arrays():
         network = alexnet()
-    assert minicnn.walk(network, (3, 227, 227)) == alexnet_walk()
+    assert minicnn.summary(network, (3, 227, 227)) == alexnet_summary()

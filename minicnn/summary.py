@@ -1,4 +1,4 @@
-"""The walk: what each layer of a network makes of the shape that it is given, before any array exists."""
+"""The summary: what each layer of a network makes of the shape that it is given, before any array exists."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from minicnn.ops.pool import output_length
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Row", "Step", "Walk", "step", "walk", "walk_config"]
+__all__ = ["LayerRow", "LayerInfo", "Summary", "layer_info", "summary", "summary_of_config"]
 
 Shape = tuple[int, ...]
 
@@ -31,8 +31,8 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Row:
-    """One layer of the walk.
+class LayerRow:
+    """One layer of the summary.
 
     Attributes
     ----------
@@ -76,12 +76,12 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Walk:
-    """What :func:`walk` has found: rows, which print as a table, show as one in a notebook, and go into a CSV file.
+class Summary:
+    """What :func:`summary` has found: rows, which print as a table, show as one in a notebook, and go into a CSV file.
 
     Attributes
     ----------
-    rows : tuple of Row
+    rows : tuple of LayerRow
         A row for each layer, in the order in which the layers are called.
     input_shape : tuple of int
         What the network was given.
@@ -93,7 +93,7 @@ class Walk:
         The network's name.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[LayerRow, ...]
     input_shape: Shape
     towers: int
     parameters: int
@@ -114,20 +114,20 @@ class Walk:
         """All warnings, with the names of their layers."""
         return tuple(f"{row.name}: {warning}" for row in self.rows for warning in row.warnings)
 
-    def __iter__(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[LayerRow]:
         return iter(self.rows)
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, name: int | str) -> Row:
+    def __getitem__(self, name: int | str) -> LayerRow:
         """Return a row by its position or its layer's name."""
         if isinstance(name, int):
             return self.rows[name]
         for row in self.rows:
             if row.name == name:
                 return row
-        raise KeyError(f"the walk has no layer {name!r}; it has {', '.join(row.name for row in self.rows)}")
+        raise KeyError(f"the summary has no layer {name!r}; it has {', '.join(row.name for row in self.rows)}")
 
     def __str__(self) -> str:
         head, body, foot = self._cells()
@@ -216,7 +216,7 @@ def _bytes(size: int) -> str:
 
 
 @dataclass(frozen=True)
-class Step:
+class LayerInfo:
     """What a layer makes of a shape.
 
     Attributes
@@ -247,14 +247,14 @@ class Step:
 
 
 @functools.singledispatch
-def step(layer: nn.Module, shape: Shape) -> Step:
+def layer_info(layer: nn.Module, shape: Shape) -> LayerInfo:
     """Say what a layer makes of a shape, without any array. Each kind of layer has its rule.
 
     For a layer of your own, register one::
 
-        @minicnn.walking.step.register
-        def _(layer: MyLayer, shape: tuple[int, ...]) -> Step:
-            return Step(output_shape=shape, what="my layer")
+        @minicnn.summary.layer_info.register
+        def _(layer: MyLayer, shape: tuple[int, ...]) -> LayerInfo:
+            return LayerInfo(output_shape=shape, what="my layer")
 
     Parameters
     ----------
@@ -270,11 +270,11 @@ def step(layer: nn.Module, shape: Shape) -> Step:
         If the layer cannot take the shape.
     """
     kind = type(layer).__name__
-    raise TypeError(f"walk: there is no rule for a {kind}; give it one with @minicnn.walking.step.register")
+    raise TypeError(f"summary: there is no rule for a {kind}; give it one with @minicnn.summary.layer_info.register")
 
 
-@step.register
-def _(layer: nn.Conv2d, shape: Shape) -> Step:
+@layer_info.register
+def _(layer: nn.Conv2d, shape: Shape) -> LayerInfo:
     N, C, _, _ = _image("conv2d", shape)
     if layer.in_channels != C:
         raise ValueError(f"conv2d: input has {C} channels, the layer takes {layer.in_channels}")
@@ -282,7 +282,7 @@ def _(layer: nn.Conv2d, shape: Shape) -> Step:
     CG, (KH, KW) = layer.in_channels // layer.groups, layer.kernel_size
     what = f"conv {KH}x{KW}x{CG}" + _settings(layer.stride, layer.padding)
     what += f", {layer.groups} groups" if layer.groups > 1 else ""
-    return Step(
+    return LayerInfo(
         (N, layer.out_channels, OH, OW),
         what,
         arithmetic,
@@ -292,64 +292,64 @@ def _(layer: nn.Conv2d, shape: Shape) -> Step:
     )
 
 
-@step.register
-def _(layer: nn.Linear, shape: Shape) -> Step:
+@layer_info.register
+def _(layer: nn.Linear, shape: Shape) -> LayerInfo:
     if shape[-1] != layer.in_features:
         raise ValueError(f"linear: input has {shape[-1]} features, the layer takes {layer.in_features}")
     output = (*shape[:-1], layer.out_features)
-    return Step(
+    return LayerInfo(
         output,
         f"fully connected {layer.in_features} to {layer.out_features}",
         macs=math.prod(output[1:]) * layer.in_features,
     )
 
 
-@step.register(nn.MaxPool2d)
-@step.register(nn.AvgPool2d)
-def _(layer: nn.MaxPool2d | nn.AvgPool2d, shape: Shape) -> Step:
+@layer_info.register(nn.MaxPool2d)
+@layer_info.register(nn.AvgPool2d)
+def _(layer: nn.MaxPool2d | nn.AvgPool2d, shape: Shape) -> LayerInfo:
     N, C, _, _ = _image("pool", shape)
     sides, arithmetic, warnings = _sides(shape, layer.kernel_size, layer.stride, layer.padding, layer.ceil_mode)
     kind = "max pool" if isinstance(layer, nn.MaxPool2d) else "average pool"
     what = f"{kind} {layer.kernel_size[0]}x{layer.kernel_size[1]}" + _settings(layer.stride, layer.padding)
-    return Step((N, C, *sides), what, arithmetic, warnings=warnings)
+    return LayerInfo((N, C, *sides), what, arithmetic, warnings=warnings)
 
 
-@step.register
-def _(layer: nn.LocalResponseNorm, shape: Shape) -> Step:
+@layer_info.register
+def _(layer: nn.LocalResponseNorm, shape: Shape) -> LayerInfo:
     if len(shape) < 2:
         raise ValueError(f"local_response_norm: input must have shape (N, C, *), got {shape}")
-    return Step(shape, f"LRN over {layer.size} channels")
+    return LayerInfo(shape, f"LRN over {layer.size} channels")
 
 
-@step.register(nn.ReLU)
-@step.register(nn.Tanh)
-@step.register(nn.Sigmoid)
-def _(layer: nn.Module, shape: Shape) -> Step:
-    return Step(shape, type(layer).__name__)
+@layer_info.register(nn.ReLU)
+@layer_info.register(nn.Tanh)
+@layer_info.register(nn.Sigmoid)
+def _(layer: nn.Module, shape: Shape) -> LayerInfo:
+    return LayerInfo(shape, type(layer).__name__)
 
 
-@step.register
-def _(layer: nn.Dropout, shape: Shape) -> Step:
-    return Step(shape, f"dropout {layer.p:g}", is_view=layer.p == 0)
+@layer_info.register
+def _(layer: nn.Dropout, shape: Shape) -> LayerInfo:
+    return LayerInfo(shape, f"dropout {layer.p:g}", is_view=layer.p == 0)
 
 
-@step.register
-def _(layer: nn.Flatten, shape: Shape) -> Step:
+@layer_info.register
+def _(layer: nn.Flatten, shape: Shape) -> LayerInfo:
     output = Tensor(_no_numbers(shape)).flatten(layer.start_dim, layer.end_dim).shape
     joined = [length for length in shape[1:] if length != 1]
     arithmetic = f"{' * '.join(map(str, joined))} = {math.prod(joined)}" if len(output) == 2 < len(shape) else ""
-    return Step(output, "flatten", arithmetic, is_view=True)
+    return LayerInfo(output, "flatten", arithmetic, is_view=True)
 
 
-@step.register
-def _(layer: nn.PadTo, shape: Shape) -> Step:
+@layer_info.register
+def _(layer: nn.PadTo, shape: Shape) -> LayerInfo:
     N, C, H, W = _image("pad", shape)
     missing = layer.missing(shape)
     output = (N, C, layer.size, layer.size)
     if not any(missing):
-        return Step(output, "nothing to pad", is_view=True)
+        return LayerInfo(output, "nothing to pad", is_view=True)
     sums = (f"{side} + {more} = {layer.size}" for side, more in zip((H, W), missing, strict=True))
-    return Step(output, "zeros below and to the right", _both(*sums))
+    return LayerInfo(output, "zeros below and to the right", _both(*sums))
 
 
 def _image(function: str, shape: Shape) -> Shape:
@@ -402,14 +402,14 @@ def _side(length: int, window: int, stride: int, padding: int, ceil_mode: bool) 
     return count, f"{formula} = {exact}, {direction} to {count}", warning
 
 
-# --- the walk -----------------------------------------------------------------------------------------------
+# --- the summary -----------------------------------------------------------------------------------------------
 
 
-def walk(model: nn.Module, input_shape: Sequence[int]) -> Walk:
+def summary(model: nn.Module, input_shape: Sequence[int]) -> Summary:
     """Follow a shape through a network: each layer's output, how it comes about, and what it costs.
 
     The network's own ``forward`` is run, but a layer that is known (all of :mod:`minicnn.nn`, and those for which
-    :data:`minicnn.walking.step` has a rule) only says what it would make of the shape. So nothing is computed and
+    :data:`minicnn.summary.layer_info` has a rule) only says what it would make of the shape. So nothing is computed and
     no array is made; with :func:`minicnn.nn.init.skip_arrays` the parameters need not exist either. What `forward`
     does between its layers, with functions and operators, is computed on zeros, and is in no row. A layer without
     a rule and without layers inside is computed too; its row says that its MACs are not counted.
@@ -422,7 +422,7 @@ def walk(model: nn.Module, input_shape: Sequence[int]) -> Walk:
 
     Returns
     -------
-    Walk
+    Summary
 
     Raises
     ------
@@ -433,7 +433,7 @@ def walk(model: nn.Module, input_shape: Sequence[int]) -> Walk:
 
     References
     ----------
-    Krizhevsky et al. 2012, section 3.5, whose numbers the walk through AlexNet gives.
+    Krizhevsky et al. 2012, section 3.5, whose numbers the summary of AlexNet gives.
 
     Examples
     --------
@@ -441,22 +441,22 @@ def walk(model: nn.Module, input_shape: Sequence[int]) -> Walk:
     >>> from minicnn import models, nn
     >>> with nn.init.skip_arrays():
     ...     network = models.alexnet()
-    >>> found = minicnn.walk(network, (1, 3, 227, 227))
+    >>> found = minicnn.summary(network, (1, 3, 227, 227))
     >>> found["conv1"].output_shape, found["conv1"].arithmetic
     ((1, 96, 55, 55), '(227 - 11)/4 + 1 = 55')
     >>> found.parameters, found.macs
     (60965224, 724406816)
     """
     if not isinstance(model, nn.Module):
-        raise TypeError(f"walk: model must be a Module, got a {type(model).__name__}")
+        raise TypeError(f"summary: model must be a Module, got a {type(model).__name__}")
     shape = _checked(input_shape)
     dtype = next((parameter.dtype for parameter in model.parameters()), np.dtype(np.float32))
     towers = max((layer.groups for layer in model.modules() if isinstance(layer, nn.Conv2d)), default=1)
-    taken: list[tuple[str, nn.Module, Shape, Step]] = []
+    taken: list[tuple[str, nn.Module, Shape, LayerInfo]] = []
     with _rules_instead_of_numbers(model, lambda *one: taken.append(one)), no_grad():
         model(Tensor(_no_numbers(shape, dtype)))
 
-    rows: list[Row] = []
+    rows: list[LayerRow] = []
     counted: set[nn.Parameter] = set()
     split: Shape | None = None  # what of the layer before belongs to one tower
     dense = [number for number, (_, layer, _, _) in enumerate(taken) if isinstance(layer, nn.Linear)]
@@ -471,7 +471,7 @@ def walk(model: nn.Module, input_shape: Sequence[int]) -> Walk:
         begun = split is not None or isinstance(layer, nn.Conv2d)
         split = _one_tower(made.output_shape, towers) if begun and number < last else None
         rows.append(
-            Row(
+            LayerRow(
                 name=name,
                 what=what,
                 input_shape=given,
@@ -487,11 +487,11 @@ def walk(model: nn.Module, input_shape: Sequence[int]) -> Walk:
             )
         )
     parameters = sum(parameter.size for parameter in model.parameters())
-    return Walk(tuple(rows), shape, towers, parameters, _title(model))
+    return Summary(tuple(rows), shape, towers, parameters, _title(model))
 
 
-def walk_config(config: Mapping[str, Any], batch: int = 1) -> Walk:
-    """Walk through one of our networks before any of its parameters exist.
+def summary_of_config(config: Mapping[str, Any], batch: int = 1) -> Summary:
+    """Summary through one of our networks before any of its parameters exist.
 
     Parameters
     ----------
@@ -503,20 +503,20 @@ def walk_config(config: Mapping[str, Any], batch: int = 1) -> Walk:
     Raises
     ------
     TypeError, ValueError
-        As :func:`minicnn.models.build` and :func:`walk` do.
+        As :func:`minicnn.models.build` and :func:`summary` do.
     """
     with nn.init.skip_arrays():
         network = build(config)
     side = network.config.get("in_size", 32)
-    return walk(network, (batch, network.config.get("in_channels", 3), side, side))
+    return summary(network, (batch, network.config.get("in_channels", 3), side, side))
 
 
 def _checked(input_shape: Sequence[int]) -> Shape:
     lengths = tuple(input_shape)
     if not all(isinstance(length, (int, np.integer)) and not isinstance(length, bool) for length in lengths):
-        raise TypeError(f"walk: input_shape must hold integers, got {input_shape!r}")
+        raise TypeError(f"summary: input_shape must hold integers, got {input_shape!r}")
     if len(lengths) < 2 or min(lengths) < 1:
-        raise ValueError(f"walk: input_shape must be such as (1, 3, 227, 227), all at least 1, got {input_shape!r}")
+        raise ValueError(f"summary: input_shape must be such as (1, 3, 227, 227), all at least 1, got {input_shape!r}")
     shape = tuple(int(length) for length in lengths)
     return (1, *shape) if len(shape) == 3 else shape
 
@@ -539,13 +539,13 @@ def _no_numbers(shape: Shape, dtype: Any = np.float32) -> np.ndarray:
 
 @contextmanager
 def _rules_instead_of_numbers(
-    model: nn.Module, record: Callable[[str, nn.Module, Shape, Step], object]
+    model: nn.Module, record: Callable[[str, nn.Module, Shape, LayerInfo], object]
 ) -> Iterator[None]:
-    """Give each layer of the network a ``forward`` that takes a step of the walk, and take it away again."""
-    known = tuple(step.registry.keys() - {object})
+    """Give each layer of the network a ``forward`` that applies its rule, and take it away again."""
+    known = tuple(layer_info.registry.keys() - {object})
     layers = {name: x for name, x in model.named_modules() if isinstance(x, known) or not list(x.children())}
     for name, layer in layers.items():
-        vars(layer)["forward"] = functools.partial(_take_a_step, record, name or "model", layer)
+        vars(layer)["forward"] = functools.partial(_record_layer, record, name or "model", layer)
     try:
         yield
     finally:
@@ -553,16 +553,20 @@ def _rules_instead_of_numbers(
             del vars(layer)["forward"]
 
 
-def _take_a_step(
-    record: Callable[[str, nn.Module, Shape, Step], object], name: str, layer: nn.Module, *inputs: Any, **named: Any
+def _record_layer(
+    record: Callable[[str, nn.Module, Shape, LayerInfo], object],
+    name: str,
+    layer: nn.Module,
+    *inputs: Any,
+    **named: Any,
 ) -> Tensor:
     first = next(iter((*inputs, *named.values())))
-    if step.dispatch(type(layer)) is not step.dispatch(object):
-        made = step(layer, first.shape)
+    if layer_info.dispatch(type(layer)) is not layer_info.dispatch(object):
+        made = layer_info(layer, first.shape)
         output = Tensor(_no_numbers(made.output_shape, first.dtype))
     else:
         output = type(layer).forward(layer, *inputs, **named)
         warning = "there is no rule for it; its MACs are not counted"
-        made = Step(output.shape, type(layer).__name__, warnings=(warning,))
+        made = LayerInfo(output.shape, type(layer).__name__, warnings=(warning,))
     record(name, layer, first.shape, made)
     return output
