@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ContextDecorator, contextmanager
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
 from minicnn.backend import Array, asnumpy, device_of, get_array_module, on_device_of, owns_memory, same_device
 
-__all__ = ["BackwardStep", "Function", "Tensor", "is_grad_enabled", "no_grad"]
+__all__ = ["OWN_PLACE", "BackwardStep", "Function", "Tensor", "Window", "is_grad_enabled", "no_grad"]
 
 
 # --- tensors -----------------------------------------------------------------------------------------------------
@@ -301,6 +301,23 @@ class Origin:
         return Origin(tensor.creator, leaf, tensor.shape, tensor.dtype)
 
 
+class Window(NamedTuple):
+    """What one place of an output reads of a map: a window of `size`, moved by `stride`, that begins in the padding.
+
+    Attributes
+    ----------
+    size, stride, padding : (int, int)
+        In height and width.
+    """
+
+    size: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+
+
+OWN_PLACE = Window((1, 1), (1, 1), (0, 0))
+
+
 class Function:
     """One operation: how it is computed, and how a gradient passes through it.
 
@@ -323,6 +340,14 @@ class Function:
     inputs: tuple[Origin | None, ...] | None
     needs_input_grad: tuple[bool, ...]
     record: "StepRecorder | None"
+
+    @property
+    def reads(self) -> Window | None:
+        """Which places of its inputs one place (row, column) of the output depends on; None: all. Known after forward.
+
+        A subclass says ``reads = OWN_PLACE`` if it treats every place alike. Receptive fields are computed from it.
+        """
+        return None
 
     def forward(self, xp: ModuleType, *arrays: Any) -> Array:
         """Return the output array for these input arrays."""

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from minicnn import kernels, nn
-from minicnn.autograd import BackwardStep, Function, Tensor, recording
+from minicnn.autograd import BackwardStep, Function, Tensor, Window, recording
 from minicnn.backend import Array, asnumpy
 
 __all__ = ["OperationRecord", "TraceStep", "Trace", "TracedBackwardStep", "norm", "renderers", "trace", "trace_of"]
@@ -65,6 +65,8 @@ class OperationRecord:
         For each input the operation that made it; None if the trace has not seen it being made.
     kernels : module or None
         Which of :mod:`minicnn.kernels` it ran on; None if nothing has needed any yet.
+    reads : Window or None
+        Which places of its inputs one place of the output depends on; None: all.
     grad_output, grad_inputs : array or None, tuple of (array or None)
         The gradients of the last backward walk, None and empty before it.
     """
@@ -78,6 +80,7 @@ class OperationRecord:
     saved: dict[str, Any]
     sources: tuple[OperationRecord | None, ...]
     kernels: ModuleType | None = None
+    reads: Window | None = None
     grad_output: Array | None = None
     grad_inputs: tuple[Array | None, ...] = ()
 
@@ -391,6 +394,7 @@ class Trace:
             {name: value for name, value in vars(function).items() if name not in told},
             tuple(self._makers.get(id(array)) for array in arrays),
             kernels.in_use(output.data),
+            function.reads,
         )
         self.records.append(record)
         self._makers[id(output.data)] = record

@@ -5,7 +5,7 @@ from typing import Any
 
 from minicnn import kernels
 from minicnn.arguments import axis, floating
-from minicnn.autograd import Function, Tensor
+from minicnn.autograd import OWN_PLACE, Function, Tensor
 from minicnn.backend import Array, elementwise
 
 __all__ = ["LogSoftmax", "ReLU", "Sigmoid", "Softmax", "Tanh", "log_softmax", "relu", "sigmoid", "softmax", "tanh"]
@@ -17,6 +17,8 @@ class ReLU(Function):
     At the kink x = 0 the slope is taken as 0. NaN goes through, forwards and backwards, so that it is noticed.
     Krizhevsky et al. 2012, section 3.1.
     """
+
+    reads = OWN_PLACE
 
     def forward(self, xp: ModuleType, x: Array) -> Array:
         self.y = elementwise(xp, lambda x, y: xp.maximum(x, 0, out=y), x)
@@ -31,6 +33,8 @@ class Tanh(Function):
 
     For |x| beyond 3 the slope is under 1 %: the unit saturates. Krizhevsky et al. 2012, section 3.1.
     """
+
+    reads = OWN_PLACE
 
     def forward(self, xp: ModuleType, x: Array) -> Array:
         self.y = elementwise(xp, lambda x, y: xp.tanh(x, out=y), x)
@@ -49,6 +53,8 @@ class Sigmoid(Function):
     e^-|x| never overflows, so both halves of the curve are computed from it: 1 / (1 + e^-|x|) is right for x >= 0,
     and multiplied by e^-|x| it is right for x < 0, small values included. Krizhevsky et al. 2012, section 3.1.
     """
+
+    reads = OWN_PLACE
 
     def forward(self, xp: ModuleType, x: Array) -> Array:
         def stable(x: Array, y: Array) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.autograd import Function, Tensor, install_methods
+from minicnn.autograd import OWN_PLACE, Function, Tensor, install_methods
 from minicnn.backend import Array, get_array_module, on_device_of
 
 __all__ = ["Add", "Div", "Exp", "Log", "MatMul", "Mul", "Neg", "Pow", "Sub", "exp", "log", "matmul"]
@@ -23,6 +23,8 @@ def sum_to(grad: Array, shape: tuple[int, ...]) -> Array:
 
 class _Binary(Function):
     """What the four operations share: the shapes that each argument's gradient is summed back to."""
+
+    reads = OWN_PLACE
 
     a_shape: tuple[int, ...]
     b_shape: tuple[int, ...]
@@ -86,6 +88,8 @@ class Div(_Binary):
 class Neg(Function):
     """y = -x;  dL/dx = -dL/dy.  Any shape."""
 
+    reads = OWN_PLACE
+
     def forward(self, xp: ModuleType, x: Array) -> Array:
         return -x
 
@@ -95,6 +99,8 @@ class Neg(Function):
 
 class Pow(Function):
     """y = x^p for a constant number p;  dL/dx = dL/dy p x^(p - 1).  Any shape."""
+
+    reads = OWN_PLACE
 
     def __init__(self, exponent: float) -> None:
         self.exponent = exponent
@@ -112,6 +118,8 @@ class Pow(Function):
 class Exp(Function):
     """y = e^x;  dL/dx = dL/dy y.  Any shape."""
 
+    reads = OWN_PLACE
+
     def forward(self, xp: ModuleType, x: Array) -> Array:
         self.y = xp.exp(x)
         return self.y
@@ -122,6 +130,8 @@ class Exp(Function):
 
 class Log(Function):
     """y = ln x;  dL/dx = dL/dy / x.  Any shape."""
+
+    reads = OWN_PLACE
 
     def forward(self, xp: ModuleType, x: Array) -> Array:
         self.x = x

@@ -15,7 +15,7 @@ import numpy as np
 
 from minicnn import kernels
 from minicnn.arguments import image, pair, same_dtype, whole
-from minicnn.autograd import Function, Tensor
+from minicnn.autograd import Function, Tensor, Window
 from minicnn.backend import Array, empty, get_num_threads, piece_bytes, split
 from minicnn.kernels.winograd import KERNEL_SIZES, TILE
 
@@ -40,6 +40,10 @@ class Conv2d(Function):
 
     def __init__(self, stride: tuple[int, int], padding: tuple[int, int], groups: int) -> None:
         self.stride, self.padding, self.groups = stride, padding, groups
+
+    @property
+    def reads(self) -> Window:
+        return Window(self.w.shape[2:], self.stride, self.padding)
 
     def forward(self, xp: ModuleType, x: Array, w: Array, b: Array | None) -> Array:
         self.x, self.w = xp.ascontiguousarray(x), w

@@ -3,7 +3,7 @@
 from types import ModuleType
 
 from minicnn.arguments import floating, probability
-from minicnn.autograd import Function, Tensor
+from minicnn.autograd import OWN_PLACE, Function, Tensor
 from minicnn.backend import Array, random_uniform
 
 __all__ = ["Dropout", "dropout"]
@@ -16,6 +16,8 @@ class Dropout(Function):
     the test network, which does nothing here, computes. Krizhevsky et al. 2012, section 4.2, multiplies by 0.5 at test
     time instead: the same expectation, but the network must know at test time how it was trained.
     """
+
+    reads = OWN_PLACE
 
     def __init__(self, p: float) -> None:
         self.p = p

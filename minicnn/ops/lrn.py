@@ -4,7 +4,7 @@ from types import ModuleType
 
 from minicnn import kernels
 from minicnn.arguments import floating, number, whole
-from minicnn.autograd import Function, Tensor
+from minicnn.autograd import OWN_PLACE, Function, Tensor
 from minicnn.backend import Array, empty, split
 
 __all__ = ["LocalResponseNorm", "local_response_norm"]
@@ -21,6 +21,8 @@ class LocalResponseNorm(Function):
 
     Krizhevsky et al. 2012, section 3.3: five channels, k = 2, a = 1e-4, beta = 0.75.
     """
+
+    reads = OWN_PLACE
 
     def __init__(self, below: int, above: int, k: float, a: float, beta: float) -> None:
         self.below, self.above, self.k, self.a, self.beta = below, above, k, a, beta

@@ -8,7 +8,7 @@ from typing import Any
 
 from minicnn import kernels
 from minicnn.arguments import image, pair, whole
-from minicnn.autograd import Function, Tensor
+from minicnn.autograd import Function, Tensor, Window
 from minicnn.backend import Array, empty, split
 
 __all__ = ["AvgPool2d", "MaxPool2d", "avg_pool2d", "max_pool2d"]
@@ -34,6 +34,10 @@ class _Pool2d(Function):
     def window(self) -> tuple[int, int, int, int, int, int]:
         """Return KH, KW, SH, SW, PH, PW, as the kernels take them."""
         return (*self.kernel_size, *self.stride, *self.padding)
+
+    @property
+    def reads(self) -> Window:
+        return Window(self.kernel_size, self.stride, self.padding)
 
     def output_shape(self, x: Array) -> tuple[int, int, int, int]:
         N, C, H, W = x.shape

@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from minicnn.arguments import axis, floating, number, same_dtype, whole
-from minicnn.autograd import Function, Tensor, install_methods
+from minicnn.autograd import OWN_PLACE, Function, Tensor, Window, install_methods
 from minicnn.backend import Array, checked_device, device_of, same_device, to_device
 
 __all__ = [
@@ -92,9 +92,18 @@ class Pad(Function):
     def backward(self, xp: ModuleType, grad_output: Array) -> Array:
         return grad_output[self.inside]
 
+    @property
+    def reads(self) -> Window | None:
+        if len(self.margins) != 4:
+            return None
+        *_, (above, _), (left, _) = self.margins
+        return Window((1, 1), (1, 1), (above, left))
+
 
 class ToDevice(Function):
     """The same numbers on another device; the gradient goes back to where x was."""
+
+    reads = OWN_PLACE
 
     def __init__(self, device: str) -> None:
         self.device = device
@@ -115,6 +124,10 @@ class Concatenate(Function):
 
     def __init__(self, dim: int) -> None:
         self.dim = dim
+
+    @property
+    def reads(self) -> Window | None:
+        return OWN_PLACE if self.dim == 1 else None
 
     def forward(self, xp: ModuleType, *arrays: Array) -> Array:
         self.lengths = [array.shape[self.dim] for array in arrays]

@@ -16,21 +16,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from minicnn.autograd import Window
 from minicnn.backend import asnumpy
-from minicnn.ops.activation import ReLU, Sigmoid, Tanh
 from minicnn.ops.conv import Conv2d
-from minicnn.ops.dropout import Dropout
 from minicnn.ops.loss import CrossEntropy
-from minicnn.ops.lrn import LocalResponseNorm
-from minicnn.ops.pool import AvgPool2d, MaxPool2d
-from minicnn.ops.shape import Pad
 from minicnn.tracing import OperationRecord, Trace, TraceStep, renderers
 from minicnn.viz.cards import CSS, card, picture_of, png, shown_channels
 
 __all__ = ["Field", "boxes", "given", "page", "receptive_field"]
 
 HERE = Path(__file__).parent
-PLACE_BY_PLACE = (ReLU, Tanh, Sigmoid, Dropout, LocalResponseNorm)  # a place of the output reads the same of the input
 
 # Of the boxes, in pixels of the screen.
 HIGHEST, WIDEST, LONGEST, BAR = 104.0, 44.0, 96.0, 7.0
@@ -63,8 +58,8 @@ class Field(NamedTuple):
 def receptive_field(record: OperationRecord) -> Field | None:
     """Return what the units of an operation's output see of the pictures that the network was given.
 
-    Followed are convolutions, pools, padding, and whatever treats every place alike, back to an array that the trace
-    has not seen being made.
+    Each operation declares what it reads (:attr:`minicnn.Function.reads`); the fields are followed back to an array
+    that the trace has not seen being made.
 
     Parameters
     ----------
@@ -74,30 +69,21 @@ def receptive_field(record: OperationRecord) -> Field | None:
     Returns
     -------
     Field or None
-        None where a unit reads all places (a fully connected layer), or that is not known.
+        None where a unit reads all places (a fully connected layer), or where branches meet that see different parts.
     """
-    if record.output.ndim != 4:
+    if record.output.ndim != 4 or record.reads is None:
         return None
-    source = record.sources[0]
-    before = Field((0, 0), (1, 1), (1, 1)) if source is None else receptive_field(source)
-    if before is None:
+    sources = [source for source in record.sources if source is not None]
+    before = {receptive_field(source) for source in sources} or {Field((0, 0), (1, 1), (1, 1))}
+    if len(before) != 1:  # branches that see different parts of the picture
         return None
-    told = record.hyperparameters
-    if issubclass(record.operation, PLACE_BY_PLACE):
-        return before
-    if issubclass(record.operation, Pad):
-        margins = told["margins"][2][0], told["margins"][3][0]
-        return _moved(before, margins, (1, 1), (1, 1))
-    if issubclass(record.operation, Conv2d) and record.inputs[1] is not None:
-        return _moved(before, told["padding"], told["stride"], record.inputs[1].shape[2:])
-    if issubclass(record.operation, (MaxPool2d, AvgPool2d)):
-        return _moved(before, told["padding"], told["stride"], told["kernel_size"])
-    return None
+    (field,) = before
+    return None if field is None else _moved(field, record.reads)
 
 
-def _moved(field: Field, margin: Pair, stride: Pair, window: Pair) -> Field:
+def _moved(field: Field, window: Window) -> Field:
     """Return the field of windows over what has this field."""
-    sides = zip(*field, margin, stride, window, strict=True)
+    sides = zip(*field, window.padding, window.stride, window.size, strict=True)
     moved = [(a - m * b, b * s, c + (k - 1) * b) for a, b, c, m, s, k in sides]
     start, step, size = zip(*moved, strict=True)
     return Field(start, step, size)
