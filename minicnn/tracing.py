@@ -403,7 +403,7 @@ class Trace:
 
 @contextmanager
 def trace() -> Iterator[Trace]:
-    """OperationRecord every operation that this thread applies, with all that the backward walk would free.
+    """Record every operation that this thread applies, with all that the backward walk would free.
 
     Afterwards ``trace.forward_steps()`` walks through the forward pass, and ``loss.backward_steps()`` through the
     backward pass: it leaves the same gradients as ``loss.backward()``, and each of its steps knows what was recorded.

@@ -48,7 +48,7 @@ def record(trace: Trace, layer: str) -> Any:
 def test_it_begins_at_the_first_step_and_says_what_there_is(page: Any, trace: Trace) -> None:
     assert page.driver.title == "A walk" and page.text("h1") == "A walk"
     first = TraceStep(trace.records[0])
-    assert page.status() == f"TraceStep 1 of 44, forward: {first.title}"
+    assert page.status() == f"Step 1 of 44, forward: {first.title}"
     (card,) = [card for card in page.all(".step") if card.is_displayed()]
     assert card.text.startswith("FORWARD\nconv1: ") and " ".join(first.equation.split()) in card.text
     assert len(page.all(".box")) == 22 and page.text(".box.now") == "conv1"
@@ -61,7 +61,7 @@ def test_arrow_keys_and_buttons_walk_forwards_and_then_backwards(page: Any, trac
     steps = [*trace.forward_steps(), *trace.backward_steps()]
     for number, step in enumerate(steps, start=1):
         way = "backward" if step.backward else "forward"
-        assert page.status() == f"TraceStep {number} of 44, {way}: {step.title}"
+        assert page.status() == f"Step {number} of 44, {way}: {step.title}"
         shown = page.text(".step.now")
         assert shown.startswith(f"{way.upper()}\n{step.title}\n")
         assert step.equation.splitlines()[0].split("  ")[0] in shown
@@ -73,14 +73,14 @@ def test_arrow_keys_and_buttons_walk_forwards_and_then_backwards(page: Any, trac
             page.one("#next").click() if number < 44 else None
     assert not page.one("#next").is_enabled()
     page.press(Keys.ARROW_RIGHT)
-    assert page.status().startswith("TraceStep 44 ")
+    assert page.status().startswith("Step 44 ")
     page.press(Keys.ARROW_LEFT)
     page.one("#previous").click()
-    assert page.status().startswith("TraceStep 42 of 44, backward: norm1")
+    assert page.status().startswith("Step 42 of 44, backward: norm1")
     page.press(Keys.HOME)
-    assert page.status().startswith("TraceStep 1 ")
+    assert page.status().startswith("Step 1 ")
     page.press(Keys.END)
-    assert page.status().startswith("TraceStep 44 ")
+    assert page.status().startswith("Step 44 ")
 
 
 def test_the_backward_card_has_gradients_and_norms(page: Any, trace: Trace) -> None:
@@ -98,24 +98,24 @@ def test_play_goes_on_by_itself_until_it_is_paused(page: Any) -> None:
     button = page.one("#play")
     button.click()
     assert (button.text, button.get_attribute("aria-pressed")) == ("Pause", "true")
-    WebDriverWait(page.driver, 10).until(lambda _: page.status().startswith("TraceStep 2 "))
+    WebDriverWait(page.driver, 10).until(lambda _: page.status().startswith("Step 2 "))
     button.click()
     assert (button.text, button.get_attribute("aria-pressed")) == ("Play", "false")
     page.open(address="#step43")
     page.one("#play").click()
     WebDriverWait(page.driver, 10).until(lambda _: page.text("#play") == "Play")
-    assert page.status().startswith("TraceStep 44 ")
+    assert page.status().startswith("Step 44 ")
 
 
 def test_boxes_and_the_other_way(page: Any) -> None:
     page.one('.box[aria-label^="conv3:"]').click()
-    assert page.status().startswith("TraceStep 9 of 44, forward: conv3")
+    assert page.status().startswith("Step 9 of 44, forward: conv3")
     page.one("#turn").click()
-    assert page.status().startswith("TraceStep 36 of 44, backward: conv3")
+    assert page.status().startswith("Step 36 of 44, backward: conv3")
     page.one('.box[aria-label^="pool5:"]').click()
-    assert page.status().startswith("TraceStep 30 of 44, backward: pool5")
+    assert page.status().startswith("Step 30 of 44, backward: pool5")
     page.one("#turn").click()
-    assert page.status().startswith("TraceStep 15 of 44, forward: pool5")
+    assert page.status().startswith("Step 15 of 44, forward: pool5")
 
 
 def test_the_card_of_conv2_shows_both_towers(page: Any) -> None:
@@ -238,7 +238,7 @@ def test_a_unit_can_be_chosen_without_a_mouse(page: Any, trace: Trace) -> None:
     assert page.text("#values").splitlines()[0].endswith("row 3, column 27")
     page.run("document.getElementById('at-row').focus()")
     page.press(Keys.ARROW_LEFT)
-    assert page.status().startswith("TraceStep 1 ")  # within a field, arrows do what they do there
+    assert page.status().startswith("Step 1 ")  # within a field, arrows do what they do there
     page.press(Keys.ARROW_UP)
     page.press(Keys.TAB)
     assert page.text("#values").splitlines()[0].endswith("row 4, column 27")
@@ -246,7 +246,7 @@ def test_a_unit_can_be_chosen_without_a_mouse(page: Any, trace: Trace) -> None:
 
 def test_on_the_way_back_a_unit_shows_its_gradient(page: Any, trace: Trace) -> None:
     page.open(address="#step40")
-    assert page.status().startswith("TraceStep 40 of 44, backward: conv2")
+    assert page.status().startswith("Step 40 of 44, backward: conv2")
     channel = page.run("return JSON.parse(document.getElementById('data').textContent).records[4].channels[5]")
     click_unit(page, 4, channel, 6, 6)
     gradient = record(trace, "conv2").grad_output[0]
@@ -298,7 +298,7 @@ def test_tab_and_enter_are_enough(page: Any) -> None:
             break
     assert page.run("return getComputedStyle(document.activeElement).outlineStyle") != "none"
     page.press(Keys.ENTER)
-    assert page.status().startswith("TraceStep 2 ")
+    assert page.status().startswith("Step 2 ")
 
 
 def test_light_and_dark(page: Any) -> None:
