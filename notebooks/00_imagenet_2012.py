@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 00 ImageNet, 2012
 #
-# Fourteen lessons build AlexNet, the network that won a contest of picture recognition in 2012, from nothing. This one
-# tells what the contest was, how it was judged, by how much it was won, and what of that was new. You will compute the
-# error by which it was judged on a small table, and see why the one number that everybody quotes belongs to seven
-# networks and not to one.
+# Fourteen lessons build AlexNet, the network that won the image recognition contest of 2012, from scratch. This one
+# explains what the contest was, how entries were scored, how big the win was, and which of the ideas were new. You
+# compute the contest's error measure on a small table, and see why the one number that everybody quotes belongs to
+# seven networks, not one.
 #
-# You need Python, and school calculus from lesson 01 on.
+# You need Python, and from lesson 01 on school calculus.
 
 # %% tags=["setup"]
 # %matplotlib inline
@@ -23,9 +23,9 @@ from minicnn.training.metrics import count_wrong
 # %% [markdown]
 # ## How these lessons work
 #
-# Run the cells from top to bottom. Each lesson ends in exercises: an empty function to fill in, and below it a cell that
-# judges what you wrote. The answer says which input went wrong, what was expected and what you got; for the usual mistakes
-# it has a hint. You may ask as often as you like.
+# Run the cells from top to bottom. Each lesson ends in exercises: an empty function to fill in, followed by a cell that
+# checks it. The check shows the input that failed, the expected result and yours, and has hints for common mistakes.
+# Run it as often as you like.
 #
 # Numbers live in NumPy arrays. If you have never used NumPy, this is all that you need for now:
 
@@ -38,24 +38,24 @@ print("twice all numbers:       ", (2 * table).tolist())
 print("mean of all numbers:     ", table.mean())
 print("mean of each column:     ", table.mean(axis=0))
 print("mean of each row:        ", table.mean(axis=1))
-print("where larger than 0.8:   ", (table > 0.8).tolist())
-print("all rows, of column 1:   ", table[:, 1])
-print("rows 0, 1, columns 1, 2: ", table[0:2, 1:3].tolist())
-print("the same 6, in 3 rows:   ", table.reshape(3, 2).tolist())
+print("larger than 0.8:         ", (table > 0.8).tolist())
+print("all rows of column 1:    ", table[:, 1])
+print("rows 0-1, columns 1-2:   ", table[0:2, 1:3].tolist())
+print("the same 6 in 3 rows:    ", table.reshape(3, 2).tolist())
 print("each row plus a row:     ", (table + np.array([10, 20, 30])).tolist())
-print("4 zeros to be filled:    ", np.zeros(4))
+print("4 zeros to fill in:      ", np.zeros(4))
 
 # %% [markdown]
-# An array has *axes*: axis 0 counts the rows, axis 1 the columns. `mean(axis=0)` makes axis 0 disappear: one mean for
-# each column is left. `sum`, `max` and `argmax` (the place of the largest number) know `axis` as well, and with `sum`,
-# `axis=(0, 1)` makes two disappear at once. An array can have more axes than two. A colour picture has three. A colon
-# alone means all places along an axis, and `first:last` ends before `last`, as it does in a list.
+# An array has *axes*: axis 0 runs down the rows, axis 1 across the columns. `mean(axis=0)` removes axis 0: what is left
+# is one mean for each column. `sum`, `max` and `argmax` (the index of the largest number) take `axis` too, and
+# `sum(axis=(0, 1))` removes two axes at once. An array can have more than two axes: a colour image has three. A colon
+# alone means all indices along an axis, and `first:last` stops before `last`, as in a list.
 #
-# ## A picture is a box of numbers
+# ## An image is a box of numbers
 #
-# Each point of a picture, each *pixel*, is three numbers from 0 to 255: how much red, how much green, how much blue.
-# The engine of these lessons draws pictures for practice, so that nothing must be downloaded. Here is one of them, and
-# the numbers for red in a corner of it.
+# Each point of an image, each *pixel*, is three numbers from 0 to 255: how much red, green and blue. minicnn can draw
+# small images for practice, so that nothing needs to be downloaded. Here is one of them, with the red values of one
+# corner.
 
 # %%
 shapes = load_shapes(train=60, test=1)
@@ -67,7 +67,7 @@ red = star[0, 8:16, 8:16]
 fig, axes = plt.subplots(1, 2, figsize=(8, 3.6), layout="constrained")
 axes[0].imshow(star.transpose(1, 2, 0))  # imshow wants the colours last
 axes[0].add_patch(Rectangle((7.5, 7.5), 8, 8, fill=False, color="white"))
-axes[0].set_title("the picture", fontsize=10)
+axes[0].set_title("the image", fontsize=10)
 axes[1].imshow(red, cmap="Greys_r", vmin=0, vmax=255)
 for row, column in np.ndindex(8, 8):
     number = red[row, column]
@@ -81,40 +81,40 @@ axes[1].set(xlabel="column", ylabel="row")
 plt.show()
 
 # %% [markdown]
-# This is all that a program gets to see. To say "star" it must turn these 3,072 numbers into one of ten words. Nobody knows
-# how to write that program down by hand. The pictures of the contest were a good deal larger:
+# This is all that a program gets to see. To say "star", it must turn these 3,072 numbers into one of ten words. Nobody
+# knows how to write that program by hand. And the contest's images were much larger:
 
 # %%
 pixels = 224 * 224
-print("numbers in a picture of 224 x 224:", 3 * pixels)
-print("times a practice picture:", 3 * pixels / star.size)
+print("numbers in an image of 224 x 224:", 3 * pixels)
+print("ratio to a practice image:", 3 * pixels / star.size)
 
 # %% [markdown]
 # ## The contest
 #
-# *ImageNet* is a collection of more than 15 million photographs, sorted into some 22,000 classes by people paid for it
-# (paper, section 2; "the paper" is always the one of 2012 on AlexNet). Fei-Fei Li's group published it in 2009. From 2010
-# to 2017 there was a yearly contest on a part of it, the *ImageNet Large Scale Visual Recognition Challenge*, ILSVRC. Its
-# numbers in AlexNet's time (paper, section 2):
+# *ImageNet* is a collection of more than 15 million photographs, sorted into some 22,000 classes by paid annotators
+# (paper, section 2; "the paper" is always the AlexNet paper of 2012). Fei-Fei Li's group published it in 2009. From
+# 2010 to 2017 there was a yearly contest on a part of it, the *ImageNet Large Scale Visual Recognition Challenge*,
+# ILSVRC. Its numbers in AlexNet's time (paper, section 2):
 #
 # - **1,000 classes**: not "dog", but 120 breeds of dogs (Russakovsky et al. 2015);
-# - about **1.2 million** pictures to learn from, whose classes are known (*training set*);
-# - **50,000** pictures with known classes to try out ideas on (*validation set*);
-# - **150,000** pictures whose classes the organisers keep to themselves (*test set*). These decide.
+# - *training set*: about **1.2 million** labelled images to learn from;
+# - *validation set*: **50,000** labelled images to try out ideas on;
+# - *test set*: **150,000** images whose labels the organisers keep secret. These decide the contest.
 #
-# Each program hands in five classes for each test picture.
+# An entry submits five classes for each test image.
 #
 # ## When is an answer wrong?
 #
-# A photograph may show a dog on a sofa, and its one label says "sofa". To answer "dog" is no great mistake. So the contest
-# counts a picture as wrong only if its label is not among the *five* answers. Two errors are reported:
+# A photograph may show a dog on a sofa, while its one label says "sofa". To answer "dog" is no great mistake. So the
+# contest counts an image as wrong only if its label is not among the *five* answers. Two errors are reported:
 #
-# - **top-1 error**: the share of pictures whose label is not the first answer;
-# - **top-5 error**: the share of pictures whose label is not among the first five.
+# - **top-1 error**: the share of images whose label is not the first answer;
+# - **top-5 error**: the share of images whose label is not among the first five.
 #
-# A program does not give five answers by itself. It gives a number for each class, a *score*, and the five classes with
-# the highest scores are its answers. Here are the scores of an imagined program for six pictures and eight classes. Each
-# row adds up to 100, as if it distributed its belief.
+# A classifier does not give five answers by itself. It gives each class a number, a *score*, and the five classes with
+# the highest scores are its answers. Here are the scores of an imaginary classifier for six images and eight classes.
+# Each row adds up to 100, like percentages.
 
 # %%
 animals = "cat dog wolf fox bear lynx tiger horse".split()
@@ -128,49 +128,49 @@ scores = np.array(
         [2, 26, 9, 6, 21, 0, 3, 33],
     ]
 )
-labels = np.array([0, 2, 3, 7, 6, 4])  # what each picture shows
+labels = np.array([0, 2, 3, 7, 6, 4])  # what each image shows
 
 fig, ax = plt.subplots(figsize=(7.5, 3.7), layout="constrained")
 ax.imshow(scores, cmap="Blues", vmax=90, aspect="auto")
-for picture, kind in np.ndindex(scores.shape):
-    fifth = sorted(scores[picture])[-5]
-    among_five = scores[picture, kind] >= fifth
+for image, kind in np.ndindex(scores.shape):
+    fifth = sorted(scores[image])[-5]
+    among_five = scores[image, kind] >= fifth
     weight = "bold" if among_five else "normal"
     shade = "black" if among_five else "#8a8a8a"
     ax.text(
         kind,
-        picture,
-        scores[picture, kind],
+        image,
+        scores[image, kind],
         ha="center",
         va="center",
         weight=weight,
-        color="white" if scores[picture, kind] > 50 else shade,
+        color="white" if scores[image, kind] > 50 else shade,
     )
-for picture, label in enumerate(labels):
-    place = (label - 0.48, picture - 0.47)
+for image, label in enumerate(labels):
+    place = (label - 0.48, image - 0.47)
     ax.add_patch(Rectangle(place, 0.96, 0.94, fill=False, ec="#c8500a", lw=3))
 ax.set_xticks(range(8), labels=animals)
-ax.set_yticks(range(6), labels=[f"picture {n}" for n in range(6)])
+ax.set_yticks(range(6), labels=[f"image {n}" for n in range(6)])
 ax.set_xlabel("class")
 ax.set_title("Scores. Bold: the five highest. Framed: the right class.", size=10)
 plt.show()
 
 # %% [markdown]
-# Picture by picture, with the answers sorted from the highest score down:
+# Image by image, with the answers sorted by score:
 
 # %%
-for picture, label in enumerate(labels):
-    ranked = sorted(zip(scores[picture], animals, strict=True), reverse=True)
+for image, label in enumerate(labels):
+    ranked = sorted(zip(scores[image], animals, strict=True), reverse=True)
     answers = [animal for _, animal in ranked[:5]]
     right = animals[label]
     top1 = "right" if answers[0] == right else "wrong"
     top5 = "right" if right in answers else "wrong"
-    print(f"{picture} shows a {right:<6} top-1 {top1}, top-5 {top5}:", end=" ")
+    print(f"{image} shows a {right:<6} top-1 {top1}, top-5 {top5}:", end=" ")
     print(", ".join(answers))
 
 # %% [markdown]
-# Only two of the six first answers are right, so the top-1 error is 4/6. Only picture 3 has its right class not even
-# among five: there the horse comes sixth. So the top-5 error is 1/6. The engine counts the same:
+# Only two of the six first answers are right, so the top-1 error is 4/6. Only image 3 has its right class outside the
+# first five: the horse comes sixth. So the top-5 error is 1/6. minicnn counts the same:
 
 # %%
 wrong_first, wrong_in_five = count_wrong(scores, labels)
@@ -180,9 +180,9 @@ print(f"top-5 error: {wrong_in_five} of {len(labels)}", end=" ")
 print(f"= {wrong_in_five / len(labels):.1%}")
 
 # %% [markdown]
-# Nothing is special about five. In general the **top-k error** is the share of pictures whose label is not among the $k$
-# classes with the highest scores. As $k$ grows it can only fall, and when $k$ is the number of all classes, it is zero.
-# In our table the right classes come in the places 1, 2, 5, 6, 1 and 3:
+# Five is nothing special. In general the **top-k error** is the share of images whose label is not among the $k$
+# classes with the highest scores. As $k$ grows it can only fall, and when $k$ is the number of classes, it is zero. In
+# our table the right classes rank 1, 2, 5, 6, 1 and 3:
 
 # %%
 places = [1, 2, 5, 6, 1, 3]
@@ -197,13 +197,13 @@ ax.set_title("More answers, fewer errors", fontsize=10)
 plt.show()
 
 # %% [markdown]
-# So a top-5 error must never be compared with a top-1 error, and an error among eight classes not with one among a
-# thousand. What somebody gets who merely guesses is for you to find out, in the exercises.
+# So never compare a top-5 error with a top-1 error, or an error among eight classes with one among a thousand. You work
+# out the error of pure guessing in the exercises.
 #
 # ## Eight years
 #
-# Here is the best top-5 error of each year, on the test set. (Sources: the contest's result pages, and for the human being
-# Russakovsky et al. 2015: one person, who had practised, on 1,500 pictures.)
+# Here is the best top-5 error of each year on the test set. (Sources: the contest's result pages. For human
+# performance, Russakovsky et al. 2015: one trained person on 1,500 images.)
 
 # %%
 ilsvrc.draw_winners()
@@ -216,35 +216,33 @@ for winner in ilsvrc.WINNERS:
         text += f"   {winner.error - before:+6.2f} points"
     print(text)
     before = winner.error
-print(f"2012, the second: {ilsvrc.RUNNER_UP_2012} %")
+print(f"2012, runner-up: {ilsvrc.RUNNER_UP_2012} %")
 
 # %% [markdown]
-# From 2010 to 2011 the error fell by less than three points. The second of 2012 stands where the winner of 2011 stood.
-# Those programs worked in two steps: features of a picture that people had thought up, edges and corners above all; and a
-# classifier that learns to tell them apart. AlexNet is the first bar that breaks with this. It learns everything from
-# pixels, in one go. From the next year on every winner was a network of its kind; by 2015 the error was below that of the
-# human being.
+# From 2010 to 2011 the error fell by less than three points, and the runner-up of 2012 is where the winner of 2011 was.
+# Those systems worked in two stages: hand-crafted features, edges and corners above all, and a classifier trained on
+# these features. AlexNet is the first bar that breaks with this. It learns everything from pixels, end to end. From the
+# next year on every winner was a network of its kind; by 2015 the error was below the human one.
 #
 # ## Points and percent
 #
-# "AlexNet won by 10.9 percentage points", says the article whose order these lessons follow, a tutorial on the web. The
-# arithmetic is right:
+# "AlexNet won by 10.9 percentage points", says the web tutorial whose order these lessons follow. The arithmetic is
+# right:
 
 # %%
 second, first = ilsvrc.RUNNER_UP_2012, 15.3
 print(f"{second} - {first} = {second - first:.1f} points")
-print(f"of 1000 pictures, {second * 10:.0f} were wrong and", end=" ")
-print(f"{first * 10:.0f} are: {(second - first) * 10:.0f} fewer")
+print(f"wrong of 1000 images: {second * 10:.0f} and", end=" ")
+print(f"{first * 10:.0f}, which is {(second - first) * 10:.0f} fewer")
 
 # %% [markdown]
-# A *point* is a hundredth of all pictures. Another way to say it: what share of the *mistakes* has gone? Of 262 mistakes,
-# 109 have gone. That is called the *relative* improvement. One point less means little at 26 % and a great deal at 3 %;
-# the relative improvement tells the two apart. It is the first exercise.
+# A *point* is one hundredth of all images. Another way to say it: what share of the *mistakes* is gone? 109 of 262 are.
+# That is the *relative* improvement. One point means little at 26 % and a great deal at 3 %; the relative improvement
+# shows the difference. It is the first exercise.
 #
 # ## Whose number is 15.3?
 #
-# The 15.3 % are not the error of AlexNet, the network. The paper gives these numbers for the pictures of 2012
-# (section 6):
+# 15.3 % is not the error of AlexNet, the network. The paper gives these errors for 2012 (section 6):
 #
 # | what | top-1, validation | top-5, validation | top-5, test |
 # |---|---|---|---|
@@ -253,8 +251,8 @@ print(f"{first * 10:.0f} are: {(second - first) * 10:.0f} fewer")
 # | seven, two of them trained on all of ImageNet before | 36.7 | 15.4 | 15.3 |
 # | the runner-up | not given | not given | 26.2 |
 #
-# So the winning entry is the average of seven networks, and two of them had first learned from
-# 15 million pictures instead of 1.2 million. One network alone stands at 18.2 %. Let us see what is whose part:
+# So the winning entry averages seven networks, two of them first trained on 15 million images instead of 1.2 million.
+# One network alone has 18.2 %. How much of the lead is due to each:
 
 # %%
 steps = {
@@ -278,118 +276,117 @@ ax.set_title("2012. One network: validation set. The others: test set.", size=10
 plt.show()
 
 # %% [markdown]
-# By far the largest part, 8.0 of the 10.9 points, is due to the one network, and it is this network that we build. (Its
+# By far the largest part, 8.0 of the 10.9 points, is due to the one network, and that is the network we build. (Its
 # error is known for the validation set only. The row of five networks shows that the two sets are about equally hard.)
 #
 # ## Why seven are better than one
 #
-# Seven networks of the same make, which differ only in the random numbers with which they began, make partly different
-# mistakes. Where they are averaged, what they agree on stays, and what each gets wrong by chance cancels out.
+# Seven networks of the same design, which differ only in their random initial weights, make partly different mistakes.
+# Averaging keeps what they agree on, and cancels what each gets wrong by chance.
 #
-# A toy shows it. Each "network" scores a hundred classes. The right class gets a lead of 4. A first random number stands
-# for what is misleading in the picture itself, the same for all networks; a second one, larger, for each network's own
-# errors.
+# A toy model shows it. Each "network" scores a hundred classes. The right class gets a lead of 4. One random number
+# stands for what is misleading in the image itself and is the same for all networks; a second, larger one stands for
+# each network's own errors.
 
 # %%
 rng = np.random.default_rng(0)
-pictures, classes = 2000, 100
-truth = rng.integers(classes, size=pictures)
+images, classes = 2000, 100
+truth = rng.integers(classes, size=images)
 lead = 4 * np.eye(classes)[truth]  # 4 in the right column of each row
-misleading = 1.0 * rng.normal(size=(pictures, classes))
-own = 1.5 * rng.normal(size=(7, pictures, classes))
-networks = lead + misleading + own  # (7, pictures, classes)
+misleading = 1.0 * rng.normal(size=(images, classes))
+own = 1.5 * rng.normal(size=(7, images, classes))
+networks = lead + misleading + own  # (7, images, classes)
 
 for number in range(3):
     _, wrong = count_wrong(networks[number], truth)
-    print(f"network {number} alone: top-5 error {wrong / pictures:.1%}")
+    print(f"network {number} alone: top-5 error {wrong / images:.1%}")
 toy = []
 for count in range(1, 8):
     _, wrong = count_wrong(networks[:count].mean(axis=0), truth)
-    toy.append(100 * wrong / pictures)
+    toy.append(100 * wrong / images)
 _, least = count_wrong(lead + misleading, truth)
 print(f"mean of five:    {toy[4]:.1f} %")
 print(f"mean of seven:   {toy[6]:.1f} %")
-print(f"without any errors of their own: {least / pictures:.1%}")
+print(f"without errors of their own: {least / images:.1%}")
 
 fig, ax = plt.subplots(figsize=(6, 2.8), layout="constrained")
 ax.plot(range(1, 8), toy, "o-", color="#2a7ab8")
-ax.axhline(100 * least / pictures, color="#767676", linestyle="--")
-ax.text(1, 100 * least / pictures + 0.7, "what they share", size=9)
+ax.axhline(100 * least / images, color="#767676", linestyle="--")
+ax.text(1, 100 * least / images + 0.7, "shared errors only", size=9)
 ax.set(xlabel="networks averaged", ylabel="top-5 error in %", ylim=(0, None))
-ax.set_title("A toy: averaging removes what is not shared", fontsize=10)
+ax.set_title("Toy model: averaging removes the errors that are not shared", fontsize=10)
 plt.show()
 
 # %% [markdown]
-# The first few help most. And there is a floor: what all of them get wrong, no average mends. In the toy the networks err
-# mostly each for itself, so it gains more than AlexNet did. Real networks that learned from the same pictures share most
-# of their mistakes: five of them brought the error from 18.2 to 16.4 %.
+# The first few networks help most. And there is a floor: averaging cannot fix what all of them get wrong. In the toy
+# model most errors are independent, so it gains more than AlexNet did. Real networks trained on the same images share
+# most of their mistakes: five of them brought the error from 18.2 to 16.4 %.
 #
 # ## What was new
 #
-# The network itself, as the engine counts it (lesson 08 goes through it layer by layer):
+# The network itself, as minicnn counts it (lesson 08 goes through it layer by layer):
 
 # %%
-with nn.init.skip_arrays():  # we want to count, not to compute
+with nn.init.skip_arrays():  # to count, not to compute
     network = models.alexnet()
-# 227 pixels, and not 224: lesson 02 says why
+# 227 pixels, not 224: lesson 02 says why
 found = minicnn.summary(network, (1, 3, 227, 227))
 layers = [row.name for row in found.rows if row.parameters]
-print("layers that learn:", ", ".join(layers))
-print(f"numbers to be learned: {found.parameters:,}")
-print(f"multiplications for one picture: {found.macs:,}")
-per_picture = found.parameters / 1.2e6
-print(f"numbers to be learned per training picture: {per_picture:.0f}")
+print("layers with parameters:", ", ".join(layers))
+print(f"parameters: {found.parameters:,}")
+print(f"multiplications for one image: {found.macs:,}")
+per_image = found.parameters / 1.2e6
+print(f"parameters per training image: {per_image:.0f}")
 
 # %% [markdown]
-# Five convolutional layers (lesson 02) and three fully connected ones (lesson 07), with 61 million numbers that are found
-# by trying to be less wrong, a little at a time, on 1.2 million pictures. That is 51 numbers for each picture. So the
-# network could learn the pictures by heart, and much of what the paper brings is there to prevent that:
+# Five convolutional layers (lesson 02) and three fully connected ones (lesson 07), with 61 million *parameters*:
+# numbers that are learned by reducing the error in small steps on 1.2 million images. That is 51 parameters per image.
+# So the network could memorise the images (*overfit*), and much of what the paper adds is there to prevent that:
 #
-# | what | what the paper says of it | lesson |
+# | what | what the paper says | lesson |
 # |---|---|---|
 # | more layers | without any one of the middle layers, about 2 points more top-1 error (section 7) | 08 |
 # | ReLU instead of tanh | a small network learns six times faster (section 3.1) | 03 |
-# | two graphics cards, half of the filters on each | 1.7 points less top-1 error than half the network (section 3.2) | 08 |
+# | two GPUs, half of the filters on each | 1.7 points less top-1 error than a network half as wide (section 3.2) | 08 |
 # | local response normalisation | 1.4 points less top-1 error (section 3.3) | 05 |
-# | pooling windows that overlap | 0.4 points less top-1 error (section 3.4) | 04 |
-# | augmentation: cut, mirrored, recoloured pictures | prevents learning by heart; colours alone, over 1 point of top-1 error (section 4.1) | 09 |
-# | dropout | prevents learning by heart; takes twice as many steps (section 4.2) | 06 |
+# | overlapping pooling windows | 0.4 points less top-1 error (section 3.4) | 04 |
+# | augmentation: cropped, mirrored, recoloured images | reduces overfitting; the colours alone, over 1 point of top-1 error (section 4.1) | 09 |
+# | dropout | reduces overfitting; takes twice as many steps (section 4.2) | 06 |
 #
-# (The tutorial lists five: depth, ReLU, dropout, normalisation, augmentation. You will see which of them stand the test of
-# an experiment, in lesson 10.)
+# (The tutorial lists five: depth, ReLU, dropout, normalisation, augmentation. Lesson 10 puts them to the test.)
 #
-# Much of it was not new. Networks of convolutions that learn by the backward walk of lesson 01 read digits in Yann LeCun's
-# group from 1989 on; his LeNet-5 is of 1998. What had changed by 2012 was threefold. There were enough labelled pictures.
-# There were graphics cards, made for games, on which the multiplications could be done in time: two cards of 3 GB each
-# took five to six days (section 1). And there were the remedies of the table.
+# Much of it was not new. From 1989 on, convolutional networks trained by the backward pass of lesson 01 read digits in
+# Yann LeCun's group; his LeNet-5 is from 1998. By 2012 three things had changed. There were enough labelled images.
+# There were GPUs, made for games, that could do the multiplications in time: two of 3 GB each took five to six days
+# (section 1). And there were the remedies in the table.
 #
 # ## Who
 #
-# - **Alex Krizhevsky** wrote the program, with its fast convolutions for graphics cards, as a doctoral student in Toronto.
-#   The network bears his name, though not in the paper: there it has none.
+# - **Alex Krizhevsky** wrote the program, with its fast convolutions for GPUs, as a doctoral student in Toronto. The
+#   network is named after him, though not in the paper, where it has no name.
 # - **Ilya Sutskever**, a student in the same group.
-# - **Geoffrey Hinton**, who led the group, and had worked on networks since the years when few others did.
+# - **Geoffrey Hinton**, who led the group, and had worked on neural networks since the years when few others did.
 #
-# Their entry of 2012 was called SuperVision. A few months later Google bought the company that the three had founded.
+# Their entry was called SuperVision. A few months later Google bought the company that the three had founded.
 #
 # ## Where we are going
 #
-# Lessons 01 to 07 build the parts: gradients, convolution, activation, pooling, normalisation, dropout, the loss. Lesson
-# 08 puts them together; 09 and 10 train the network; 11 makes it fast; 12 looks inside; and in 13 you find the bugs that
-# we have put in.
+# Lessons 01 to 07 build the parts: gradients, convolution, activation, pooling, normalisation, dropout, the loss.
+# Lesson 08 puts them together; 09 and 10 train the network; 11 makes it fast; 12 looks inside; and in 13 you find bugs
+# that we have planted.
 #
 # ## Exercises
 #
 # ### 1. Relative improvement
 #
-# `relative_improvement(before, after)` gets two errors, numbers of any unit, and returns the share of the mistakes that
-# have gone: 0 if nothing has changed, 1 if none is left. If there are more mistakes than before, it is negative. From an
-# error of 40 to one of 30 it is 0.25.
+# `relative_improvement(before, after)` gets two errors in the same unit and returns the share of the mistakes that is
+# gone: 0 if nothing has changed, 1 if none is left, negative if there are more than before. From an error of 40 to one
+# of 30 it is 0.25.
 
 
 # %%
 def relative_improvement(before, after):
-    """Return the share of the mistakes that have gone."""
+    """Return the share of the mistakes that is gone."""
     ### BEGIN SOLUTION
     return (before - after) / before
     ### END SOLUTION
@@ -399,19 +396,19 @@ def relative_improvement(before, after):
 check.relative_improvement(relative_improvement)
 
 # %% [markdown]
-# If you have it: try it on 2012 (26.2 and 15.3), and on the step from 2015 to 2016 (3.57 and 2.99). In points that is 10.9
-# and 0.58, nineteen times less. And as a share of the mistakes?
+# Once it works, try it on 2012 (26.2 and 15.3), and on the step from 2015 to 2016 (3.57 and 2.99). In points that is
+# 10.9 and 0.58, nineteen times less. And as a share of the mistakes?
 #
 # ### 2. Guessing
 #
-# Somebody does not look at the pictures at all, and names `k` *different* classes of `C` at random. `chance_error(k, C)`
-# returns the top-k error to be expected, as a number from 0 to 1. Who may name as many classes as there are, or more, names
-# them all. For instance `chance_error(5, 1000)` is 0.995.
+# A classifier ignores the images and names `k` *different* classes out of `C` at random. `chance_error(k, C)` returns
+# its expected top-k error, from 0 to 1. If `k` is `C` or more, it names all classes. For instance
+# `chance_error(5, 1000)` is 0.995.
 
 
 # %%
 def chance_error(k, C):
-    """Return the top-k error of guessing k different classes of C."""
+    """Return the top-k error of guessing k different classes out of C."""
     ### BEGIN SOLUTION
     return max(0.0, 1 - k / C)
     ### END SOLUTION
@@ -423,17 +420,17 @@ check.chance_error(chance_error)
 # %% [markdown]
 # ### 3. Top-k error
 #
-# `top_k_error(scores, labels, k)` returns the top-k error as a number from 0 to 1. `scores` is an array of shape (N, C), a
-# row for each of N pictures, as in the table above; no two scores in a row are equal. `labels`, shape (N,), holds the
-# number of each picture's right class.
+# `top_k_error(scores, labels, k)` returns the top-k error, from 0 to 1. `scores` is an array of shape (N, C) with a row
+# for each of N images, as in the table above; no two scores in a row are equal. `labels`, shape (N,), holds the index
+# of each image's right class.
 #
-# `np.argsort(row)` may help. It returns the places of a row's numbers, from the smallest number to the largest:
+# `np.argsort(row)` may help. It returns the indices of a row's numbers, from the smallest number to the largest:
 # `np.argsort([0.2, 0.7, 0.1])` is `[2, 0, 1]`.
 
 
 # %%
 def top_k_error(scores, labels, k):
-    """Return the share of pictures whose label is not among the k best."""
+    """Return the share of images whose label is not among the k highest scores."""
     ### BEGIN SOLUTION
     wrong = 0
     for row, label in zip(scores, labels, strict=True):
@@ -449,16 +446,16 @@ check.top_k_error(top_k_error)
 # %% [markdown]
 # ### 4. Several networks
 #
-# `ensemble_choice(probabilities)` gets the predictions of several networks, shape (M, N, C): M networks, N pictures, C
-# classes. It returns the class that they choose together for each picture, an array of N whole numbers: the class whose
-# probability, averaged over the networks, is the highest.
+# `ensemble_choice(probabilities)` gets the predictions of several networks, shape (M, N, C): M networks, N images, C
+# classes. It returns the class that they choose together for each image, an array of N integers: the class whose
+# probability, averaged over the networks, is highest.
 #
-# `np.argmax` returns the place of the largest number; with `axis=...` along an axis.
+# `np.argmax` returns the index of the largest number, with `axis=...` along an axis.
 
 
 # %%
 def ensemble_choice(probabilities):
-    """Return the first choice of M networks together, shape (N,)."""
+    """Return the joint first choice of M networks, shape (N,)."""
     ### BEGIN SOLUTION
     return probabilities.mean(axis=0).argmax(axis=1)
     ### END SOLUTION
