@@ -1,12 +1,12 @@
 # %% [markdown]
-# # 01 Tensors and the backward walk
+# # 01 Tensors and the backward pass
 #
 # A network learns by asking, for each of its millions of numbers: if I make you a little larger, does the result get
-# better or worse, and how fast? This lesson shows how one walk through the computation answers for all of them at once.
-# You work one example out by hand, write the whole machinery in some 60 lines, and find that it gives the same answers as
-# the engine that the other lessons use.
+# better or worse, and how fast? This lesson shows how one backward pass through the computation answers for all of them
+# at once. You work one example out by hand, read an automatic differentiation (*autograd*) engine of some 60 lines, and see that it
+# gives the same answers as the engine that the other lessons use.
 #
-# You need derivatives from school: that $x^2$ has the slope $2x$, and the chain rule. NumPy as far as lesson 00 shows it.
+# You need derivatives from school: that $x^2$ has the slope $2x$, and the chain rule. For NumPy, lesson 00 is enough.
 
 # %% tags=["setup"]
 # %matplotlib inline
@@ -19,8 +19,8 @@ from minicnn.lessons import check
 # %% [markdown]
 # ## Learning is going downhill
 #
-# The smallest network there is: it multiplies its input by one number, the *weight* $w$. For the input 2 it shall answer 3.
-# How wrong it is, we measure by the square of what is missing, and call that the *loss* $L$:
+# The smallest possible network multiplies its input by one number, the *weight* $w$. For the input 2 it should answer
+# 3. We measure how wrong it is by the squared error, and call that the *loss* $L$:
 #
 # $$L(w) = (2 w - 3)^2$$
 #
@@ -28,8 +28,9 @@ from minicnn.lessons import check
 #
 # $$\frac{dL}{dw} = 2 (2 w - 3) \cdot 2$$
 #
-# Where the slope is negative, a larger $w$ is better; where it is positive, a smaller one. So we go a little against the
-# slope, again and again. How far is the *learning rate*, here 0.1.
+# Where the slope is negative, a larger $w$ is better; where it is positive, a smaller one. So we take small steps
+# against the slope, again and again: *gradient descent*. The step size is the slope times the *learning rate*, here
+# 0.1.
 
 # %%
 w, path = 0.5, []
@@ -52,24 +53,24 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# After a few steps $w$ is near 1.5, and $2 \cdot 1.5 = 3$. That is all there is to learning. What remains is the slope: not
-# for one weight but for 61 million, and not for a formula that fits on a line.
+# After a few steps $w$ is near 1.5, and $2 \cdot 1.5 = 3$. That is all there is to learning. What remains is the slope:
+# not for one weight but for 61 million, and not for a formula that fits on a line.
 #
-# One could *measure* it: move one weight a little and see what the loss does. But for each weight that takes the whole
-# computation once more:
+# One could *measure* it: move one weight a little and see how the loss changes. But that takes the whole computation
+# again for each weight:
 
 # %%
 weights = 60_965_224  # AlexNet's, from lesson 00
-per_day = 24 * 60 * 60 * 100  # at a hundred computations a second
+per_day = 24 * 60 * 60 * 100  # at a hundred forward passes a second
 print(f"days for a single step: {weights / per_day:.1f}")
 print(f"steps that AlexNet took: {90 * 1_200_000 / 128:,.0f}")
 
 # %% [markdown]
-# (That is 90 passes through 1.2 million pictures, 128 in each step; paper, section 5.) There must be a better way.
+# (That is 90 passes through 1.2 million images, 128 in each step; paper, section 5.) There must be a better way.
 #
 # ## By hand, number by number
 #
-# Take three numbers, and combine them in three small operations:
+# Take three numbers and combine them in three small operations:
 #
 # $$d = a \cdot b$$
 #
@@ -87,12 +88,11 @@ L = e * c
 print(f"d = {d:.0f}, e = {e:.0f}, L = {L:.0f}")
 
 # %% [markdown]
-# We want to know how fast $L$ changes as $a$ changes while $b$ and $c$ are held still. This is called the *partial
-# derivative* and written $\partial L / \partial a$; read it as "slope of L along a". All partial derivatives together
-# are the **gradient**.
+# How fast does $L$ change as $a$ changes, while $b$ and $c$ are held fixed? This is the *partial derivative*
+# $\partial L / \partial a$; read it as "slope of L along a". All partial derivatives together are the **gradient**.
 #
-# Each operation alone is easy. A product changes with one factor as fast as the other factor says; a sum changes as fast as
-# each of its parts:
+# Each operation alone is easy. A product changes with one factor as fast as the other factor says; a sum changes as
+# fast as each of its terms:
 #
 # $$\frac{\partial d}{\partial a} = b = -2 \quad \frac{\partial d}{\partial b} = a = 3$$
 #
@@ -100,8 +100,8 @@ print(f"d = {d:.0f}, e = {e:.0f}, L = {L:.0f}")
 #
 # $$\frac{\partial L}{\partial e} = c = 5$$
 #
-# And along $c$ itself, with $e$ held still, $L = e \cdot c$ has the slope $e = -1$. These six numbers stand on the arrows
-# of the picture below. The **chain rule** says: along a path, multiply. From $a$ there is one path to $L$:
+# And along $c$ itself, with $e$ held fixed, $L = e \cdot c$ has the slope $e = -1$. These six numbers label the arrows
+# of the figure below. The **chain rule** says: along a path, multiply. From $a$ there is one path to $L$:
 #
 # $$\frac{\partial L}{\partial a} = \frac{\partial L}{\partial e} \cdot \frac{\partial e}{\partial d} \cdot \frac{\partial d}{\partial a} = 5 \cdot 1 \cdot (-2) = -10$$
 #
@@ -109,15 +109,15 @@ print(f"d = {d:.0f}, e = {e:.0f}, L = {L:.0f}")
 #
 # $$\frac{\partial L}{\partial c} = \frac{\partial L}{\partial e} \cdot \frac{\partial e}{\partial c} + e = 5 \cdot 1 + (-1) = 4$$
 #
-# Nobody walks each path by itself. We begin at the end, where $\partial L / \partial L = 1$, and go back one operation
-# at a time. Each operation takes the slope that has arrived at its result, multiplies it by the number on each arrow, and
-# hands that on. Where two arrive, they are added up.
+# We need not follow each path on its own. Start at the end, where $\partial L / \partial L = 1$, and go back one
+# operation at a time. Each operation takes the slope at its result, multiplies it by the number on each arrow, and
+# passes that back to its inputs. Where two slopes meet, they are added.
 
 # %%
 dL_de = 1 * c
-dL_dc = 1 * e  # the direct way
+dL_dc = 1 * e  # the direct path
 dL_dd = dL_de * 1
-dL_dc += dL_de * 1  # and the way through e
+dL_dc += dL_de * 1  # and the path through e
 dL_da = dL_dd * b
 dL_db = dL_dd * a
 found = {"a": dL_da, "b": dL_db, "c": dL_dc, "d": dL_dd, "e": dL_de, "L": 1}
@@ -136,7 +136,7 @@ for start, end, slope in arrows:
     gap = 0.56 if start in labels else 0.3
     style = {"arrowstyle": "-|>", "color": "#767676"}
     ax.annotate("", (x1 - 0.56, y1), (x0 + gap, y0), arrowprops=style, zorder=0)
-    where = 0.62 if start == "c" else 0.5  # of the way
+    where = 0.62 if start == "c" else 0.5  # along the arrow
     x, y = x0 + where * (x1 - x0), y0 + where * (y1 - y0)
     paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
     ax.text(x, y, f"{slope:g}", ha="center", va="center", bbox=paper, size=10)
@@ -158,8 +158,8 @@ plt.show()
 # %% [markdown]
 # ## Is it true?
 #
-# Measure it. Move $a$ a little up and a little down, and divide the change of $L$ by the way in between. This is called a
-# *central difference*:
+# Measure it. Move $a$ a little up and a little down, and divide the change of $L$ by the distance between the two. This
+# is the *central difference*:
 #
 # $$\frac{\partial L}{\partial a} \approx \frac{L(a + h) - L(a - h)}{2 h}$$
 
@@ -180,13 +180,13 @@ print(f"c: {(up - down) / (2 * h):.6f}")
 # %% [markdown]
 # They are -10, 15 and 4, as by hand.
 #
-# How small should $h$ be? Let us try it on a function whose slope is known. The *hyperbolic tangent* is an S-shaped curve
-# from -1 to 1 (lesson 03 has more on it):
+# How small should $h$ be? Try it on a function whose slope is known. The *hyperbolic tangent* is an S-shaped curve from
+# -1 to 1 (more in lesson 03):
 #
 # $$\tanh(x) = \frac{e^x - e^{-x}}{e^x + e^{-x}}$$
 #
-# Its slope is $1 - \tanh(x)^2$. Here is the error of the measured slope at 0.7. The *one-sided* difference moves only up,
-# and divides by $h$.
+# Its slope is $1 - \tanh(x)^2$. Here is the error of the measured slope at 0.7. The *one-sided* difference moves only
+# up, and divides by $h$.
 
 # %%
 steps = 10.0 ** np.arange(-13, 0)
@@ -202,32 +202,35 @@ fig, ax = plt.subplots(figsize=(6.5, 3.2), layout="constrained")
 ax.loglog(steps, one_sided, "s--", color="#767676", label="one-sided")
 ax.loglog(steps, central, "o-", color="#2a7ab8", label="central")
 ax.set(xlabel="step h", ylabel="error of the slope")
-ax.set_title("Too long a step bends, too short a step is noise", fontsize=10)
+ax.set_title(
+    "Large steps see the curve bend, small steps see rounding noise", fontsize=10
+)
 ax.legend(loc="upper center")
 plt.show()
 
 # %% [markdown]
-# With a step a tenth as long, the one-sided difference is about ten times as good, and the central one a hundred times. But
-# below some length both get worse again: then two nearly equal numbers are subtracted, and of their 16 digits only those
-# are left that rounding has spoilt. For central differences a step around $10^{-5}$ is a good choice.
+# With a step a tenth as long, the one-sided difference is about ten times as accurate, and the central one a hundred
+# times. But below some length both get worse again: they subtract two nearly equal numbers, and what is left of their
+# 16 digits is mostly rounding error. For central differences a step around $10^{-5}$ is a good choice.
 #
-# From now on: whoever derives a gradient by hand checks it by differences.
+# From now on, every gradient that we derive by hand is checked by differences: a *gradient check*.
 #
-# ## The machinery in 60 lines
+# ## An engine in 60 lines
 #
-# Can a program do what we did by hand? It must know two things: which operation made each number out of which others, and
-# how each operation hands a slope back. So let an object hold its number and remember both. In place of single numbers we
-# take arrays at once; slopes are then arrays of the same shape. Such an array with a memory is called a *tensor*; ours is
-# called `Node`, so as not to be mixed up with the engine's.
+# Can a program do what we did by hand? It must know two things: which operation made each number from which others (the
+# *computation graph*), and how each operation passes a slope back. So let an object hold its value and remember both.
+# Instead of single numbers we take whole arrays; slopes are then arrays of the same shape. Such an array with a memory
+# is called a *tensor*. Ours is called `Node`, to keep it apart from minicnn's.
 #
-# - `sources` is the memory: for each input of the operation the input itself, and a function that turns the slope at the
-#   result into the slope at that input.
-# - `number` counts the nodes as they are made. A result always has a higher number than what it was made from.
-# - `backward` walks. `waiting` holds the nodes that a slope has arrived at. The one with the *highest* number comes next
-#   (`max` of a dict is its highest key): all that uses it has a higher number, and so has had its turn already.
+# - `sources` is the memory: for each input of the operation, the input itself and a function that turns the slope at
+#   the result into the slope at that input.
+# - `number` counts the nodes as they are made. A result always has a higher number than its inputs.
+# - `backward` is the backward pass. `waiting` holds the nodes that a slope has reached. The one with the *highest*
+#   number goes next (`max` of a dict is its highest key): everything that uses it has a higher number, and so is
+#   already done.
 #
-# `__matmul__` is what Python calls for `@`, the product of two matrices, and `b.T` is `b` with rows and columns exchanged.
-# You need neither before the small network further down.
+# `__matmul__` is what Python calls for `@`, the matrix product, and `b.T` is the transpose of `b`: rows and columns
+# swapped. You need neither before the small network further down.
 
 
 # %%
@@ -274,14 +277,14 @@ class Node:
         waiting = {self.number: self}
         while waiting:
             node = waiting.pop(choose(waiting))
-            for source, hand_back in node.sources:
-                slope = sum_to(hand_back(node.grad), source.data.shape)
-                source.grad = source.grad + slope  # several may arrive
+            for source, pass_back in node.sources:
+                slope = sum_to(pass_back(node.grad), source.data.shape)
+                source.grad = source.grad + slope  # adds up all uses
                 waiting[source.number] = source
 
 
 def sum_to(slope, shape):
-    """What was read several times gets the sum of what comes back."""
+    """Undo broadcasting: a number that was used several times gets the sum."""
     while slope.ndim > len(shape):
         slope = slope.sum(axis=0)
     for axis, length in enumerate(shape):
@@ -291,7 +294,7 @@ def sum_to(slope, shape):
 
 
 # %% [markdown]
-# (`lambda g: g * b` is a function without a name: it gets `g` and returns `g * b`. It remembers which `b` was meant when it
+# (`lambda g: g * b` is a function without a name: it takes `g` and returns `g * b`. It remembers the `b` from where it
 # was written.) The example that we did by hand, and another one:
 
 # %%
@@ -304,21 +307,21 @@ print("slopes along a, b, c:", a.grad, b.grad, c.grad)
 table, row = Node(np.zeros((4, 3))), Node([1.0, 2.0, 3.0])
 total = (table + row).sum()
 total.backward()
-print("slope of the second sum along the row:", row.grad)
+print("slope of the total along the row:", row.grad)
 
 # %% [markdown]
 # The same three numbers. Two things in the class deserve a closer look.
 #
-# **`sum_to`.** In the second example a row of 3 numbers is added to a table of 4 rows; NumPy repeats it ("broadcasting").
-# Each of the 3 has then been used four times, and as with $c$ above, what comes back from all its uses is added up: here
+# **`sum_to`.** The second example adds a row of 3 numbers to a table of 4 rows; NumPy repeats the row (*broadcasting*).
+# Each of the 3 numbers is then used four times, and as with $c$ above, the slopes of all its uses are added up: here
 # four ones.
 #
-# **The order.** Why not take any node that is waiting? Let us see. With $u = x^2$ and $z = u + u^2$, the slope at $x = 3$
-# is $(1 + 2u) \cdot 2x$. We walk once as above, and once by the rule "first come, first served":
+# **The order.** Why not take any waiting node? With $u = x^2$ and $z = u + u^2$, the slope at $x = 3$ is
+# $(1 + 2u) \cdot 2x$. We run the pass once as above, and once by the rule "first come, first served":
 
 
 # %%
-def walk_from(choose):
+def slope_in_order(choose):
     x = Node(3.0)
     u = x * x
     z = u + u * u
@@ -331,24 +334,25 @@ def first_come(waiting):
 
 
 print("by formula:     ", (1 + 2 * 9) * 2 * 3)
-print("highest number: ", walk_from(max))
-print("first come:     ", walk_from(first_come))
+print("highest number: ", slope_in_order(max))
+print("first come:     ", slope_in_order(first_come))
 print(f"paths after 50 doublings: {2**50:,}")
 
 # %% [markdown]
-# First come, first served is wrong by 6. It went on from $u$ when only one of two slopes had arrived there, the 1 of the
-# sum, and handed $1 \cdot 2x = 6$ to $x$. Then the other arrived, $u$ was waiting once more, and handed on both together,
-# the first for a second time. A node may hand back only when *everybody* who uses it has handed back.
+# First come, first served is wrong by 6. It left $u$ when only one of two slopes had arrived there, the 1 of the sum,
+# and passed $1 \cdot 2x = 6$ to $x$. Then the other slope arrived, $u$ was waiting again, and passed back both
+# together, so the first counted twice. A node may pass its slope back only after *every* node that uses it has done so.
+# Such an order is called a *topological order*.
 #
-# One could also walk each path on its own and never wait; that would be right. But when $x$ is doubled as $x + x$, and
-# the result again, and so on, the number of paths doubles each time: after 50 doublings there are 51 nodes, and the
-# number of paths that is printed above.
+# One could also follow each path on its own and never wait; the result would be right. But when $x$ is doubled as
+# $x + x$, and the result again, and so on, each doubling doubles the number of paths: 50 doublings make 51 nodes, and
+# the number of paths printed above.
 #
 # ## A small network, two engines
 #
-# Now a network of two layers. It makes 5 numbers out of 3 inputs, and 2 outputs out of these 5, which are called its
-# *hidden units* because nobody sees them. $X$ holds 4 examples, one a row, and $T$ (for target) what the outputs $Y$ should
-# be. $W_1$, $b_1$, $W_2$ and $b_2$ are what is to be learned.
+# Now a network of two layers. It computes 5 numbers from 3 inputs, and 2 outputs from these 5. The 5 are called *hidden
+# units*, because they are neither input nor output. $X$ holds 4 examples, one per row, and $T$ the targets for the
+# outputs $Y$. The parameters $W_1$, $b_1$, $W_2$ and $b_2$ are to be learned.
 #
 # $$H = \tanh(X W_1 + b_1)$$
 #
@@ -356,11 +360,11 @@ print(f"paths after 50 doublings: {2**50:,}")
 #
 # $$L = \sum (Y - T)^2$$
 #
-# $X W_1$ is a product of matrices: each row of $X$ is multiplied number by number with each column of $W_1$, and added up.
-# The class has its way back in `__matmul__`; lesson 07 derives it.
+# $X W_1$ is a matrix product: each row of $X$ is multiplied element by element with each column of $W_1$, and summed.
+# `__matmul__` above has its backward pass; lesson 07 derives it.
 #
-# We write the network once, and run it with our nodes and with minicnn's tensors. (`minicnn.trace()` has the engine keep
-# every step, so that we can look at them afterwards.)
+# We write the network once, and run it with our nodes and with minicnn's tensors. (`minicnn.trace()` records every
+# step, so that we can look at them afterwards.)
 
 # %%
 rng = np.random.default_rng(1)
@@ -374,8 +378,8 @@ parameters = {
 
 
 def network_loss(X, T, W1, b1, W2, b2, tanh):
-    missing = tanh(X @ W1 + b1) @ W2 + b2 - T
-    return (missing * missing).sum()
+    error = tanh(X @ W1 + b1) @ W2 + b2 - T
+    return (error * error).sum()
 
 
 ours = {name: Node(array) for name, array in parameters.items()}
@@ -394,23 +398,25 @@ for name in parameters:
     print(f"largest difference of the gradients {apart:.1e}")
 
 # %% [markdown]
-# Sixty lines, and the gradients are those of the engine. `requires_grad=True` tells the engine that this array's gradient
-# is wanted; $X$ and $T$ do not need theirs.
+# Sixty lines, and the gradients are those of the engine. `requires_grad=True` tells the engine that this array's
+# gradient is wanted; $X$ and $T$ do not need theirs.
 #
 # ## Step by step
 #
-# The engine can be watched. The walk below is what has just run: forwards through eight operations, then backwards. On the
-# way back each card shows what arrived (dL/dy) and what the operation handed on. Blue is negative, red is positive. (The page
-# is made for pictures, which come in lesson 12. Here no picture goes through, but our table of four examples.)
+# You can watch the engine. The page below shows what has just run: forward through eight operations, then backward. In
+# the backward pass each card shows the gradient that arrived (dL/dy, the *upstream gradient*) and what the operation
+# passed on. Blue is negative, red is positive. (The page is made for images, which come in lesson 12. Here the input is
+# our table of four examples.)
 
 # %%
 minicnn.step_through(loss, widgets=False, title="A network of two layers")
 
 # %% [markdown]
-# ## What the engine does the same, and what else
+# ## minicnn's tensor, and ours
 #
 # minicnn's `Tensor` holds an array, `data`. `creator` is its memory: the operation that made it, which knows where its
-# inputs came from. Operations are numbered as they are applied, and the walk takes the highest number first, as ours does.
+# inputs came from. A tensor remembers who made it. Operations are numbered as they are applied, and the backward pass
+# takes the highest number first, as ours does.
 
 # %%
 x = Tensor(np.array([1.0, -2.0]), requires_grad=True)
@@ -420,21 +426,21 @@ while operation is not None:
     print(f"operation number {operation.number}:", type(operation).__name__)
     operation = operation.inputs[0].creator  # follow the first input
 for step in y.backward_steps():  # backward(), one operation at a time
-    print("walked through", type(step.function).__name__)
+    print("backward through", type(step.function).__name__)
 print("gradient:", x.grad)
 
 # %% [markdown]
-# (The numbers go on from what has been computed before; only their order matters.) Check: $x^2 + x$ has the slope $2x + 1$,
+# (The numbers continue from earlier computations; only their order matters.) Check: $x^2 + x$ has the slope $2x + 1$,
 # which is 3 at 1 and -3 at -2. Five things that you will meet:
 
 # %%
-print("1. a second walk adds to the gradients of the first:")
+print("1. a second backward pass adds to the gradients of the first:")
 x.grad = None
 for _ in range(2):
     (x * x).sum().backward()
     print("  ", x.grad)
 
-print("2. the memory is dropped behind the walk:")
+print("2. the backward pass frees the graph:")
 y = (x * x).sum()
 y.backward()
 try:
@@ -442,27 +448,27 @@ try:
 except RuntimeError as error:
     print("  ", str(error).split(";")[0])
 
-print("3. where no gradients are wanted, nothing is remembered:")
+print("3. without gradients, nothing is recorded:")
 with minicnn.no_grad():
     print("  ", (x * x).creator)
 
-print("4. Python's numbers become 32-bit numbers, of some 7 digits:")
+print("4. Python's numbers become 32-bit floats, with some 7 digits:")
 print("  ", Tensor([0.1]).dtype, Tensor(np.array([0.1])).dtype)
 
-print("5. it measures slopes, too:")
+print("5. a gradient check is built in:")
 print(minicnn.gradcheck(lambda x: x.exp() * x, x))
 
 # %% [markdown]
-# The first is why a training loop sets all gradients to zero before each step. The second saves memory: a real network's
-# memory is gigabytes. The fourth saves memory and time, and 7 digits are enough for training, but not for measuring slopes:
-# `gradcheck` compares the walk with central differences, as you have seen them, and wants 16 digits (float64). (It makes
-# one number of all results by adding them up, each times a random number. So the slope that it shows is that number times
-# the slope of $x\, e^x$, which is $(1 + x)\, e^x$.)
+# The first is why a training loop sets all gradients to zero before each step. The second saves memory: a real
+# network's graph holds gigabytes. The fourth saves memory and time, and 7 digits are enough for training, but not for
+# measuring slopes: `gradcheck` compares the backward pass with central differences, as above, and wants 16 digits
+# (float64). (It reduces all outputs to one number: their sum, each weighted by a random number. So the slope that it
+# shows is that random number times the slope of $x\, e^x$, which is $(1 + x)\, e^x$.)
 #
 # ## It learns
 #
-# Last of all, the sixty lines shall learn something. Forty points on a curve; a network of 1 input, 16 hidden units and 1
-# output; and a thousand steps against the slope, each with fresh nodes around the same arrays.
+# Last, the sixty lines learn something: forty points on a curve; a network of 1 input, 16 hidden units and 1 output;
+# and a thousand steps of gradient descent, each with fresh nodes around the same arrays.
 
 # %%
 rng = np.random.default_rng(2)
@@ -489,12 +495,12 @@ for _ in range(1000):
     losses.append(loss.data / len(inputs))
     for array, node in zip(arrays, nodes, strict=True):
         array -= 0.002 * node.grad
-print(f"mean square of the error: {losses[0]:.3f} at first", end=", ")
-print(f"{losses[-1]:.3f} at last")
+print(f"mean squared error: {losses[0]:.3f} before", end=", ")
+print(f"{losses[-1]:.3f} after")
 
 fig, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
 axes[0].semilogy(losses, color="#2a7ab8")
-axes[0].set(xlabel="step", ylabel="mean square of the error")
+axes[0].set(xlabel="step", ylabel="mean squared error")
 axes[0].set_title("the loss", fontsize=10)
 axes[1].plot(inputs, targets, "o", color="#767676", ms=4, label="points")
 axes[1].plot(inputs, before, "--", color="#2a7ab8", label="network, before")
@@ -506,16 +512,16 @@ axes[1].legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
-# Everything from here on is more operations, each with a forward and a backward of its own, and a faster engine to run them.
-# The walk stays what it is.
+# Everything from here on is more operations, each with a forward and a backward of its own, and a faster engine to run
+# them. The backward pass stays what it is.
 #
 # ## Exercises
 #
 # ### 1. A division
 #
-# The operation is $y = a / b$, number by number. `divide_backward(a, b, grad_y)` gets three arrays of the same shape: the
-# inputs, and $\partial L / \partial y$, the slope that has arrived at the result. It returns a tuple of two arrays,
-# $\partial L / \partial a$ and $\partial L / \partial b$. Leave all three arguments as they are.
+# The operation is $y = a / b$, element by element. `divide_backward(a, b, grad_y)` gets three arrays of the same shape:
+# the inputs, and the upstream gradient $\partial L / \partial y$. It returns a tuple of two arrays,
+# $\partial L / \partial a$ and $\partial L / \partial b$. Do not change the three arguments.
 
 
 # %%
@@ -532,12 +538,12 @@ check.divide_backward(divide_backward)
 # %% [markdown]
 # ### 2. Measure a gradient
 #
-# `central_difference(f, x, h)` returns the gradient of `f` at `x`, measured. `f` is a function that takes an array and
-# returns one number. `x` is an array of floats of any shape, and the result has the same shape: for each place the central
-# difference with the step `h`, with all other numbers of `x` held still.
+# `central_difference(f, x, h)` returns the measured gradient of `f` at `x`. `f` takes an array and returns one number.
+# `x` is an array of floats of any shape, and the result has the same shape: at each index the central difference with
+# the step `h`, with all other numbers of `x` held fixed.
 #
-# `for place in np.ndindex(x.shape)` visits all places, for any number of axes; `x[place]` is the number there. Work on a
-# copy, `x.copy()`: at the end `x` must be as it was.
+# `for place in np.ndindex(x.shape)` visits all indices, for any number of axes; `x[place]` is the number there. Work on
+# a copy, `x.copy()`: at the end `x` must be as it was.
 
 
 # %%
@@ -560,12 +566,12 @@ check.central_difference(central_difference)
 # %% [markdown]
 # ### 3. Used twice
 #
-# An operation picks numbers out of a list: $y_n = x_{p_n}$, where $p_n$ is the place to look at. In NumPy that is
+# An operation picks numbers from a list: $y_n = x_{p_n}$, where $p_n$ is the index to read. In NumPy that is
 # `y = x[places]`. With `places = [2, 0, 2]` it picks $x_2$ twice and $x_1$ not at all.
 #
 # `gather_backward(places, grad_y, size)` returns $\partial L / \partial x$, an array of `size` floats, where `size` is
-# the length of $x$. `places` is an array of whole numbers, `grad_y` an array of floats, as long. A loop over `places` is
-# welcome.
+# the length of $x$. `places` is an array of integers, `grad_y` an array of floats of the same length. A loop over
+# `places` is fine.
 
 
 # %%
@@ -583,24 +589,25 @@ def gather_backward(places, grad_y, size):
 check.gather_backward(gather_backward)
 
 # %% [markdown]
-# ### 4. The order of the walk
+# ### 4. The order of the backward pass
 #
-# Suppose that the nodes have no numbers, only names. `inputs` is a dict: for each name the list of those it was made from,
-# which is empty for the numbers at the beginning. Our first example is
+# Suppose that the nodes have no numbers, only names. `inputs` is a dict that gives for each name the list of names it
+# was made from, empty for the inputs at the beginning. Our first example is
 #
 # `{"a": [], "b": [], "c": [], "d": ["a", "b"], "e": ["d", "c"], "L": ["e", "c"]}`.
 #
-# `backward_order(inputs, start)` returns a list of names, in an order in which the walk from `start` may visit them: each
-# name stands behind *everything* that uses it. The list begins with `start`, and holds each name that `start` depends on
-# once, and no others. The names in `inputs` come in any order. If several orders are right, any of them will do: here
+# `backward_order(inputs, start)` returns a list of names, in an order in which the backward pass from `start` may visit
+# them: each name comes after *everything* that uses it. The list begins with `start`, and holds each name that `start`
+# depends on exactly once, and no others. The names in `inputs` come in any order. Any valid order will do: here
 # `["L", "e", "d", "a", "b", "c"]`, or with the last three in another order.
 #
-# A hint: it is easier to list a name when everything that it was *made from* is listed already. Which list do you get then?
+# A hint: it is easier to list a name once everything that it was *made from* is already listed. Which list do you get
+# then?
 
 
 # %%
 def backward_order(inputs, start):
-    """Return the names that start depends on, users before the used."""
+    """Return the names that start depends on, each after all that use it."""
     ### BEGIN SOLUTION
     listed = []
 
