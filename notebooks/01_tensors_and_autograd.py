@@ -3,8 +3,8 @@
 #
 # A network learns by asking, for each of its millions of numbers: if I make you a little larger, does the result get
 # better or worse, and how fast? This lesson shows how one backward pass through the computation answers for all of them
-# at once. You work one example out by hand, read an automatic differentiation (*autograd*) engine of some 60 lines, and see that it
-# gives the same answers as the engine that the other lessons use.
+# at once. You work one example out by hand, read an automatic differentiation (*autograd*) engine of some 60 lines, and
+# see that it gives the same answers as the engine that the other lessons use.
 #
 # You need derivatives from school: that $x^2$ has the slope $2x$, and the chain rule. For NumPy, lesson 00 is enough.
 
