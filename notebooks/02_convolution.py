@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 02 Convolution
 #
-# AlexNet's first five layers slide small filters over a picture. This lesson does so by hand, on sixteen numbers. Then it
-# settles how many windows fit (and why 224 does not), turns all windows into one matrix product, and goes the way back:
-# three gradients, each checked.
+# AlexNet's first five layers slide small filters over an image. This lesson does so by hand, on sixteen numbers. Then
+# it counts how many windows fit (and shows why 224 does not work), turns all windows into one matrix product, and
+# derives the backward pass: three gradients, each checked.
 #
-# You need lesson 01 (tensors, gradients, the backward walk).
+# You need lesson 01 (tensors, gradients, the backward pass).
 
 # %% tags=["setup"]
 # %matplotlib inline
@@ -19,9 +19,9 @@ from minicnn.lessons import check
 # %% [markdown]
 # ## Too many weights
 #
-# A layer that connects everything with everything has a weight for each pair of an input and an output. AlexNet's first
-# layer reads a colour picture, 3 times 227 times 227 numbers (why it is not 224 comes below), and gives 96 times 55 times
-# 55 numbers. How many weights would that be?
+# A fully connected layer has a weight for each pair of an input and an output. AlexNet's first layer reads a colour
+# image, 3 times 227 times 227 numbers (below we see why not 224), and outputs 96 times 55 times 55 numbers. How many
+# weights would that be?
 
 # %%
 inputs = 3 * 227 * 227
@@ -33,21 +33,21 @@ print(f"    at four bytes each:      {4 * inputs * outputs / 1e9:.0f} GB")
 print(f"96 filters of 3 x 11 x 11:   {96 * 3 * 11 * 11:,}")
 
 # %% [markdown]
-# 180 gigabytes of weights, for one layer; a graphics card of 2012 had 3 (paper, section 3.2). A *convolution* gets along
-# with the last line, by two ideas:
+# 180 gigabytes of weights for one layer; a GPU of 2012 had 3 (paper, section 3.2). A *convolution* needs only the last
+# line, thanks to two ideas:
 #
-# 1. **Look at a small window only.** Whether there is an edge here depends on the pixels around here.
-# 2. **Use the same weights everywhere.** An edge is an edge, at the top left as well as at the bottom right.
+# 1. **Local windows.** Whether there is an edge here depends on the pixels around here.
+# 2. **Shared weights.** An edge is an edge, at the top left as well as at the bottom right.
 #
-# The weights for one window are a *filter* (or kernel). It slides over the picture.
+# The weights for one window are a *filter* (or kernel). It slides over the image.
 #
 # ## Sixteen numbers by hand
 #
-# Here is a picture of four by four pixels, and a filter of two by two. Lay the filter on the picture's top left corner,
+# Here is an image of four by four pixels, and a filter of two by two. Lay the filter on the image's top left corner,
 # multiply each weight by the pixel below it, and add up. That is the first number of the output. Then move on by one.
 
 # %%
-picture = np.array(
+image = np.array(
     [
         [1.0, 2.0, 0.0, 1.0],
         [0.0, 1.0, 3.0, 1.0],
@@ -58,48 +58,49 @@ picture = np.array(
 filter_ = np.array([[1.0, 2.0], [3.0, -1.0]])
 
 for top, left in [(0, 0), (0, 1), (1, 1)]:
-    window = picture[top : top + 2, left : left + 2]
+    window = image[top : top + 2, left : left + 2]
     pairs = zip(filter_.flat, window.flat, strict=True)
     products = " + ".join(f"({w:.0f})({x:.0f})" for w, x in pairs)
     print(f"window at row {top}, column {left}:", end=" ")
     print(f"{products} = {np.sum(filter_ * window):.0f}")
 
 # %% [markdown]
-# Let $x_{p, q}$ be the pixel in row $p$, column $q$, and $w_{i, j}$ the filter's weight in row $i$, column $j$; all are
+# Let $x_{p, q}$ be the pixel in row $p$, column $q$, and $w_{i, j}$ the filter's weight in row $i$, column $j$, all
 # counted from 0. The output $y_{r, c}$ in row $r$, column $c$ is
 #
 # $$y_{r, c} = \sum_{i, j} w_{i, j}\ x_{r + i,\ c + j}$$
 #
-# where the sum runs over all the filter's weights. Four by four pixels leave room for three by three windows, so there are
-# nine outputs. In Python that is a loop over the outputs, and inside it what we did by hand.
+# where the sum runs over all weights of the filter. Four by four pixels have room for three by three windows, so there
+# are nine outputs. In Python that is a loop over the outputs, with our hand calculation inside.
 #
-# The engine has this as `conv2d`, in its module of functions, which the lessons import as `F`. It wants the picture as
-# (N, C, H, W): N pictures, C *channels* (colours), H rows, W columns; and the filters as (F, C, KH, KW): F filters, each of
-# KH rows and KW columns for every channel. What comes out is (N, F, OH, OW): for each picture F outputs of OH rows and OW
-# columns. Here N, C and the number F are 1, and `reshape` puts these axes of length 1 in front.
+# In minicnn this is `conv2d`, in the module of functions that the lessons import as `F`. It wants the image as (N, C,
+# H, W): N images, C *channels* (colours), H rows, W columns; and the filters as (F, C, KH, KW): F filters, each with KH
+# rows and KW columns for every channel. The output is (N, F, OH, OW): for each image F maps of OH rows and OW columns.
+# Here N, C and F are 1, and `reshape` adds these axes of length 1 in front.
 
 # %%
 by_hand = np.zeros((3, 3))
 for r in range(3):
     for c in range(3):
-        by_hand[r, c] = np.sum(filter_ * picture[r : r + 2, c : c + 2])
+        by_hand[r, c] = np.sum(filter_ * image[r : r + 2, c : c + 2])
 print(by_hand)
 
-x = Tensor(picture.reshape(1, 1, 4, 4))
+x = Tensor(image.reshape(1, 1, 4, 4))
 w = Tensor(filter_.reshape(1, 1, 2, 2))
 y = F.conv2d(x, w)
-print("the engine's shape:", y.shape)
+print("shape of conv2d's output:", y.shape)
 print("the same as by hand:", np.array_equal(y.numpy()[0, 0], by_hand))
 
 # %% [markdown]
-# **A word about the name.** What mathematicians call a convolution turns the filter by half a turn first. Without the turn
-# it is a *cross-correlation*. Networks use the latter and say convolution all the same: the filter is learned, so it makes
-# no difference which way up it is written. Turned filters come back below, on the way back.
+# **A word about the name.** A mathematician's convolution first rotates the filter by 180 degrees. Without the rotation
+# it is a *cross-correlation*. Neural networks use the latter and call it convolution all the same: the filter is
+# learned, so its orientation makes no difference. Rotated filters return below, in the backward pass.
 #
 # ## What a filter sees
 #
-# A filter answers strongly where the picture looks like the filter. One with negative weights on the left and positive
-# ones on the right answers where it gets lighter from left to right. Here are two filters on a picture of 32 by 32 pixels.
+# A filter answers strongly where the image looks like the filter. One with negative weights on the left and positive
+# ones on the right answers where the image gets lighter from left to right. Here are two filters on an image of 32 by
+# 32 pixels.
 
 # %%
 shapes = data.load_shapes(train=8, test=1)
@@ -112,7 +113,7 @@ print("two maps:", answers.shape)
 
 fig, axes = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained")
 axes[0].imshow(grey, cmap="gray", vmin=0, vmax=1)
-axes[0].set_title("the picture", fontsize=10)
+axes[0].set_title("the image", fontsize=10)
 titles = ["lighter to the right?", "lighter downwards?"]
 for ax, map_, title in zip(axes[1:], answers.numpy()[0], titles, strict=True):
     shown = ax.imshow(map_, cmap="RdBu_r", vmin=-2, vmax=2)
@@ -123,16 +124,17 @@ fig.colorbar(shown, ax=axes, label="answer", shrink=0.8)
 plt.show()
 
 # %% [markdown]
-# Red means yes, blue means the opposite (it gets darker), white means that nothing changes. Each filter makes a picture of
-# its own, called a *map*. Its sides are 30, not 32: the first and the last row and column have no window in whose middle
-# they are. Nobody writes such filters into AlexNet; it learns them, and lesson 12 looks at what it has learned.
+# Red means that it gets lighter in that direction, blue that it gets darker, white that nothing changes. Each filter
+# makes an image of its own, called a *feature map*, or *map* for short. Its sides are 30, not 32: no window is centred
+# on the first or the last row or column. Nobody designs AlexNet's filters; it learns them, and lesson 12 looks at what
+# it has learned.
 #
 # ## Padding and stride
 #
-# Two settings change where windows lie:
+# Two settings change where the windows lie:
 #
-# - **padding** $P$: so many zeros are put around the picture, on each side;
-# - **stride** $S$: the window moves on by $S$ pixels at a time.
+# - **padding** $P$: the number of zeros added to each side of the image;
+# - **stride** $S$: the number of pixels by which the window moves.
 #
 # Rows and columns behave alike, so it is enough to look at one row of $H$ pixels and a filter of $K$ weights.
 
@@ -165,23 +167,23 @@ fig.suptitle("Blue: pixels. Grey: padding. Orange: the windows.", fontsize=11)
 plt.show()
 
 # %% [markdown]
-# Let us count. The padded row has $H + 2P$ pixels. The first window begins at 0. The last place at which one can begin is
-# $H + 2P - K$; farther on it would hang over. Between these two we go in steps of $S$, and a step that does not fit whole is
-# not taken: at the lower right above, the last pixel is seen by no window. So the number of outputs is
+# The padded row has $H + 2P$ pixels. The first window begins at 0, and the last possible one at $H + 2P - K$; beyond
+# that a window would stick out. Between the two we take steps of $S$, whole steps only: at the lower right above, no
+# window sees the last pixel. So the number of outputs is
 #
 # $$O = \left\lfloor \frac{H + 2P - K}{S} \right\rfloor + 1$$
 #
 # where the brackets mean *rounded down*, and the 1 is the first window, which needs no step. Two cases have names:
 #
-# - **valid**: no padding, $P = 0$. Every window sees valid pixels only.
-# - **same**: the output is as large as the input. With $S = 1$ and odd $K$ that takes $P = (K - 1)/2$: AlexNet's filters
-#   of 5 have padding 2, those of 3 have padding 1.
+# - **valid**: no padding, $P = 0$. Every window sees real pixels only.
+# - **same**: the output is as large as the input. With $S = 1$ and odd $K$ that takes $P = (K - 1)/2$: AlexNet's 5x5
+#   filters have padding 2, its 3x3 filters padding 1.
 #
 # ## 224 or 227?
 #
-# The paper says that pictures are 224 by 224, that the first filters are 11 by 11 and that their stride is 4; and its next
-# layer has 55 by 55 places (section 3.5 and figure 2). Look where the windows begin. Then let `F.conv2d` say what comes
-# out of a black picture of each size.
+# According to the paper, images are 224 by 224, the first filters are 11 by 11 with stride 4, and the next layer has 55
+# by 55 places (section 3.5 and figure 2). See where the windows begin, and what `F.conv2d` makes of a black image of
+# each size.
 
 # %%
 for H in (224, 227):
@@ -200,24 +202,24 @@ ways = {
 eleven = Tensor(np.zeros((1, 1, 11, 11)))
 for way, (H, P) in ways.items():
     black = Tensor(np.zeros((1, 1, H, H)))
-    made = F.conv2d(black, eleven, stride=4, padding=P)
-    print(f"{way:<46} {made.shape[2]} x {made.shape[3]}")
+    output = F.conv2d(black, eleven, stride=4, padding=P)
+    print(f"{way:<46} {output.shape[2]} x {output.shape[3]}")
 
 # %% [markdown]
-# 224 gives 54, and the last column of pixels is never seen, nor is the last row. 55 needs 227. So 224 is a slip, and
-# everybody mends it in another way. (torchvision is PyTorch's collection of networks.) The authors' own program takes 224
-# and rounds *up*: its last windows hang over the right and the lower edge, where they see zeros. minicnn does just that,
-# by adding three rows and columns of zeros there.
+# 224 gives 54, and no window sees the last row or column of pixels. 55 needs 227. So 224 is a slip, and each
+# implementation fixes it in its own way. (torchvision is PyTorch's collection of vision models.) The authors' own
+# program takes 224 and rounds *up*: its last windows overhang the right and lower edges and see zeros there. minicnn
+# does the same by adding three rows and columns of zeros at those edges.
 #
 # ## Colours, many filters, and a bias
 #
-# A picture has three channels, so a filter has weights for three, and the sum runs over them as well. Then a number is
-# added to the whole map, the filter's *bias* $b_f$. With $F$ filters there are $F$ maps, which are the channels of the
-# next layer. For filter $f$, stride $S$ and no padding:
+# A colour image has three channels, so a filter has weights for all three, and the sum runs over them as well. Then the
+# filter's *bias* $b_f$ is added to the whole map. $F$ filters make $F$ maps, which are the channels of the next layer.
+# For filter $f$, stride $S$ and no padding:
 #
 # $$y_{f, r, c} = b_f + \sum_{k, i, j} w_{f, k, i, j}\ x_{k,\ rS + i,\ cS + j}$$
 #
-# where $k$ counts the channels. The first layer of AlexNet, one number of it computed by this formula:
+# where $k$ counts the channels. Here is one number of AlexNet's first layer, computed by this formula:
 
 # %%
 minicnn.manual_seed(0)
@@ -240,18 +242,18 @@ print(f"by the layer {maps.numpy()[0, f, r, c]:.4f}")
 # What does this layer cost? Its *parameters* (what is learned) are the weights and the biases. Its work is counted in
 # *multiply-adds*: one for each weight at each place of each map.
 #
-# **Two towers.** The network of 2012 had to be shared by two graphics cards. In the second, fourth and fifth convolution a
-# filter sees only the half of the channels that lies on its own card. Today such halves are called *groups*. The cell
-# counts the second convolution without them and with them.
+# **Two towers.** The network of 2012 had to be split over two GPUs. In the second, fourth and fifth convolution a
+# filter sees only the half of the channels on its own GPU. Today such parts are called *groups*. The cell counts the
+# second convolution's parameters without and with them.
 
 # %%
-weights_a_filter = 3 * 11 * 11
-parameters = 96 * weights_a_filter + 96
-multiply_adds = 96 * 55 * 55 * weights_a_filter
-print(f"weights of a filter: {weights_a_filter}")
+per_filter = 3 * 11 * 11
+parameters = 96 * per_filter + 96
+multiply_adds = 96 * 55 * 55 * per_filter
+print(f"weights per filter:  {per_filter}")
 print(f"parameters:          {parameters:,}")
-print(f"multiply-adds:       {multiply_adds:,} for one picture")
-print(f"each weight is used  {55 * 55:,} times a picture")
+print(f"multiply-adds:       {multiply_adds:,} for one image")
+print(f"each weight is used  {55 * 55:,} times per image")
 
 for groups in (1, 2):
     conv2 = nn.Conv2d(96, 256, 5, padding=2, groups=groups)
@@ -261,19 +263,19 @@ for groups in (1, 2):
 
 # %% [markdown]
 # Few parameters and much work: that is a convolution. (The paper gives the first layer 253,440 neurons; the maps it
-# describes have the 290,400 numbers that we counted at the beginning.)
+# describes have the 290,400 numbers counted at the beginning.)
 #
-# With two groups the first 128 filters see channels 0 to 47 and the others see channels 48 to 95: half the weights, and
+# With two groups the first 128 filters see channels 0 to 47 and the others channels 48 to 95: half the weights, and
 # half the work. Lesson 08 puts the whole network together.
 #
-# ## Every window a column
+# ## Every window becomes a column
 #
-# Loops are slow in Python, and computers are good at one thing above all: the product of two large matrices. So let us
-# write every window as a column of a matrix $X$, pixel by pixel, row after row. The filter is written as a row in the same
-# order. Then row times matrix gives all outputs at once. The step from picture to $X$ is called *im2col*.
+# Python loops are slow, and computers are best at one thing: the product of two large matrices. So write every window
+# as a column of a matrix $X$, pixel by pixel, row after row, and the filter as a row in the same order. Row times
+# matrix then gives all outputs at once. The step from the image to $X$ is called *im2col*.
 
 # %%
-col = np.empty((1, 2, 2, 1, 3, 3))  # (C, KH, KW, N, OH, OW), to be filled
+col = np.empty((1, 2, 2, 1, 3, 3))  # (C, KH, KW, N, OH, OW)
 kernels.im2col(x.numpy(), 2, 2, 1, 1, 0, 0, col)  # stride 1, 1, padding 0, 0
 X = col.reshape(4, 9)  # C KH KW rows, N OH OW columns
 W = filter_.reshape(1, 4)
@@ -285,39 +287,40 @@ print("as a map again:")
 print((W @ X).reshape(3, 3))
 
 # %% [markdown]
-# Look at the first column: 1, 2, 0, 1 is the window at the top left, read like a text. The next column is the window beside
-# it. Start the animation; stop it where you like, and step with the buttons.
+# Look at the first column: 1, 2, 0, 1 is the top left window, read row by row. The next column is the window beside it.
+# Start the animation; pause it where you like, and step with the buttons.
 
 # %%
-viz.animate_im2col(picture, filter_)
+viz.animate_im2col(image, filter_)
 
 # %% [markdown]
-# With more filters $W$ gets more rows; with more channels $X$ gets more rows (and $W$ columns); with more pictures $X$ gets
-# more columns. For one picture of the first layer of AlexNet:
+# More filters add rows to $W$; more channels add rows to $X$ (and columns to $W$); more images add columns to $X$. For
+# one image in AlexNet's first layer:
 
 # %%
-rows, columns = weights_a_filter, 55 * 55
+rows, columns = per_filter, 55 * 55
 print(f"W: 96 x {rows}   X: {rows} x {columns}   W X: 96 x {columns}")
-print(f"the picture has {inputs:,} numbers, X has {rows * columns:,}")
+print(f"the image has {inputs:,} numbers, X has {rows * columns:,}")
 print(f"X is {rows * columns / inputs:.1f} times as large")
 
 # %% [markdown]
-# That is the price: a pixel is written down once for each window that sees it. About $K \cdot K / (S \cdot S)$ windows do.
-# So the engine makes $X$ for a few pictures at a time, and not once for the whole batch. Lesson 11 looks at two ways that
-# need no $X$ at all.
+# That is the price: a pixel is copied once for each window that sees it, about $K \cdot K / (S \cdot S)$ times. So
+# minicnn makes $X$ for a few images at a time, not for the whole batch. Lesson 11 looks at two algorithms that need no
+# $X$ at all.
 #
-# ## The way back
+# ## The backward pass
 #
-# Training needs to know how the loss $L$ changes with each weight, each bias and each pixel. From above comes a gradient
-# for each output: $g_{r, c} = \partial L / \partial y_{r, c}$. Let us take some for our nine outputs, and walk back.
+# Training needs to know how the loss $L$ changes with each weight, each bias and each pixel. The upstream gradient has
+# a number for each output: $g_{r, c} = \partial L / \partial y_{r, c}$. Take some values for our nine outputs, and go
+# backward.
 
 # %%
 g = np.array([[1.0, -1.0, 2.0], [3.0, 2.0, 0.0], [0.0, 1.0, -2.0]])
-x = Tensor(picture.reshape(1, 1, 4, 4), requires_grad=True)
+x = Tensor(image.reshape(1, 1, 4, 4), requires_grad=True)
 w = Tensor(filter_.reshape(1, 1, 2, 2), requires_grad=True)
 b = Tensor(np.zeros(1), requires_grad=True)
 y = F.conv2d(x, w, b)
-y.backward(g.reshape(1, 1, 3, 3))  # the walk begins at y, with g in place of 1
+y.backward(g.reshape(1, 1, 3, 3))  # starts at y, with g in place of 1
 print("dL/db:", b.grad)
 print("dL/dw:")
 print(w.grad[0, 0])
@@ -327,27 +330,28 @@ print(x.grad[0, 0])
 # %% [markdown]
 # Where do these numbers come from?
 #
-# **The bias** is added to every output. If it rises by 1, each output rises by 1. So its gradient is the sum of all $g$.
+# **The bias** is added to every output. If it rises by 1, each output rises by 1. So its gradient is the sum of all
+# $g$.
 #
-# **A weight** is used at every place. $w_{0, 1}$ was multiplied by $x_{0, 1}$ for the first output, by $x_{0, 2}$ for the
-# second, and so on: by the nine pixels that stand one column to the right of a window's corner. In general, with stride 1,
+# **A weight** is used in every window. $w_{0, 1}$ was multiplied by $x_{0, 1}$ for the first output, by $x_{0, 2}$ for
+# the second, and so on: by the nine pixels one column to the right of a window's corner. In general, with stride 1,
 #
 # $$\frac{\partial L}{\partial w_{i, j}} = \sum_{r, c} g_{r, c}\ x_{r + i,\ c + j}$$
 #
-# These pixels are one row of $X$! So the whole gradient is a matrix product too: $G X^T$, where $G$ is $g$ written as
-# a row and $X^T$ is $X$ with rows and columns exchanged.
+# These pixels are one row of $X$! So the whole gradient is a matrix product too: $G X^T$, where $G$ is $g$ written as a
+# row and $X^T$ is the transpose of $X$.
 
 # %%
 G = g.reshape(1, 9)
 print("dL/db:", g.sum())
-print("nine pixels that met w[0, 1]:", X[1])
-print("times g, added up:", np.sum(X[1] * G[0]))
+print("nine pixels multiplied by w[0, 1]:", X[1])
+print("times g, summed:", np.sum(X[1] * G[0]))
 print("dL/dw by the product:", G @ X.T)
 
 # %% [markdown]
-# **A pixel** is seen by several windows, and in each it met another weight. Take $x_{1, 1}$, in the middle. Four windows
-# see it. It lies at the lower right of the first, so there it met $w_{1, 1}$; at the lower left of the second, so there it
-# met $w_{1, 0}$; and so on. Each window sends back its $g$ times its weight, and they add up:
+# **A pixel** is seen by several windows, each with a different weight. Take $x_{1, 1}$, which four windows see. It is
+# at the lower right of the first, so its weight there was $w_{1, 1}$; at the lower left of the second, with $w_{1, 0}$;
+# and so on. Each window sends back its $g$ times its weight, and they add up:
 
 # %%
 total = 0.0
@@ -355,13 +359,13 @@ for r, c in [(0, 0), (0, 1), (1, 0), (1, 1)]:
     i, j = 1 - r, 1 - c  # where pixel (1, 1) lies in the window
     part = g[r, c] * filter_[i, j]
     total += part
-    print(f"output ({r}, {c}) met it with weight ({i}, {j}):", end=" ")
+    print(f"output ({r}, {c}) used it with weight ({i}, {j}):", end=" ")
     print(f"{g[r, c]:.0f} times {filter_[i, j]:.0f} is {part:.0f}")
-print(f"sum {total:.0f}, the engine says {x.grad[0, 0, 1, 1]:.0f}")
+print(f"sum {total:.0f}, minicnn says {x.grad[0, 0, 1, 1]:.0f}")
 
 # %% [markdown]
-# With matrices: $W^T G$ has a column for each window, and says what the window sends to each of its pixels. Then *col2im*
-# puts each column back to where its window was, and **adds**, where windows overlap.
+# With matrices: each column of $W^T G$ says what one window sends back to its pixels. Then *col2im* puts each column
+# back where its window was, and **adds** where windows overlap.
 
 # %%
 print("W^T G:")
@@ -369,28 +373,27 @@ print(W.T @ G)
 viz.animate_col2im(g, filter_, (4, 4))
 
 # %% [markdown]
-# The last frame is `dL/dx` from above. A pixel in the middle has got something from four windows, one in a corner from
-# one.
+# The last frame is `dL/dx` from above. A pixel in the middle receives from four windows, one in a corner from one.
 #
-# ## Backwards is a convolution, too
+# ## The backward pass is a convolution, too
 #
-# Look again at pixel $(1, 1)$. The $g$ of the top left was multiplied by the weight at the bottom right, that of the top
-# right by the one at the bottom left: the filter lies on $g$ *turned by half a turn*. The pixels at the edge are seen by
-# fewer windows; zeros around $g$ stand for those that are missing. So with stride 1, $\partial L / \partial x$ is the
-# convolution of $g$, padded by $K - 1$, with the turned filter.
+# Look again at pixel $(1, 1)$. The top left $g$ was multiplied by the bottom right weight, the top right $g$ by the
+# bottom left one: the filter lies on $g$ *rotated by 180 degrees*. Pixels at the edge are seen by fewer windows; zeros
+# around $g$ stand for the missing ones. So with stride 1, $\partial L / \partial x$ is the convolution of $g$, padded
+# by $K - 1$, with the rotated filter.
 #
-# With channels and filters their roles are exchanged: forward, a filter gathers from all channels; backward, a channel
-# gathers from all filters. In the second half of the cell 4 filters on 3 channels become 3 filters on 4 channels. Its
-# forward has padding 1. With $K - 1$ zeros around $g$ one would get the gradient of the *padded* picture; what its outer
-# $P$ rows and columns get is of no use to anybody, so $K - 1 - P$ are enough.
+# Channels and filters swap roles: forward, a filter gathers from all channels; backward, a channel gathers from all
+# filters. In the second half of the cell 4 filters on 3 channels become 3 filters on 4 channels. Its forward has
+# padding 1. $K - 1$ zeros around $g$ would give the gradient of the *padded* image, whose outer $P$ rows and columns
+# nobody needs; so $K - 1 - P$ are enough.
 
 # %%
-turned = filter_[::-1, ::-1].copy()
-print("the filter turned:")
-print(turned)
+rotated = filter_[::-1, ::-1].copy()
+print("the rotated filter:")
+print(rotated)
 back = F.conv2d(
     Tensor(g.reshape(1, 1, 3, 3)),
-    Tensor(turned.reshape(1, 1, 2, 2)),
+    Tensor(rotated.reshape(1, 1, 2, 2)),
     padding=1,
 )
 print("g convolved with it:")
@@ -404,17 +407,17 @@ y = F.conv2d(x, w, padding=1)
 g = random.normal(size=y.shape)
 y.backward(g)
 
-# Exchange axes 0 and 1, and turn each filter: rows and columns backwards.
-exchanged = w.numpy().swapaxes(0, 1)[:, :, ::-1, ::-1].copy()
-print("filters", w.shape, " for the way back", exchanged.shape)
-back = F.conv2d(Tensor(g), Tensor(exchanged), padding=3 - 1 - 1)  # K - 1 - P
+# Swap axes 0 and 1, and rotate each filter: rows and columns reversed.
+swapped = w.numpy().swapaxes(0, 1)[:, :, ::-1, ::-1].copy()
+print("filters", w.shape, " for the backward pass", swapped.shape)
+back = F.conv2d(Tensor(g), Tensor(swapped), padding=3 - 1 - 1)  # K - 1 - P
 print("equal to dL/dx:", np.allclose(back.numpy(), x.grad))
 
 # %% [markdown]
 # ## Is it right?
 #
-# `minicnn.gradcheck` moves every input a little up and down, measures how a loss changes, and holds this against what
-# `backward` says (lesson 01). With stride 2, padding 1 and two groups, so that everything has its turn:
+# `minicnn.gradcheck` moves every input a little up and down, measures how a loss changes, and compares this with the
+# result of `backward` (lesson 01). With stride 2, padding 1 and two groups it tests everything:
 
 # %%
 x = Tensor(random.normal(size=(2, 4, 6, 7)), requires_grad=True)
@@ -429,12 +432,11 @@ def convolve(x, w, b):
 print(minicnn.gradcheck(convolve, (x, w, b)))
 
 # %% [markdown]
-# And here is what runs, in the engine's own words: the two edge filters from the beginning, on a card. (Around each map
-# there is a frame now: with padding 1 the filters see the edge between the picture and the zeros around it.) Open *The
-# lines that run* to see `im2col` and the matrix product, and *What it is, in full* for the way back.
-# (`use_kernels("numpy")` asks for the version with the matrix; compiled, the engine takes a faster one.) The engine's
-# letters are n, f, c, oh, ow, kh, kw for picture, filter, channel, output row and column, filter row and column; SH and
-# SW are the stride, PH and PW the padding.
+# Here is what minicnn runs: the two edge filters from the beginning, on a card. (Each map now has a frame: with padding
+# 1 the filters see the edge between the image and the zeros around it.) Unfold its code to see `im2col` and the matrix
+# product, and its documentation for the backward pass. (`use_kernels("numpy")` selects the version with the matrix; the
+# compiled default is faster.) Its letters are n, f, c, oh, ow, kh, kw for image, filter, channel, output row and
+# column, filter row and column; SH and SW are the stride, PH and PW the padding.
 
 # %%
 x = Tensor(grey.reshape(1, 1, 32, 32))
@@ -445,13 +447,13 @@ next(iter(trace.forward_steps()))
 # %% [markdown]
 # ## Exercises
 #
-# Write the functions, and run the cell behind each. Its answer says what is wrong, and you may ask as often as you like.
-# All numbers are floats in arrays, and sizes are whole numbers. Leave the arguments as they are.
+# Fill in the functions, and run the cell below each to check it. All numbers are floats in arrays, and sizes are
+# integers. Do not change the arguments.
 #
 # ### 1. How large is the output?
 #
 # `conv_output_size(size, kernel, stride, padding)` returns how many windows fit along one side: a row of `size` pixels,
-# a filter of `kernel` weights, and `padding` zeros on each side. A whole number. For instance
+# a filter of `kernel` weights, and `padding` zeros on each side. The result is an integer. For instance
 # `conv_output_size(7, 3, 2, 1)` is 4.
 
 
@@ -469,9 +471,9 @@ check.conv_output_size(conv_output_size)
 # %% [markdown]
 # ### 2. The bias's gradient
 #
-# `grad_y`, shape (N, F, OH, OW), holds the gradients of all outputs of F filters for N pictures.
-# `conv_bias_gradient(grad_y)` returns the gradient of the biases, shape (F,): filter $f$ has one bias, which was added to
-# every number of its map, in every picture.
+# `grad_y`, shape (N, F, OH, OW), holds the gradients of all outputs of F filters for N images.
+# `conv_bias_gradient(grad_y)` returns the gradient of the biases, shape (F,): filter $f$ has one bias, which was added
+# to every number of its map, in every image.
 
 
 # %%
@@ -488,16 +490,16 @@ check.conv_bias_gradient(conv_bias_gradient)
 # %% [markdown]
 # ### 3. im2col
 #
-# `im2col_one_channel(x, KH, KW, stride)` returns the matrix $X$ for a picture `x` of shape (H, W): KH times KW rows, and
-# a column for each window. There is no padding, and the stride is the same for rows and columns. A window is read row by
-# row. The windows stand in the order in which one reads, too: first those of the top row, from left to right.
+# `im2col_one_channel(x, KH, KW, stride)` returns the matrix $X$ for an image `x` of shape (H, W): KH times KW rows, and
+# a column for each window. There is no padding, and the stride is the same for rows and columns. Each window is read
+# row by row. The windows come in reading order, too: first those of the top row, from left to right.
 #
-# `np.empty((rows, columns))` makes an array to be filled, and `window.reshape(-1)` writes a window as one line.
+# `np.empty((rows, columns))` makes an array to fill in, and `window.reshape(-1)` flattens a window.
 
 
 # %%
 def im2col_one_channel(x, KH, KW, stride):
-    """Return X, shape (KH * KW, OH * OW), for a picture of shape (H, W)."""
+    """Return X, shape (KH * KW, OH * OW), for an image of shape (H, W)."""
     ### BEGIN SOLUTION
     H, W = x.shape
     OH, OW = (H - KH) // stride + 1, (W - KW) // stride + 1
@@ -517,7 +519,7 @@ check.im2col_one_channel(im2col_one_channel)
 # %% [markdown]
 # ### 4. col2im
 #
-# `col2im_one_channel(columns, H, W, KH, KW, stride)` goes the way back: it returns a picture of shape (H, W), in which
+# `col2im_one_channel(columns, H, W, KH, KW, stride)` does the reverse: it returns an image of shape (H, W) in which
 # every column has been added at its window's place. `columns` has the shape of the matrix above, (KH KW, OH OW), in the
 # same order. A pixel that no window sees gets 0.
 
@@ -526,14 +528,14 @@ check.im2col_one_channel(im2col_one_channel)
 def col2im_one_channel(columns, H, W, KH, KW, stride):
     """Return the sum of all columns at their windows' places, (H, W)."""
     ### BEGIN SOLUTION
-    picture = np.zeros((H, W))
+    image = np.zeros((H, W))
     OH, OW = (H - KH) // stride + 1, (W - KW) // stride + 1
     for oh in range(OH):
         for ow in range(OW):
             top, left = oh * stride, ow * stride
             window = columns[:, oh * OW + ow].reshape(KH, KW)
-            picture[top : top + KH, left : left + KW] += window
-    return picture
+            image[top : top + KH, left : left + KW] += window
+    return image
     ### END SOLUTION
 
 
