@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 03 ReLU, tanh, sigmoid
 #
-# Between two layers of a network stands a curve, through which every single number goes. For decades it was S-shaped;
-# AlexNet took one with a corner, and its authors say that it learns six times as fast. Why should a corner learn
-# faster? This lesson measures it, and finds a condition that is easily overlooked.
+# Between two layers of a network is an *activation function*, a curve applied to every number. For decades it was
+# S-shaped; AlexNet took one with a corner, and its authors say that it learns six times as fast. Why should a corner
+# learn faster? This lesson measures it, and finds a condition that is easily overlooked.
 #
-# You need lesson 01 (gradients and the backward walk) and lesson 02 (convolution and channels).
+# You need lesson 01 (gradients and the backward pass) and lesson 02 (convolution and channels).
 
 # %% tags=["setup"]
 # %matplotlib inline
@@ -24,10 +24,10 @@ from minicnn.training import train_epoch
 BLUE, ORANGE, GREY = "#2a7ab8", "#c8500a", "#767676"
 
 # %% [markdown]
-# ## Why is there a curve at all?
+# ## Why an activation function?
 #
-# A fully connected layer multiplies by a matrix, and a convolution does so too, with a matrix of its own kind. What do
-# two of them do, one behind the other?
+# A fully connected layer multiplies by a matrix, and so does a convolution, with a matrix of a special form. What do
+# two of them in a row do?
 
 # %%
 first = np.array([[1.0, -2.0], [3.0, 1.0]])
@@ -38,12 +38,12 @@ print("one, multiplied:  ", (second @ first) @ x)
 print("ReLU between them:", second @ np.maximum(0, first @ x))
 
 # %% [markdown]
-# Two layers do nothing that one could not do: the product of their matrices is one matrix. A hundred layers would not
-# do more. It takes something between them that is not a multiplication. In the last line it is $\max(0, x)$: the -3 of
-# the first layer became 0, and no single matrix does the like for every $x$.
+# Two such layers can do nothing that one could not: the product of their matrices is one matrix. A hundred layers could
+# do no more. Something nonlinear is needed between them. In the last line it is $\max(0, x)$: the -3 of the first layer
+# became 0, and no single matrix does that for every $x$.
 #
-# Such a curve is called an *activation function*. It is applied to each number by itself. A number that comes out of it
-# is called an *activation*, and the place where that happens a *unit*.
+# The activation function is applied to each number separately (*elementwise*). Its output is called an *activation*,
+# and the place that computes it a *unit*.
 #
 # ## Three curves
 #
@@ -61,23 +61,23 @@ for name, function in [
     print(f"{name:<8}", *(f"{value:8.4f}" for value in values))
 
 # %% [markdown]
-# The sigmoid goes from 0 to 1, and is 0.5 in the middle:
+# The sigmoid goes from 0 to 1, with 0.5 in the middle:
 #
 # $$\mathrm{sigmoid}(x) = \frac{1}{1 + e^{-x}}$$
 #
-# The hyperbolic tangent goes from -1 to 1. It is the same curve, twice as high, squeezed to half its width, and
-# moved down by 1, so that $\tanh x = 2\, \mathrm{sigmoid}(2x) - 1$:
+# The hyperbolic tangent goes from -1 to 1. It is the same curve, twice as high, half as wide and moved down by 1:
+# $\tanh x = 2\, \mathrm{sigmoid}(2x) - 1$.
 #
 # $$\tanh x = \frac{e^x - e^{-x}}{e^x + e^{-x}}$$
 #
-# The rectified linear unit, ReLU, lets positive numbers through and makes a 0 of the others. It has no upper end:
+# The rectified linear unit, ReLU, passes positive numbers and sets all others to 0. It has no upper bound:
 #
 # $$\mathrm{ReLU}(x) = \max(0, x)$$
 #
 # ## Their slopes
 #
-# The backward walk multiplies the gradient that comes from above by the slope of the curve at $x$ (lesson 01: the chain
-# rule). For the sigmoid school calculus gives, with $y$ for its output,
+# The backward pass multiplies the upstream gradient by the slope of the curve at $x$ (lesson 01: the chain rule). For
+# the sigmoid with output $y$, school calculus gives
 #
 # $$\frac{dy}{dx} = \frac{e^{-x}}{(1 + e^{-x})^2} = y\,(1 - y)$$
 #
@@ -85,10 +85,10 @@ for name, function in [
 #
 # $$\frac{dy}{dx} = 1 - \frac{(e^x - e^{-x})^2}{(e^x + e^{-x})^2} = 1 - y^2$$
 #
-# ReLU's slope is 1 for positive $x$ and 0 for negative $x$. At 0 there is a corner and no slope at all. One has to
-# choose a number there; the usual choice is 0.
+# ReLU's slope is 1 for positive $x$ and 0 for negative $x$. At 0 there is a corner and no slope. One has to choose a
+# number there; the usual choice is 0.
 #
-# We ask the engine for all three: the gradient of the sum of the outputs is, number by number, the slope.
+# minicnn gives us all three: the gradient of the sum of the outputs is, element by element, the slope.
 
 # %%
 across = np.linspace(-6, 6, 601)
@@ -123,30 +123,30 @@ axes[0].legend()
 plt.show()
 
 # %% [markdown]
-# A unit whose input lies where the curve is flat is called *saturated*. Its output hardly depends on its input any
-# more, and a gradient that comes to it from above is multiplied by nearly 0. What lies below it learns next to nothing
-# from it. tanh is flat on both sides from about 3 on, the sigmoid from about 4.6 on. ReLU is flat on the left only. On
-# the right its slope is 1, however large the number.
+# A unit whose input is where the curve is flat is *saturated*. Its output hardly depends on its input any more, and the
+# gradient that flows back through it is multiplied by nearly 0. The layers below learn next to nothing from it. tanh is
+# flat on both sides from about 3 on, the sigmoid from about 4.6 on. ReLU is flat on the left only. On the right its
+# slope is 1, however large the number.
 #
-# The largest slope of the sigmoid is a quarter. So even in its best place it takes three quarters of the gradient away.
+# The sigmoid's largest slope is a quarter. So even at its best it removes three quarters of the gradient.
 #
 # ## Slow to differentiate?
 #
 # The tutorial whose order these lessons follow says that sigmoid and tanh are slow because their gradients take long to
-# compute, and ReLU's do not. You have just seen what they take: $1 - y^2$ is one multiplication and one subtraction, and
-# $y$ is there already, from the way forward. Next to it stands the convolution. If it has 32 filters of 5 by 5 on 32
-# maps, each number that it hands to a tanh is a sum of 5 times 5 times 32 products. Let the machine say it:
+# compute, and ReLU's do not. But $1 - y^2$ is one multiplication and one subtraction, and the forward pass has already
+# computed $y$. Compare that with a convolution: with 32 filters of 5 by 5 on 32 maps, each number that it passes to a
+# tanh is a sum of 5 times 5 times 32 products. Let us time them:
 
 # %%
 rng = np.random.default_rng(3)
 maps = Tensor(rng.normal(size=(64, 32, 16, 16)).astype(np.float32))
 filters = rng.normal(size=(32, 32, 5, 5)).astype(np.float32)
 weight = Tensor(filters, requires_grad=True)
-print("products for each number of the convolution:", 5 * 5 * 32)
+print("products per output of the convolution:", 5 * 5 * 32)
 
 
 def milliseconds(function):
-    """Return the shortest of a few times for forward and backward."""
+    """Return the shortest of five times for forward and backward."""
     times = []
     for _ in range(5):
         x = Tensor(maps.numpy(), requires_grad=True)
@@ -168,31 +168,31 @@ for name, duration in times.items():
 for name in ("tanh", "sigmoid"):
     both = times["convolution"] + times[name]
     share = both / (times["convolution"] + times["relu"])
-    print(f"convolution and {name}: {share:.2f} times as long", end=" ")
-    print("as convolution and relu")
+    print(f"convolution with {name}: {share:.2f} times as long", end=" ")
+    print("as with relu")
 
 # %% [markdown]
-# The times are those of the machine that ran this page. The convolution takes longer than any of the curves, and with
-# tanh the two together take hardly longer than with ReLU: far from six times as long. When the paper says that a network
-# with tanh learns more slowly, it counts *epochs*: how often a network has to see all the training pictures. An epoch
-# that teaches little is slow on any machine. The reason is saturation, and that we can measure.
+# (The times depend on the machine.) The convolution takes longer than any activation function, and with tanh the two
+# together take hardly longer than with ReLU: nowhere near six times. When the paper says that a network with tanh
+# learns more slowly, it counts *epochs*: passes through the whole training set. An epoch that teaches little is slow on
+# any machine. The reason is saturation, and that we can measure.
 #
 # ## Slopes multiply
 #
-# Ten layers of 50 units each, one behind the other. Each layer multiplies by a matrix of weights and applies the curve.
-# The weights are drawn at random, from a normal distribution with mean 0 and variance 1/50; so a sum of 50 products is
-# about as large as what came in. (The *variance* is the mean square of the distance from the mean. Its root is the
-# *standard deviation*: how far from the mean numbers typically are.) ReLU makes half of its inputs 0. Its weights get the
-# variance 2/50 to make up for that; lesson 10 returns to first weights. From above comes a gradient of random numbers,
-# the same for all three. How much of it arrives at each layer's weights? We measure the *length* of each gradient, the
-# root of the sum of the squares of all its numbers.
+# Take ten layers of 50 units each. Each layer multiplies by a weight matrix and applies the activation function. The
+# weights are drawn from a normal distribution with mean 0 and variance 1/50, so that a sum of 50 products is about as
+# large as its inputs. (The *variance* is the mean squared distance from the mean. Its root is the *standard deviation*:
+# how far numbers typically are from the mean.) ReLU sets half of its inputs to 0, so its weights get the variance 2/50
+# to compensate; lesson 10 returns to weight initialisation. The upstream gradient is random, the same for all three.
+# How much of it reaches each layer's weights? We measure each gradient's *norm*, the root of the sum of its squared
+# numbers.
 
 # %%
 DEPTH, WIDTH = 10, 50
 
 
 def gradient_sizes(function, variance):
-    """Return the length of the gradient of each layer's weights."""
+    """Return the norm of the gradient of each layer's weights."""
     rng = np.random.default_rng(0)
     hidden = Tensor(rng.normal(size=(100, WIDTH)))
     weights = []
@@ -209,44 +209,44 @@ sizes = {
     "tanh": gradient_sizes(F.tanh, 1 / WIDTH),
     "relu": gradient_sizes(F.relu, 2 / WIDTH),
 }
-for name, lengths in sizes.items():
-    share = lengths[0] / lengths[-1]
-    print(f"{name:<8} first layer {lengths[0]:9.5f}", end="  ")
-    print(f"last layer {lengths[-1]:7.2f}  first / last {share:.7f}")
-print(f"a quarter, nine times over: {0.25**9:.7f}")
+for name, norms in sizes.items():
+    share = norms[0] / norms[-1]
+    print(f"{name:<8} first layer {norms[0]:9.5f}", end="  ")
+    print(f"last layer {norms[-1]:7.2f}  first / last {share:.7f}")
+print(f"0.25 to the power of nine: {0.25**9:.7f}")
 
 fig, ax = plt.subplots(figsize=(8, 3.2), layout="constrained")
 for name, style in styles.items():
     ax.semilogy(range(1, DEPTH + 1), sizes[name], marker="o", label=name, **style)
-ax.set(xlabel="layer", ylabel="length of the gradient")
-ax.set_title("What arrives at the weights of each layer", fontsize=10)
+ax.set(xlabel="layer", ylabel="norm of the gradient")
+ax.set_title("The gradient that reaches each layer's weights", fontsize=10)
 ax.legend()
 plt.show()
 
 # %% [markdown]
-# With sigmoids the gradient shrinks from each layer to the one below to about a quarter, the sigmoid's largest slope. On
-# this axis, whose steps are powers of ten, that is nearly a straight line, and from the tenth layer to the first it is
-# nearly the number in the last line. The first layers get so little that they hardly change. This is called the *vanishing
-# gradient*. ReLU and tanh pass the gradient on. So the difference between these two must come from something else: here
-# the weights were chosen so that all numbers stay small, and among small numbers tanh does well.
+# With sigmoids the gradient shrinks from each layer to the one below to about a quarter, the sigmoid's largest slope.
+# On this logarithmic axis that is nearly a straight line, and from the tenth layer to the first the factor is nearly
+# the last line's number. The first layers get so little that they hardly change. This is the *vanishing gradient*. ReLU
+# and tanh pass the gradient on. So the difference between these two must have another cause: here the weights were
+# chosen to keep all numbers small, and for small numbers tanh does well.
 #
 # ## Saturation, measured
 #
-# What if the numbers are larger? The pixels of a picture go from 0 to 255. The authors of AlexNet subtracted from each
-# pixel the mean of that pixel over all training pictures, and did nothing else (section 2 of the paper). We call such
-# pixels *raw*. Nearly everybody since then also divides by the standard deviation, so that each colour has the mean 0
-# and the variance 1. Such pixels are *standardised*.
+# What if the numbers are larger? The pixels of an image go from 0 to 255. The authors of AlexNet subtracted from each
+# pixel its mean over the training set, and did nothing else (section 2 of the paper). We call such pixels *raw*. Nearly
+# everybody since then also divides by the standard deviation, so that each colour channel has mean 0 and variance 1.
+# Such pixels are *standardised*.
 #
-# minicnn draws small pictures to learn from: ten classes, from disc and star to stripes and waves. To be quick we halve
-# their sides: the mean of each two by two pixels.
+# minicnn draws a small data set: ten classes, from disc and star to stripes and waves. To save time we halve the sides,
+# averaging each two by two pixels.
 
 # %%
 data = load_shapes(train=1200, test=1)
 halves = data.train_images.reshape(1200, 3, 16, 2, 16, 2)
-pictures, labels = halves.mean(axis=(3, 5)), data.train_labels
+images, labels = halves.mean(axis=(3, 5)), data.train_labels
 inputs = {
-    "raw": scaling.raw(pictures)[0],
-    "standardised": scaling.standardised(pictures)[0],
+    "raw": scaling.raw(images)[0],
+    "standardised": scaling.standardised(images)[0],
 }
 for name, numbers in inputs.items():
     print(f"{name:<13} from {numbers.min():7.2f}", end=" ")
@@ -254,25 +254,25 @@ for name, numbers in inputs.items():
 
 fig, axes = plt.subplots(1, 10, figsize=(10, 1.5), layout="constrained")
 for number, ax in enumerate(axes):
-    picture = pictures[labels == number][0]
-    ax.imshow(picture.transpose(1, 2, 0).astype(int))
+    image = images[labels == number][0]
+    ax.imshow(image.transpose(1, 2, 0).astype(int))
     ax.set_title(data.classes[number], fontsize=8)
     ax.axis("off")
-fig.suptitle("One picture of each class, 16 by 16 pixels", fontsize=10)
+fig.suptitle("One image of each class, 16 by 16 pixels", fontsize=10)
 plt.show()
 
 # %% [markdown]
-# The network has four layers, as the paper's Figure 1 has: three convolutions, each followed by the activation and by a
-# pool (lesson 04; here it keeps the largest number of each window of three by three), and a fully connected layer that
-# gives a score for each of the ten classes. The first weights are drawn from a normal distribution of standard
-# deviation 0.03, and they are the same for every activation.
+# The network has four layers, as in the paper's Figure 1: three convolutions, each followed by the activation function
+# and by max pooling (lesson 04: it keeps the largest number of each three by three window), and a fully connected layer
+# with a score for each of the ten classes. The initial weights are drawn from a normal distribution with standard
+# deviation 0.03, the same weights for every activation function.
 
 # %%
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
 
 def make_network(activation):
-    """Return the four-layer network with its first weights."""
+    """Return the four-layer network with its initial weights."""
     minicnn.manual_seed(0)
     layers, channels = [], 3
     for filters in (16, 16, 32):
@@ -280,7 +280,7 @@ def make_network(activation):
         layers.append(ACTIVATIONS[activation]())
         layers.append(nn.MaxPool2d(3, stride=2))
         channels = filters
-    # 16 by 16 pixels have become 7 by 7, 3 by 3, and 1; 32 maps are left.
+    # 16 by 16 pixels have become 7 by 7, 3 by 3, then 1 by 1, in 32 maps.
     net = nn.Sequential(*layers, nn.Flatten(), nn.Linear(32, 10))
     for name, parameter in net.named_parameters():
         if name.endswith("bias"):
@@ -304,8 +304,8 @@ for kind, numbers in inputs.items():
         print(f"slope below 0.01: {np.mean(slope < 0.01):6.1%}")
 
 # %% [markdown]
-# Nothing has been trained yet. With raw pixels most units of the first layer are saturated from the start, and the
-# mean slope there is small. With standardised pixels not one is. Where do the inputs of these units lie?
+# Nothing has been trained yet. With raw pixels most units of the first layer are saturated from the start, and their
+# mean slope is small. With standardised pixels none is. Where do the inputs of these units lie?
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(10, 3.2), layout="constrained")
@@ -322,23 +322,22 @@ for ax, (kind, numbers) in zip(axes, entering.items(), strict=True):
 plt.show()
 
 # %% [markdown]
-# On the left most of the blue lies where the orange curve is level, and there the backward walk multiplies by nothing.
-# On the right all of it lies on the steep part. ReLU does not care: ten times as large an input is a ten times as large
-# output, and the slope stays 1. The paper says just this, in section 3.1: ReLUs do not need normalised inputs to keep
+# On the left most of the blue is where the orange curve is flat, and there the backward pass multiplies by almost
+# nothing. On the right all of it is on the steep part. ReLU does not care: ten times the input is ten times the output,
+# and the slope stays 1. The paper says just this in section 3.1: ReLUs do not need input normalisation to prevent them
 # from saturating.
 #
-# ## Figure 1, on the spot
+# ## Figure 1, reproduced in seconds
 #
-# Figure 1 of the paper shows, for a four-layer network on the pictures of CIFAR-10, how the *training error* falls from
-# epoch to epoch, with ReLU and with tanh. The training error is the share of the training pictures that the network
-# classes wrongly. (The tutorial speaks of the error rate reaching 0.25, as if it were the error on new pictures; but the
-# figure's caption says training error. Nothing in it tells how good the network is on pictures it has not seen.)
+# Figure 1 of the paper shows how the *training error* of a four-layer network on CIFAR-10 falls from epoch to epoch,
+# with ReLU and with tanh. The training error is the share of the training images that the network misclassifies. (The
+# tutorial speaks of the error rate reaching 0.25, as if it were the error on new images; but the caption says training
+# error. The figure does not tell how good the network is on images it has not seen.)
 #
-# We train the network above: `Loader` hands out the pictures in batches of 32, and after each batch `SGD` moves the
-# weights a step against the gradient (its `momentum` is explained in lesson 10). `train_epoch` goes through all batches
-# once, which is one epoch. How far a step goes is set by the *learning rate*. Lesson 10 is about all that. Here it
-# suffices that each of the four runs has a learning rate of its own. (A third of it and three times as much were tried as
-# well, and ended with larger errors.) In the paper, too, each curve has its own.
+# We train the network above: `Loader` gives the images in batches of 32, and after each batch `SGD` moves the weights a
+# step against the gradient (lesson 10 explains its `momentum`). `train_epoch` goes through all batches once, which is
+# one epoch. The *learning rate* sets how far a step goes; more in lesson 10. As in the paper, each of the four runs has
+# its own. (A third of it and three times as much ended with larger errors.)
 
 # %%
 RATES = {
@@ -378,20 +377,19 @@ for kind in inputs:
 viz.error_curves(panels, target=0.6)
 
 # %% [markdown]
-# On the left is the paper's picture: with raw pixels tanh falls behind early, and stays there. On the right it is gone:
-# the two curves are about level. They are the same networks with the same first weights and the same pictures. Only the
-# scale of the pixels differs, and with it the learning rate that suits ReLU. (Compare the two curves of a panel, not
-# the panels with each other: the left and the right learn at different rates and begin with numbers of different size.
-# And one run of some seconds has luck in it.)
+# On the left is the paper's result: with raw pixels tanh falls behind early, and stays behind. On the right the gap is
+# gone: the two curves are about level. These are the same networks with the same initial weights and the same images.
+# Only the scale of the pixels differs, and with it the learning rate that suits ReLU. (Compare the two curves within a
+# panel, not across panels, whose inputs and learning rates differ. And a single run of some seconds depends on luck.)
 #
-# ## Figure 1, the real one
+# ## Figure 1 on CIFAR-10
 #
 # The paper's curves, read off its figure: ReLU has 24.8 % training error after 6 epochs, and tanh 25.1 % after 36. The
-# network and its learning rates are not published. minicnn has measured the same on the 50,000 training pictures of
+# network and its learning rates are not published. minicnn has measured the same on the 50,000 training images of
 # CIFAR-10 (compressed as JPEG, which may change an error by some tenths of a percent), with a network like ours but
-# wider. The numbers come from the command `minicnn relu-vs-tanh --data cifar10 --seeds 0,1,2 --stop-at-target`, which
-# takes hours; they lie in the project's folder `docs/results`, in `relu_vs_tanh.csv` and `relu_vs_tanh.json`. Here are
-# those of the first seed:
+# wider. The command is `minicnn relu-vs-tanh --data cifar10 --seeds 0,1,2 --stop-at-target`. It takes hours; its
+# results are `relu_vs_tanh.csv` and `relu_vs_tanh.json` in the project's folder `docs/results`. Here are those of the
+# first seed:
 
 # %%
 raw_relu = ".594 .414 .346 .300 .275 .254 .240"
@@ -420,7 +418,7 @@ for kind in ("raw", "standardised"):
 viz.error_curves(cifar_panels, target=0.25)
 
 # %% [markdown]
-# And when each of the three seeds reached 25 % training error:
+# The epoch in which each of the three seeds reached 25 % training error:
 #
 # | pixels | activation | learning rate | epochs, seeds 0, 1, 2 |
 # |---|---|---|---|
@@ -430,15 +428,15 @@ viz.error_curves(cifar_panels, target=0.25)
 # | standardised | tanh | 0.01 | 7, 7, 7 |
 #
 # On raw pixels tanh takes more than 40 epochs where ReLU takes 7: more than 5.7 times as many, in the paper about six.
-# On standardised pixels the two are level. So the six times are real, and they are a statement about *unnormalised
-# inputs*. ReLU's merit is that it needs no care: whatever the size of the numbers, its slope on the right is 1. In a
-# deep network that counts in every layer, since nobody standardises the numbers between the layers by hand.
+# On standardised pixels the two are level. So the factor of six is real, but it is a statement about *unnormalised
+# inputs*. ReLU's merit is that it is robust: whatever the scale of the numbers, its slope on the right is 1. In a deep
+# network that counts in every layer, since nothing standardises the numbers between the layers.
 #
 # ## Dead units
 #
-# ReLU has a weakness of its own. To the left of 0 its slope is exactly 0. A unit that gives 0 for *every* picture gets
-# no gradient from any of them, so its weights never change again: it is *dead*. Take one unit with the weight $w$ and
-# the bias $b$, three inputs, and one step that is too long:
+# ReLU has a weakness of its own. Left of 0 its slope is exactly 0. A unit that outputs 0 for *every* image gets no
+# gradient from any of them, so its weights never change again: it is *dead*. Take one unit with weight $w$ and bias
+# $b$, three inputs, and one step that is too large:
 
 # %%
 x = Tensor(np.array([1.0, 2.0, 3.0]))
@@ -447,19 +445,19 @@ b = Tensor(np.array([0.0]), requires_grad=True)
 for step in range(3):
     y = F.relu(w * x + b)
     w.grad = b.grad = None
-    y.sum().backward()  # the loss wants the outputs to be small
+    y.sum().backward()  # the loss is the sum of the outputs
     print(f"step {step}: outputs {y.numpy()}", end="  ")
     print(f"dL/dw {w.grad[0]:.1f}  dL/db {b.grad[0]:.1f}")
     w.data = w.data - 0.2 * w.grad
     b.data = b.data - 0.2 * b.grad
 
 # %% [markdown]
-# After one step all three outputs are 0. The gradient is 0 as well, and will be forever: this unit is lost, whatever
-# the other units need.
+# After one step all three outputs are 0. The gradient is 0 as well, and stays 0: this unit is lost, whatever happens to
+# other units.
 #
-# How often does it happen? A hundred ReLU units are to learn whether a point of the plane lies near the middle or
-# outside (200 points, two scores, the loss of lesson 07), once at a sensible learning rate and twice at one that is too
-# high. After each step we count the units that are 0 for all 200 points.
+# How often does that happen? A hundred ReLU units learn whether a point of the plane is near the middle or outside (200
+# points, two scores, the loss of lesson 07), once at a sensible learning rate and twice at one that is too high. After
+# each step we count the units that are 0 for all 200 points.
 
 # %%
 rng = np.random.default_rng(0)
@@ -468,7 +466,7 @@ outside = (np.hypot(*points.T) > 1.18).astype(int)
 
 
 def count_dead(rate, steps=100):
-    """Train, and return for each step how many of 100 units are dead."""
+    """Train, and return after each step how many of 100 units are dead."""
     rng = np.random.default_rng(10)
     w1 = Tensor(rng.normal(size=(2, 100)), requires_grad=True)
     b1 = Tensor(np.zeros(100), requires_grad=True)
@@ -494,19 +492,19 @@ for rate, color, style in choices:
     label = f"learning rate {rate}"
     ax.plot(dead, color=color, linestyle=style, label=label)
 ax.set(xlabel="step", ylabel="dead units of 100")
-ax.set_title("Too long a step kills, and nothing revives", fontsize=10)
+ax.set_title("Large steps kill units, and nothing revives them", fontsize=10)
 ax.legend()
 plt.show()
 
 # %% [markdown]
 # At the sensible rate no unit dies. At the highest many die within a few steps, and no curve ever comes down again. The
-# authors of AlexNet set the biases of several layers to 1 at first, so that their ReLUs begin on the right-hand side,
+# authors of AlexNet initialised the biases of several layers to 1, so that their ReLUs start on the right-hand side,
 # with a gradient (section 5 of the paper; lesson 10).
 #
-# ## How the engine does it
+# ## What minicnn runs
 #
-# Here is one ReLU on its way back, in full: what comes in, what goes out, and the lines that run. The loss is
-# $L = y_0 + 2 y_1 + 3 y_2 + 4 y_3$, so from above come 1, 2, 3 and 4.
+# Here is the backward pass of one ReLU: the gradient that comes in, the one that goes out, and the code. The loss is
+# $L = y_0 + 2 y_1 + 3 y_2 + 4 y_3$, so the upstream gradient is 1, 2, 3 and 4.
 
 # %%
 x = Tensor(np.array([[1.5, -0.5, 0.0, 2.0]]), requires_grad=True)
@@ -517,20 +515,20 @@ print("dL/dx:", x.grad)
 next(step for step in trace.backward_steps() if step.name == "ReLU")
 
 # %% [markdown]
-# Note what the operation keeps for the way back: its output $y$, not its input. $y$ is positive exactly where $x$ was,
-# and the next layer holds $y$ anyway, so nothing extra is stored. tanh and sigmoid do the same, which is why their
-# slopes were written with $y$ above.
+# Note what the operation saves for the backward pass: its output $y$, not its input. $y$ is positive exactly where $x$
+# was, and the next layer holds $y$ anyway, so it takes no extra memory. tanh and sigmoid do the same, which is why
+# their slopes were written with $y$ above.
 #
 # ## Exercises
 #
-# ### 1. The way back through a ReLU
+# ### 1. ReLU, backward
 #
-# `relu_backward(x, grad_y)` returns $\partial L / \partial x$ as an array. `x` is what went into the ReLU, `grad_y` is
-# $\partial L / \partial y$; both are arrays of floats of the same shape, any shape. Leave them as they are. For
-# instance `x = [-1, 2]` and `grad_y = [5, -6]` give `[0, -6]`.
+# `relu_backward(x, grad_y)` returns $\partial L / \partial x$ as an array. `x` is the input of the ReLU, `grad_y` is
+# $\partial L / \partial y$; both are arrays of floats of the same shape, any shape. Do not change them. For instance
+# `x = [-1, 2]` and `grad_y = [5, -6]` give `[0, -6]`.
 #
-# `np.where(condition, a, b)` goes through arrays number by number: where the condition holds it takes from `a`, elsewhere
-# from `b`, each of which may also be a single number.
+# `np.where(condition, a, b)` works element by element: it takes from `a` where the condition holds and from `b`
+# elsewhere. `a` and `b` may also be single numbers.
 
 
 # %%
@@ -545,10 +543,10 @@ def relu_backward(x, grad_y):
 check.relu_backward(relu_backward)
 
 # %% [markdown]
-# ### 2. The way back through a tanh
+# ### 2. tanh, backward
 #
-# `tanh_backward(y, grad_y)` returns $\partial L / \partial x$. Mind what comes in: `y` is the *output* of the tanh, as
-# in the engine; the input is not there. Both are arrays of the same shape, any shape.
+# `tanh_backward(y, grad_y)` returns $\partial L / \partial x$. Note that `y` is the *output* of the tanh, as in
+# minicnn; its input is not given. Both are arrays of the same shape, any shape.
 
 
 # %%
@@ -565,9 +563,9 @@ check.tanh_backward(tanh_backward)
 # %% [markdown]
 # ### 3. Dead units
 #
-# `relu_dead_share(y)` returns which share of the units is dead, as one number from 0 to 1. `y`, of shape (N, C), has
-# the outputs of C ReLU units for N pictures: `y[n, c]` is unit `c` on picture `n`. A unit is dead if its output is 0
-# for all the pictures. (`count_dead` above has to answer nearly the same question.)
+# `relu_dead_share(y)` returns the share of dead units, from 0 to 1. `y`, of shape (N, C), has the outputs of C ReLU
+# units for N images: `y[n, c]` is unit `c` on image `n`. A unit is dead if its output is 0 for all images.
+# (`count_dead` above does nearly the same.)
 
 
 # %%
@@ -584,14 +582,14 @@ check.relu_dead_share(relu_dead_share)
 # %% [markdown]
 # ### 4. A sigmoid that does not overflow
 #
-# Computed as it is written above, the sigmoid of -1000 needs $e^{1000}$, and no float is so large: NumPy says
-# `overflow`, and what comes after is `inf` or `nan`. `sigmoid_stable(x)` returns the sigmoid of each number of the
-# array `x`, of any shape, and works for any finite float: 0 for -1000, 1 for 1000. (If NumPy warns of an overflow, some
-# form was computed where it is not safe: `np.where` computes both of its arrays in full. The check judges the numbers
-# alone.) Small results must come out exactly, too: the sigmoid of -50 is about $2 \cdot 10^{-22}$, and that of -720
-# about $2 \cdot 10^{-313}$; neither is 0.
+# Computed as written above, the sigmoid of -1000 needs $e^{1000}$, which no float can hold: NumPy warns of an
+# `overflow`, and the result is `inf` or `nan`. `sigmoid_stable(x)` returns the sigmoid of each number of the array `x`,
+# of any shape, and works for any finite float: 0 for -1000, 1 for 1000. (If NumPy warns of an overflow, some form was
+# computed where it is not safe: `np.where` computes both of its arrays in full. The check looks only at the numbers.)
+# Small results must be accurate, too: the sigmoid of -50 is about $2 \cdot 10^{-22}$, and that of -720 about
+# $2 \cdot 10^{-313}$; neither is 0.
 #
-# A hint: if you multiply the numerator and the denominator of $1 / (1 + e^{-x})$ by $e^{x}$, the value stays the same.
+# A hint: multiplying the numerator and the denominator of $1 / (1 + e^{-x})$ by $e^{x}$ does not change the value.
 # Which of the two forms is safe for which $x$?
 
 
