@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 04 Pooling
 #
-# Behind three of its five convolutions AlexNet makes the maps smaller: of each little window it keeps only the largest
-# number. Nothing is learned here, and hardly a layer is simpler; still it is easily got wrong. This lesson goes
-# through windows that overlap, sides that do not divide, the padding, equal numbers, and the way back.
+# After three of its five convolutions AlexNet makes the maps smaller: it keeps only the largest number of each small
+# window. Nothing is learned here, and hardly a layer is simpler; still it is easy to get wrong. This lesson covers
+# overlapping windows, sizes that do not divide evenly, padding, ties, and the backward pass.
 #
 # You need lesson 01 (gradients), lesson 02 (windows, stride, padding) and lesson 03 (ReLU).
 
@@ -21,10 +21,10 @@ from minicnn.lessons import check
 # %% [markdown]
 # ## Sixteen numbers by hand
 #
-# A window of 2 x 2 is laid over the upper left corner of a map. Its largest number is kept, the other three are forgotten.
-# Then the window moves on by two. That is *max pooling* with a window of size $K = 2$ and a stride of $S = 2$.
+# Lay a window of 2 x 2 over the upper left corner of a map. Keep its largest number and drop the other three. Then move
+# the window by two. That is *max pooling* with window size $K = 2$ and stride $S = 2$.
 #
-# The function `grid` draws a map with its numbers; we shall need it often.
+# The function `grid` draws a map with its numbers; we use it throughout.
 
 # %%
 COLOURS = ["#2a7ab8", "#c8500a", "#7b4fa3", "#5b6b2f"]
@@ -60,7 +60,7 @@ for top, left in corners:
     print(f"{numbers} is {window.max():g}")
 x = Tensor(small[np.newaxis, np.newaxis])  # (N, C, H, W) = (1, 1, 4, 4)
 pooled = F.max_pool2d(x, kernel_size=2, stride=2).numpy()[0, 0]
-print("the engine's:", pooled.tolist())
+print("minicnn:", pooled.tolist())
 
 fig, axes = plt.subplots(1, 2, figsize=(6.5, 3), layout="constrained")
 frames = [(*corner, 2, COLOURS[i]) for i, corner in enumerate(corners)]
@@ -71,33 +71,35 @@ grid(axes[1], pooled, "what is kept", frames)
 plt.show()
 
 # %% [markdown]
-# As a formula: let $W(o)$ be the window that belongs to output $o$, a set of places. Then
+# As a formula: let $W(o)$ be the window of output $o$, a set of places. Then
 #
 # $$y_o = \max_{p \in W(o)}\ x_p$$
 #
-# Each channel is pooled by itself, and there are no weights.
+# Each channel is pooled separately, and there are no weights.
 #
 # ## What for?
 #
-# The paper says that pooling *summarises* what neighbouring units of a map have to say (section 3.4). That has two sides.
+# The paper says that pooling *summarises* the outputs of neighbouring units of a map (section 3.4). That has two
+# effects.
 #
-# First, there are fewer numbers: with stride 2 a quarter. All that follows costs less.
+# First, there are fewer numbers: with stride 2 a quarter. Everything that follows costs less.
 #
-# Second, it matters less *where* exactly something is. A strong answer that moves by a pixel often stays in the same
-# window, and the output does not notice. Let us measure it: we take a hundred pictures, convolve them with 16 random
-# filters, apply ReLU, and compare the maps with the same maps one pixel further to the right.
+# Second, it matters less *where* exactly something is. A strong response that moves by a pixel often stays in the same
+# window, and the output does not change (*translation invariance*, over small distances). Let us measure it: take a
+# hundred images, convolve them with 16 random filters, apply ReLU, and compare the maps with the same maps one pixel
+# further to the right.
 
 # %%
-pictures = load_shapes(train=100, test=1).train_images / 255.0
-pictures = Tensor((pictures - pictures.mean()).astype(np.float32))
+images = load_shapes(train=100, test=1).train_images / 255.0
+images = Tensor((images - images.mean()).astype(np.float32))
 filters = np.random.default_rng(4).normal(size=(16, 3, 5, 5))
 filters = Tensor(filters.astype(np.float32))
-maps = F.relu(F.conv2d(pictures, filters, padding=2)).numpy()
+maps = F.relu(F.conv2d(images, filters, padding=2)).numpy()
 here, moved = maps[:, :, :, :-1], maps[:, :, :, 1:]
 
 
 def change(pool):
-    """How large is the change, compared with the numbers themselves?"""
+    """Return the size of the change, relative to the numbers themselves."""
     before, after = pool(Tensor(here)).numpy(), pool(Tensor(moved)).numpy()
     return np.sqrt(np.sum((after - before) ** 2) / np.sum(before**2))
 
@@ -113,14 +115,15 @@ for name, pool in ways.items():
     print(f"{name:<20} {change(pool):.0%} change by one pixel")
 
 # %% [markdown]
-# To drop every other number saves as much and helps nothing. Max pooling does help, and larger windows help more.
+# Dropping every other number saves as much and does not help. Max pooling does help, and larger windows help more.
 #
-# (The price is that the network no longer knows where exactly something was. For telling a dog from a cat that is welcome.)
+# (The price is that the network no longer knows exactly where something was. To distinguish dogs from cats, that is
+# welcome.)
 #
 # ## Windows that overlap
 #
-# Usually the windows lie side by side: $S = K$. In AlexNet they are 3 x 3 and move by 2, so that neighbours share a row or
-# a column of numbers. The paper calls this *overlapping pooling*.
+# Usually the windows do not overlap: $S = K$. In AlexNet they are 3 x 3 and move by 2, so that neighbours share a row
+# or a column of numbers. The paper calls this *overlapping pooling*.
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(9, 2.2), layout="constrained")
@@ -139,9 +142,8 @@ for ax, size in zip(axes, (2, 3), strict=True):
 plt.show()
 
 # %% [markdown]
-# In how many windows does each number lie? The engine can tell: the gradient of a *sum* of all numbers in a window is 1 for
-# each of them, so on the way back each place gets one 1 per window that it lies in. (An average pool with the divisor 1 is a
-# sum; more on it below.)
+# How many windows contain each number? The backward pass can tell: the gradient of a *sum* is 1 for each number in it,
+# so each place gets one 1 for each of its windows. (An average pool with divisor 1 is a sum; more on it below.)
 
 # %%
 x = Tensor(np.zeros((1, 1, 7, 7)), requires_grad=True)
@@ -150,22 +152,23 @@ counts = x.grad[0, 0]
 
 fig, ax = plt.subplots(figsize=(3.4, 3.4), layout="constrained")
 often = [(int(row), int(column)) for row, column in np.argwhere(counts == 4)]
-title = "in how many 3x3 windows each number lies"
+title = "3x3 windows that contain each place"
 grid(ax, counts, title, marked=often)
 plt.show()
 
 # %% [markdown]
-# Up to four. Keep this in mind for the way back.
+# Up to four. Keep this in mind for the backward pass.
 #
-# **Is it worth it?** The paper compares it with windows of 2 x 2 at stride 2, which give maps of the same size: 0.4
-# points less top-1 error and 0.3 points less top-5 error, and networks that are "slightly" harder to drive into learning
-# by heart (section 3.4). That is the smallest gain for which it gives a number. We have tried: the network of lesson 10,
-# on CIFAR-10, two runs of six epochs each. With 3 x 3 windows its test error was 53.8 and 54.9 %, with 2 x 2 windows 54.9
-# and 56.3 % (measured with `minicnn contributions --data cifar10 --data-dir DIR --seeds 0,1 --epochs 6 --target-error 0.6
-# --lr-relu 0.02`, on 9,000 pictures). The sign is the paper's; but two runs of the same network differ by nearly as much,
-# so that this proves nothing.
+# **Is it worth it?** The paper compares it with 2 x 2 windows at stride 2, which give maps of the same size: 0.4 points
+# less top-1 error and 0.3 points less top-5 error, and networks that are "slightly" harder to overfit (section 3.4).
+# That is the smallest gain for which it gives a number. We have tried: the network of lesson 10, on CIFAR-10, two runs
+# of six epochs each. With 3 x 3 windows its test error was 53.8 and 54.9 %, with 2 x 2 windows 54.9 and 56.3 %
+# (measured with
+# `minicnn contributions --data cifar10 --data-dir DIR --seeds 0,1 --epochs 6 --target-error 0.6 --lr-relu 0.02`, on
+# 9,000 images). The sign is the paper's; but two runs of the same network differ by nearly as much, so this proves
+# nothing.
 #
-# The maps have the same size, says the paper. Is that so? From lesson 02: there are $(H - K) / S + 1$ windows, rounded down.
+# Are the maps really of the same size? From lesson 02: there are $(H - K) / S + 1$ windows, rounded down.
 
 # %%
 for name, side in [("pool1", 55), ("pool2", 27), ("pool5", 13)]:
@@ -174,17 +177,17 @@ for name, side in [("pool1", 55), ("pool2", 27), ("pool5", 13)]:
         x = Tensor(np.zeros((1, 1, side, side)))
         made = F.max_pool2d(x, size, 2).shape[-1]
         exact = f"({side} - {size}) / 2 + 1 = {(side - size) / 2 + 1:g}"
-        print(f"    size {size}: {exact}, makes {made}")
+        print(f"    size {size}: {exact}, output {made}")
 
 # %% [markdown]
-# It is so. But only windows of 3 fit exactly; windows of 2 leave the last row and column of each map unread. (The
-# tutorial's own network ends in a pool of 2 x 2, on maps of 12 x 12, and gets the same 6 x 6.)
+# They are. But only windows of 3 fit exactly; windows of 2 leave the last row and column of each map unread. (The
+# tutorial's own network ends in a 2 x 2 pool on maps of 12 x 12, and gets the same 6 x 6.)
 #
-# ## What if the sides do not fit?
+# ## What if the size does not fit?
 #
-# Six pixels, windows of 3, stride 2: $(6 - 3) / 2 + 1 = 2.5$. Either we round **down**, and the last pixel is never read. Or
-# we round **up**, and the last window hangs over the edge; it takes the largest of what is there. PyTorch rounds down unless
-# told otherwise (`ceil_mode=True`); Caffe, and the authors' own program of 2012, round up.
+# Six pixels, windows of 3, stride 2: $(6 - 3) / 2 + 1 = 2.5$. Either we round **down**, and the last pixel is never
+# read. Or we round **up**, and the last window overhangs the edge; it takes the largest of the numbers that exist.
+# PyTorch rounds down by default (`ceil_mode=True` rounds up); Caffe, and the authors' own program of 2012, round up.
 
 # %%
 x = Tensor(np.array([[[[1.0, 2, 3, 4, 5, 9]]]]))  # one row of six
@@ -192,7 +195,7 @@ down = F.max_pool2d(x, (1, 3), (1, 2))
 up = F.max_pool2d(x, (1, 3), (1, 2), ceil_mode=True)
 print("rounded down:", down.numpy().ravel())
 print("rounded up:  ", up.numpy().ravel())
-print("a network of three pools on 32 x 32:")
+print("three pools in a row on 32 x 32:")
 for ceil_mode in (False, True):
     sides = [32]
     for _ in range(3):
@@ -202,12 +205,12 @@ for ceil_mode in (False, True):
     print("   up:  " if ceil_mode else "   down:", sides)
 
 # %% [markdown]
-# The first row of six had its 9 at the end, and rounding down has lost it. In the small network the last map has 3 x 3 or
-# 4 x 4 numbers, depending on nothing but the rounding. Weights that were trained with the one do not fit the other.
+# The row of six has a 9 at its end, which rounding down loses. After three pools the last map is 3 x 3 or 4 x 4,
+# depending only on the rounding. Weights trained with one do not fit the other.
 #
-# Rounding up has one more rule. It could make a window that begins *behind* the last pixel, and reads nothing at all. Such
-# a window is left out: **a window must begin on a pixel, or in the padding before the first one.** (All that is said here
-# holds for rows and for columns, each for itself.)
+# Rounding up needs one more rule. It could make a window that begins *after* the last pixel and reads nothing. Such a
+# window is left out: **a window must begin on a pixel, or in the padding before the first one.** (This holds for rows
+# and columns separately.)
 
 # %%
 cases = [(6, 3, 2, 0), (5, 2, 3, 1), (7, 2, 4, 0)]
@@ -218,7 +221,7 @@ for ax, (side, K, S, P) in zip(axes, cases, strict=True):
     exact = (side + 2 * P - K) / S + 1
     print(f"{side} pixels, K = {K}, S = {S}, P = {P}:", end=" ")
     print(f"exactly {exact:.2f} windows, rounded up {np.ceil(exact):.0f}", end="")
-    print(f", the engine makes {made}")
+    print(f", minicnn makes {made}")
     for pixel in range(-P, side + P):
         inside = 0 <= pixel < side
         fill = "#e8f1f8" if inside else "#d9d9d9"
@@ -235,7 +238,7 @@ for ax, (side, K, S, P) in zip(axes, cases, strict=True):
     title = f"{side} pixels, size {K}, stride {S}, padding {P}, rounded up"
     ax.set_title(title, fontsize=10)
     ax.axis("off")
-fig.suptitle("Dotted: a window that is left out, since it begins too late")
+fig.suptitle("Dotted: a window that is left out because it begins too late")
 plt.show()
 
 # %% [markdown]
@@ -243,8 +246,8 @@ plt.show()
 #
 # ## Padding is minus infinity
 #
-# A convolution is padded with zeros. To a maximum, a zero is not neutral: among negative numbers it wins, though no one has
-# measured it. What never wins is minus infinity, and so the padding of a max pool counts as that.
+# A convolution is padded with zeros. For a maximum, zero is not neutral: among negative numbers it wins, although it is
+# not in the data. The number that never wins is minus infinity, so that is the padding value of a max pool.
 
 # %%
 cold = -np.array([[3.0, 1, 4], [1, 5, 9], [2, 6, 5]])
@@ -260,18 +263,18 @@ grid(axes[2], wrong.numpy()[0, 0], "the same with zeros around it: wrong")
 plt.show()
 
 # %% [markdown]
-# Behind a ReLU nobody would notice, since there all numbers are 0 or more. That is what makes this mistake so lasting.
+# After a ReLU nobody would notice, since all numbers are 0 or more. That is why this mistake survives so long.
 #
-# ## The way back: the winner takes it all
+# ## The backward pass: the winner takes it all
 #
-# How much does $y_o$ change if one number of its window changes a little? As much as that number, if it is the largest; not
-# at all, if it is another. So the gradient of an output goes to the place that won, whole, and the others get nothing. A
-# place that has won in several windows gets the sum, as always when something is used several times (lesson 01). With
+# How much does $y_o$ change if one number of its window changes a little? As much as that number if it is the largest;
+# otherwise not at all. So the whole gradient of an output goes to the place that won, and the others get nothing. A
+# place that wins in several windows gets the sum, as always when something is used several times (lesson 01). With
 # $g_o = \partial L / \partial y_o$:
 #
 # $$\frac{\partial L}{\partial x_p} = \sum_{o:\ p \ \mathrm{wins \ in} \ W(o)} g_o$$
 #
-# By hand: five by five numbers, windows of 3 at stride 2, so four outputs, and the gradients 1, 10, 100 and 1000.
+# By hand: five by five numbers, windows of 3 at stride 2, so four outputs, with the gradients 1, 10, 100 and 1000.
 
 # %%
 five = np.array(
@@ -305,20 +308,20 @@ grid(axes[2], gradient, "the gradient of x", marked=winners)
 plt.show()
 
 # %% [markdown]
-# The 6 in the middle lies in all four windows, and wins in two of them: it gets 1 + 1000 = 1001. The 8 and the 7 win in
+# The 6 in the middle is in all four windows, and wins in two of them: it gets 1 + 1000 = 1001. The 8 and the 7 win in
 # one each. All others get nothing. Make the 6 a 9, or a 1, and run the cell again.
 #
-# So forward must remember who has won. For each output the engine keeps *where in its window* the winner stood, one byte; it
-# is called `index` on the card below.
+# So the forward pass must remember the winners. For each output minicnn saves *where in its window* the winner was, one
+# byte; it is called `index` on the card below.
 
 # %%
 next(iter(trace.backward_steps()))
 
 # %% [markdown]
-# ## Two that are equal
+# ## Ties
 #
-# What if two numbers of a window are the largest? This is no rare accident. Behind a ReLU many numbers are 0, and where a
-# whole window is 0, all nine are equal. In the maps that we made above:
+# What if two numbers of a window are the largest? This is not rare. After a ReLU many numbers are 0, and in a window of
+# zeros all nine are equal. In the maps that we made above:
 
 # %%
 windows = np.lib.stride_tricks.sliding_window_view(maps, (3, 3), (2, 3))
@@ -334,19 +337,19 @@ print(zeros.grad[0, 0])
 print(minicnn.gradcheck(lambda x: F.max_pool2d(x, 3), zeros, raise_exception=False))
 
 # %% [markdown]
-# At a tie there is no derivative. If one of the nine rises, so does the maximum; if it falls, the maximum stays, because of
-# the eight others. So the slope is one number on the right and another on the left, and no measurement can say who is
-# right. (`gradcheck` multiplies each output by a random number first, so its slopes are not 0 and 1.) It takes a **rule**,
-# and the one of PyTorch, Caffe, TensorFlow and minicnn is: *the first* wins, reading row by row.
+# At a tie there is no derivative. If one of the nine rises, so does the maximum; if it falls, the maximum stays,
+# because of the other eight. So the slope to the right differs from the slope to the left, and no measurement can
+# decide. (`gradcheck` multiplies each output by a random number first, so its slopes are not 0 and 1.) It takes a
+# **rule**. That of PyTorch, Caffe, TensorFlow and minicnn is: *the first* wins, reading row by row.
 #
-# What would be wrong is to give the gradient to *all* of them. For nine zeros, a gradient of 1 would come out as nine ones:
-# nine times as much as went in. Few tests show it, because random numbers never tie. You will meet it again in lesson 13.
+# Giving the gradient to *all* of them would be wrong. For nine zeros, a gradient of 1 would become nine ones: nine
+# times as much. Few tests show it, because random numbers never tie. You will meet it again in lesson 13.
 #
-# ## The average instead
+# ## Average pooling
 #
-# An *average pool* takes the mean of each window. LeNet had a kind of it, AlexNet has none. Its way back needs no memory:
-# each number of a window of $n$ numbers has a share of $1 / n$, so each gets $g_o / n$, and again the sum over all windows
-# that it lies in.
+# An *average pool* takes the mean of each window. LeNet had a form of it, AlexNet has none. Its backward pass needs no
+# saved arrays: each number of a window of $n$ numbers has a share of $1 / n$, so each gets $g_o / n$, again summed over
+# all windows that contain it.
 
 # %%
 x = Tensor(five[None, None], requires_grad=True)
@@ -358,10 +361,10 @@ print("the gradient times 9:")
 print((9 * x.grad[0, 0]).round().astype(int))
 
 # %% [markdown]
-# The number in the middle lies in all four windows and gets a ninth of 1111; its neighbour on the left, which lies in the
-# two windows on the left, a ninth of 101.
+# The number in the middle is in all four windows and gets a ninth of 1111; its left neighbour, in the two left windows,
+# gets a ninth of 101.
 #
-# The two see different things. Here is a picture's red channel, pooled twice with windows of 3 at stride 2:
+# The two behave differently. Here is an image's red channel, pooled twice with windows of 3 at stride 2:
 
 # %%
 ring = load_shapes(train=60, test=1).train_images[57]
@@ -375,20 +378,20 @@ shown = {
     "average, twice": F.avg_pool2d(average, 3, 2),
 }
 fig, axes = plt.subplots(1, 5, figsize=(11, 2.6), layout="constrained")
-for ax, (name, picture) in zip(axes, shown.items(), strict=True):
-    ax.imshow(picture.numpy()[0, 0], cmap="Greys_r", vmin=0, vmax=255)
-    side = picture.shape[-1]
+for ax, (name, image) in zip(axes, shown.items(), strict=True):
+    ax.imshow(image.numpy()[0, 0], cmap="Greys_r", vmin=0, vmax=255)
+    side = image.shape[-1]
     ax.set_title(f"{name}" + f", {side} x {side}" * (side < 32), size=9)
     ax.set(xticks=[], yticks=[])
 plt.show()
 
 # %% [markdown]
-# Under the maximum, bright things grow and dark gaps close; the average blurs. In a map of a convolution, "bright" means that
-# the filter has found what it looks for, and one find in a window is what counts. That speaks for the maximum.
+# With the maximum, bright areas grow and dark gaps close; the average blurs. In a feature map, "bright" means that the
+# filter has found what it looks for, and one find per window is what counts. That speaks for the maximum.
 #
-# One thing more: the maximum and ReLU may change places. Whether one takes the largest number first and then cuts off below
-# zero, or the other way round, makes no difference; and to pool first leaves fewer numbers for ReLU. (In AlexNet the
-# normalisation of lesson 05 stands between the two, so that it keeps the paper's order.)
+# One more thing: max pooling and ReLU commute. Taking the largest number and then cutting off below zero gives the same
+# as the reverse order; and pooling first leaves fewer numbers for ReLU. (In AlexNet the normalisation of lesson 05
+# comes between the two, so minicnn keeps the paper's order.)
 
 # %%
 numbers = Tensor(np.random.default_rng(0).normal(size=(2, 3, 9, 9)))
@@ -401,10 +404,10 @@ print("the same numbers:", bool(np.all(first_relu == first_pool)))
 #
 # ### 1. How many windows?
 #
-# `pool_output_size(size, kernel, stride, padding, ceil_mode)` returns how many windows there are along one side of `size`
-# pixels, a whole number. `padding` is added at both ends. If `ceil_mode` is False, round down. If it is True, round up, but
-# leave out a last window that does not begin on a pixel: counted from the beginning of the left padding, a window must begin
-# before `size + padding`.
+# `pool_output_size(size, kernel, stride, padding, ceil_mode)` returns how many windows there are along one side of
+# `size` pixels, an integer. `padding` is added at both ends. If `ceil_mode` is False, round down. If it is True, round
+# up, but leave out a last window that does not begin on a pixel: counted from the beginning of the left padding, a
+# window must begin before `size + padding`.
 
 
 # %%
@@ -427,9 +430,9 @@ check.pool_output_size(pool_output_size)
 # %% [markdown]
 # ### 2. Forward
 #
-# `max_pool_forward(x, kernel, stride)` pools one map. `x` is an array of floats of shape (H, W), and the windows are square,
-# `kernel` by `kernel`. There is no padding, and the number of windows is rounded down, in height and in width. The result
-# has shape (OH, OW). Two loops are enough.
+# `max_pool_forward(x, kernel, stride)` pools one map. `x` is an array of floats of shape (H, W), and the windows are
+# square, `kernel` by `kernel`. There is no padding, and the number of windows is rounded down, in both height and
+# width. The result has shape (OH, OW). Two loops are enough.
 
 
 # %%
@@ -452,10 +455,11 @@ check.max_pool_forward(max_pool_forward)
 # %% [markdown]
 # ### 3. Backward
 #
-# `max_pool_backward(x, grad_y, kernel, stride)` returns $\partial L / \partial x$, shape (H, W). `x` is what forward got, and
-# `grad_y`, shape (OH, OW), holds the $g_o$. Of several largest numbers in a window the first takes the gradient, row by row.
+# `max_pool_backward(x, grad_y, kernel, stride)` returns $\partial L / \partial x$, shape (H, W). `x` is the input of
+# the forward pass, and `grad_y`, shape (OH, OW), holds the $g_o$. At a tie the first of the largest numbers takes the
+# gradient, row by row.
 #
-# `window.argmax()` returns the place of the first largest number, counted row by row through the window;
+# `window.argmax()` returns the index of the first largest number, counted row by row through the window;
 # `np.unravel_index(place, window.shape)` turns it into a row and a column of the window.
 
 
