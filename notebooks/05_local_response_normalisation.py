@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 05 Local response normalisation
 #
-# Behind its first two convolutions AlexNet has a layer that has since gone out of use: each number is divided by what its
-# neighbours in the other channels amount to. This lesson works it out by hand, on 32 numbers from a tutorial; then comes
-# the formula, the way back, and a trap: the same arguments mean four different things in four places.
+# After its first two convolutions AlexNet has a layer that has since gone out of use: each number is divided by a
+# measure of its neighbours in the other channels. This lesson works it out by hand, on 32 numbers from a tutorial; then
+# come the formula, the backward pass, and a trap: the same arguments have four meanings in four libraries.
 #
-# You need lesson 01 (gradients and the backward walk), lesson 02 (what a channel is) and lesson 03 (ReLU).
+# You need lesson 01 (gradients and the backward pass), lesson 02 (what a channel is) and lesson 03 (ReLU).
 
 # %% tags=["setup"]
 # %matplotlib inline
@@ -20,15 +20,15 @@ from minicnn.lessons import check
 # ## What is a neighbour?
 #
 # The first convolution of AlexNet has 96 filters, so after it and its ReLU there are 96 numbers at each position of the
-# picture: one for each filter, one in each *channel*. Filters that lie side by side in the list are neighbours. Nothing
-# makes them look alike, the order is arbitrary; but once chosen it stays, and the filters learn to live with those beside
-# them.
+# image: one for each filter, one in each *channel*. Filters next to each other in the list are neighbours. Nothing
+# makes them similar, the order is arbitrary; but it is fixed, and the filters learn with these neighbours.
 #
-# The layer lets neighbours compete. A channel that answers strongly makes the channels beside it weaker, at the same
-# position, and is itself made weaker by them. The authors name nerve cells that do so, and call the layer *local response
-# normalisation* (section 3.3 of the paper; LRN from here on). Positions have nothing to do with one another.
+# The layer lets neighbours compete. A channel with a strong response weakens the channels beside it at the same
+# position, and is itself weakened by them. The authors refer to nerve cells that do this (*lateral inhibition*), and
+# call the layer *local response normalisation* (section 3.3 of the paper; LRN from here on). Positions do not affect
+# one another.
 #
-# The tutorial that these lessons follow shows it on a picture of two by two positions with eight channels. Here are its
+# The tutorial that these lessons follow shows it on an image of two by two positions with eight channels. Here are its
 # numbers. `image[h, w]` has the eight channels of row `h`, column `w`.
 
 # %%
@@ -56,15 +56,15 @@ print("rows, columns, channels:", image.shape)
 print("numbers in all:", image.size)
 
 # %% [markdown]
-# `printed` is what the tutorial got for them from TensorFlow. How do 32 such numbers come about?
+# `printed` is the tutorial's output, from TensorFlow. How do these 32 numbers come about?
 #
 # ## Three of them by hand
 #
 # The rule, for the tutorial's settings: *divide the number by the sum of the squares of five channels: its own, the two
-# below it and the two above it.* At the ends there are fewer: channel 0 has none below it, and what is not there is left
-# out.
+# below it and the two above it.* At the ends there are fewer: channel 0 has none below it, and missing channels are
+# left out.
 #
-# The tutorial works out three numbers: channel 0 and channel 3 of the first position, and channel 0 of the second.
+# The tutorial works out three numbers: channels 0 and 3 of the first position, and channel 0 of the second.
 
 # %%
 for h, w, channel in [(0, 0, 0), (0, 0, 3), (0, 1, 0)]:
@@ -80,7 +80,7 @@ for h, w, channel in [(0, 0, 0), (0, 0, 3), (0, 1, 0)]:
     print(f"    the tutorial prints {printed[h, w, channel]:.8f}\n")
 
 # %% [markdown]
-# All three agree with what is printed, but for a last digit: TensorFlow computed in float32, numbers of about seven
+# All three agree with the printed numbers up to the last digit: TensorFlow computed in float32, with about seven
 # digits. Here are the three windows:
 
 # %%
@@ -101,25 +101,25 @@ plt.show()
 # %% [markdown]
 # ## The formula
 #
-# Let $C$ be the number of channels, counted from 0 to $C - 1$, and $a_i$ the number in channel $i$ at some position. The
-# layer's output there is $b_i$:
+# Let $C$ be the number of channels, counted from 0 to $C - 1$, and $a_i$ the number in channel $i$ at some position.
+# The layer's output there is $b_i$:
 #
 # $$b_i = \frac{a_i}{D_i^{\,\beta}}$$
 #
 # $$D_i = k + \alpha \sum_{j \in W(i)} a_j^2$$
 #
 # - $W(i)$ is the window around channel $i$: the channels $j$ from $\max(0,\ i - n/2)$ to $\min(C - 1,\ i + n/2)$, where
-#   $n/2$ is rounded down. So $n$ is how many channels a whole window has.
-# - $k$ is added so that a weak neighbourhood does not divide by nearly nothing.
-# - $\alpha$ says how much the neighbours weigh, and $\beta$ how hard they press.
+#   $n/2$ is rounded down. So $n$ is the number of channels in a whole window.
+# - $k$ keeps a weak neighbourhood from dividing by nearly zero.
+# - $\alpha$ is the weight of the neighbours, and $\beta$ the strength of the normalisation.
 #
-# (The paper writes $N$ for the number of channels. In minicnn $N$ is the number of pictures in a batch.)
+# (The paper writes $N$ for the number of channels. In minicnn $N$ is the batch size.)
 #
 # The tutorial's settings were $n = 5$, $k = 0$, $\alpha = 1$, $\beta = 1$. The paper's are $n = 5$, $k = 2$,
 # $\alpha = 10^{-4}$, $\beta = 0.75$.
 #
-# **A slip to know of.** The tutorial writes the window's lower end as $\max(0,\ i - k)$, and then calculates with
-# $i - n/2$ nevertheless. Does it matter? With its $k = 0$ the window of channel 3 would begin at channel 3 itself:
+# **A slip in the tutorial.** It writes the window's lower end as $\max(0,\ i - k)$, but calculates with $i - n/2$. Does
+# it matter? With its $k = 0$ the window of channel 3 would begin at channel 3 itself:
 
 # %%
 channels = image[0, 0]
@@ -130,39 +130,37 @@ print(f"lower end i - n/2: {as_meant:.8f}")
 print(f"printed:           {printed[0, 0, 3]:.8f}")
 
 # %% [markdown]
-# For channel 0 both ends are 0, so two of its three examples could not show it. $k$ has nothing to do with the window.
+# For channel 0 both ends are 0, so two of its three examples could not show the slip. $k$ has nothing to do with the
+# window.
 #
-# (Should you read the tutorial beside this: it takes $N$ for the columns of the innermost axis, which are the channels
-# in its example, and says that the squares are added from $j$ to $i$, where the sum runs over the whole window, beyond
-# $i$ as well. What it spells blas, deepth_radius and belta are TensorFlow's arguments bias, depth_radius and beta, of
-# which more below.)
+# (If you read the tutorial alongside: it takes $N$ for the columns of the innermost axis, which are the channels in its
+# example, and says that the squares are summed from $j$ to $i$, although the window extends beyond $i$. What it spells
+# blas, deepth_radius and belta are TensorFlow's arguments bias, depth_radius and beta; more on them below.)
 #
 # ## All 32
 #
-# The engine has this layer. Two things must be translated. The tutorial's channels are the *last* axis (TensorFlow's
-# habit), and minicnn's are the second, after the batch: (N, C, H, W), as PyTorch has it. And minicnn's `alpha`, like
-# PyTorch's, is divided by the size of the window, so that $\alpha = 1$ has to be written as `alpha=5`. We return to this
-# below.
+# minicnn has this layer. Two things need translating. The tutorial's channels are the *last* axis (TensorFlow's
+# convention), and minicnn's are the second, after the batch: (N, C, H, W), as in PyTorch. And minicnn's `alpha`, like
+# PyTorch's, is divided by the window size, so $\alpha = 1$ is written as `alpha=5`. We return to this below.
 
 # %%
-pictures = image[np.newaxis].transpose(0, 3, 1, 2)  # (H, W, C) -> (1, C, H, W)
-computed = F.local_response_norm(
-    Tensor(pictures), size=5, alpha=5 * 1.0, beta=1.0, k=0.0
-)
+batch = image[np.newaxis].transpose(0, 3, 1, 2)  # (H, W, C) -> (1, C, H, W)
+computed = F.local_response_norm(Tensor(batch), size=5, alpha=5 * 1.0, beta=1.0, k=0.0)
 ours = computed.numpy()[0].transpose(1, 2, 0)  # back to (H, W, C)
 print(ours)
 apart = np.abs(ours - printed)
 print(f"largest difference to the printed numbers: {apart.max():.1e}")
-print(f"float32 near 0.1 goes in steps of:         {np.spacing(np.float32(0.1)):.1e}")
+print(f"spacing of float32 numbers near 0.1:       {np.spacing(np.float32(0.1)):.1e}")
 print(f"numbers that agree to 1.5e-8: {np.sum(apart < 1.5e-8)} of {apart.size}")
 
 # %% [markdown]
-# They differ by no more than one in the eighth place behind the point, and that is as far as float32 goes: all 32
-# printed numbers are right.
+# They differ by at most one in the eighth decimal place, which is the precision of float32: all 32 printed numbers are
+# right.
 #
 # ## What it does
 #
-# Take twelve channels that all answer with 1, but for one that answers with 4. To see something, we take $\alpha = 0.1$.
+# Take twelve channels that all respond with 1, except one that responds with 4. To make the effect visible, we take
+# $\alpha = 0.1$.
 
 # %%
 lone = np.ones(12)
@@ -188,13 +186,13 @@ fig.suptitle("One strong channel (orange) among equals", fontsize=11)
 plt.show()
 
 # %% [markdown]
-# The two channels on each side of the strong one have become weaker than those farther away, which do not see it: they
-# were all the same before. The strong one keeps its lead over these four, since their windows hold the same numbers as
-# its own, but it has lost some of its lead over the others: it is made weaker, too. (Channels 0, 1, 10 and 11 lack
-# neighbours, so they are divided by a little less.)
+# The two channels on each side of the strong one are now weaker than those farther away, whose windows do not contain
+# it; before, they were equal. The strong channel keeps its lead over these four, since their windows hold the same
+# numbers as its own, but loses some of its lead over the others: it is weakened, too. (Channels 0, 1, 10 and 11 have
+# fewer neighbours, so they are divided by a little less.)
 #
-# And with the paper's settings? $\alpha = 10^{-4}$ looks like nothing at all. But it weighs *squares*, and the network of
-# 2012 looked at pixels of 0 to 255. A channel alone in its neighbourhood, with the number $a$, becomes
+# And with the paper's settings? $\alpha = 10^{-4}$ looks negligible. But it multiplies *squares*, and the network of
+# 2012 read pixels of 0 to 255. A channel whose neighbours are zero, with the number $a$, becomes
 # $a / (2 + 10^{-4} a^2)^{0.75}$:
 
 # %%
@@ -203,55 +201,54 @@ b = a / (2 + 1e-4 * a**2) ** 0.75
 small = a / 2**0.75
 print(f"2^0.75 is {2**0.75:.3f}")
 print(f"an input of 10 becomes {b[a == 10][0]:.2f}", end=", ")
-print(f"and by the division alone {small[a == 10][0]:.2f}")
+print(f"and with division by 2^0.75 alone {small[a == 10][0]:.2f}")
 print(f"half of D is the channel's own square at a = {np.sqrt(2 / 1e-4):.1f}")
 print(f"the largest output is {b.max():.1f}, at a = {a[b.argmax()]:.0f}")
 
 fig, ax = plt.subplots(figsize=(7, 3), layout="constrained")
 ax.plot(a, b, color="#2a7ab8", label="LRN, as in the paper")
 ax.plot(a, small, color="#767676", linestyle="--", label="divided by $2^{0.75}$")
-ax.set(xlabel="input a of a channel without neighbours", ylabel="output b")
+ax.set(xlabel="input a, all neighbours zero", ylabel="output b")
 ax.set_ylim(0, 140)
-ax.set_title("Straight for small numbers, bent for large ones", fontsize=10)
+ax.set_title("Linear for small numbers, saturating for large ones", fontsize=10)
 ax.legend()
 plt.show()
 
 # %% [markdown]
-# An input of 10 is divided by 1.682 like every other small number. At 141, where half of $D$ is the channel's own square,
-# the curve has clearly left the line. The largest output belongs to an input of 200, and a larger input even gives
-# *less*. So the layer depends on the scale of its input: on a network whose numbers are near 1, because its pixels have
-# been standardised, the paper's $\alpha$ has no effect that one could notice.
+# An input of 10 is divided by 1.682 like every other small number. At 141, where half of $D$ is the channel's own
+# square, the curve has clearly left the line. The largest output belongs to an input of 200; a larger input even gives
+# *less*. So the layer depends on the scale of its input: in a network whose numbers are near 1, because its pixels were
+# standardised, the paper's $\alpha$ has no noticeable effect.
 #
-# **What is it good for?** The paper reports 1.4 points less top-1 error and 1.2 points less top-5 error with it, and for a
-# four-layer network on CIFAR-10 an error of 11 % instead of 13 % (section 3.3). It calls this better generalisation. The
-# tutorial gives two other reasons: that a ReLU's output has no upper bound and must therefore be normalised, and that LRN
-# makes training converge sooner. Neither is in the paper; it even praises ReLUs because they need no normalised input to
-# keep from saturating. Lesson 10 measures what the layer does for training. Today networks are normalised in other ways,
-# and LRN is hardly used.
+# **What is it good for?** The paper reports 1.4 points less top-1 error and 1.2 points less top-5 error, and for a
+# four-layer network on CIFAR-10 an error of 11 % instead of 13 % (section 3.3). It calls this better generalisation.
+# The tutorial gives two other reasons: that a ReLU's output has no upper bound and must therefore be normalised, and
+# that LRN speeds up convergence. Neither is in the paper; it even praises ReLUs for not needing normalised inputs.
+# Lesson 10 measures the layer's effect on training. Today networks use other kinds of normalisation, and LRN is rare.
 #
-# ## The way back
+# ## The backward pass
 #
-# Training needs $\partial L / \partial a_j$, where $L$ is the loss and $g_i = \partial L / \partial b_i$ comes from above.
-# A number $a_j$ does two things:
+# Training needs $\partial L / \partial a_j$, where $L$ is the loss and $g_i = \partial L / \partial b_i$ is the
+# upstream gradient. A number $a_j$ appears in two roles:
 #
-# 1. It is the numerator of its own output $b_j$. As long as $D_j$ is held still, that gives $g_j\, D_j^{-\beta}$.
-# 2. It is one of the squares in $D_i$, for every channel $i$ whose window holds it, its own included. From
+# 1. It is the numerator of its own output $b_j$. With $D_j$ held fixed, that gives $g_j\, D_j^{-\beta}$.
+# 2. It is one of the squares in $D_i$, for every channel $i$ whose window contains it, its own included. From
 #    $b_i = a_i D_i^{-\beta}$ the chain rule gives
 #
 # $$\frac{\partial b_i}{\partial D_i} = -\beta\, a_i\, D_i^{-\beta - 1} = -\beta\, \frac{b_i}{D_i}$$
 #
 # $$\frac{\partial D_i}{\partial a_j} = 2 \alpha\, a_j$$
 #
-# Multiplied with each other and with $g_i$, and added up over all these $i$:
+# Multiply these two and $g_i$, and sum over all such $i$:
 #
 # $$\frac{\partial L}{\partial a_j} = g_j\, D_j^{-\beta} - 2 \alpha \beta\, a_j \sum_{i:\ j \in W(i)} g_i\, \frac{b_i}{D_i}$$
 #
-# The window reaches equally far to both sides, so $j$ is in the window of $i$ exactly if $i$ is in the window of $j$: the
-# sum runs over $W(j)$.
+# The window reaches equally far to both sides, so $j$ is in the window of $i$ exactly if $i$ is in the window of $j$:
+# the sum runs over $W(j)$.
 #
-# Does the engine agree with finite differences? We ask it for one output after the other: with $g_i = 1$ and all other
-# $g$ zero, `backward` finds how $b_i$ depends on each of the eight inputs. For comparison we move each input a little up
-# and down, and see what the outputs do.
+# Does `backward` agree with finite differences? We ask for one output at a time: with $g_i = 1$ and all other $g$ zero,
+# `backward` computes how $b_i$ depends on each of the eight inputs. For comparison we move each input a little up and
+# down, and see how the outputs change.
 
 # %%
 settings = {"size": 5, "alpha": 5 * 1.0, "beta": 1.0, "k": 0.0}
@@ -261,7 +258,7 @@ def forward(numbers):
     return F.local_response_norm(Tensor(numbers), **settings).numpy()
 
 
-row = image[0, 0][np.newaxis]  # (1, 8): one picture of eight channels
+row = image[0, 0][np.newaxis]  # (1, 8): one position, eight channels
 slopes = np.zeros((8, 8))
 for i in range(8):
     x = Tensor(row.copy(), requires_grad=True)
@@ -274,7 +271,7 @@ for j in range(8):
     differences[:, j] = (forward(row + step) - forward(row - step))[0] / 2e-5
 print(f"denominator of channel 0: {np.sum(row[0, :3] ** 2):.0f}")
 apart = np.abs(slopes - differences).max()
-print(f"largest difference between the two ways: {apart:.1e}")
+print(f"largest difference between the two: {apart:.1e}")
 
 fig, ax = plt.subplots(figsize=(6, 4.6), layout="constrained")
 largest = np.abs(slopes).max()
@@ -291,14 +288,14 @@ fig.colorbar(shown, label="slope of $b_i$ along $a_j$")
 plt.show()
 
 # %% [markdown]
-# The two ways agree. The diagonal is positive, if only just at its end: as a channel's input rises, so does its own
-# output. (Here. The last figure's curve falls on the right.) Beside the diagonal everything is negative: a neighbour's
-# rise lowers the output, and that is the competition. Farther out there is nothing, because the window does not reach.
-# Above all stands channel 0, which has the smallest denominator, 14.
+# The two agree. The diagonal is positive, if only just at its end: as a channel's input rises, so does its own output.
+# (Here. In the last figure the curve falls on the right.) Next to the diagonal everything is negative: when a neighbour
+# rises, the output falls, which is the competition. Farther away it is zero, because the window does not reach. Channel
+# 0 stands out: it has the smallest denominator, 14.
 #
-# What runs in the engine is on this card. It writes $x$ for our $a$, $y$ for $b$, $c$ for the channel, a for $\alpha$
-# (or for $\alpha / n$, where the argument is divided by $n$), and W'(c) for the channels whose window holds $c$: the
-# sum of our formula. The loss is the sum of all outputs here, so every $g_i$ is 1.
+# The card shows what minicnn runs. It writes $x$ for our $a$, $y$ for $b$, $c$ for the channel, a for $\alpha$ (or for
+# $\alpha / n$, where the argument is divided by $n$), and W'(c) for the channels whose window contains $c$: the sum of
+# our formula. The loss is the sum of all outputs here, so every $g_i$ is 1.
 
 # %%
 x = Tensor(row.copy(), requires_grad=True)
@@ -308,12 +305,12 @@ loss.backward()
 list(trace.backward_steps())[-1]
 
 # %% [markdown]
-# ## Four places, four meanings
+# ## Four libraries, four meanings
 #
-# TensorFlow, Caffe and PyTorch are libraries for networks, and ONNX is a file format in which they exchange them. All
-# four follow the formula above, and cut the window off at the ends. They differ in what their arguments mean:
+# TensorFlow, Caffe and PyTorch are deep learning libraries; ONNX is a file format to exchange networks between them.
+# All four follow the formula above, and truncate the window at the ends. They differ in what their arguments mean:
 #
-# | | window below and above | what multiplies the sum | names of n, k |
+# | | window below and above | factor of the sum | names of n, k |
 # |---|---|---|---|
 # | paper | n/2 and n/2 (n odd) | alpha | n, k |
 # | TensorFlow | depth_radius on each side | alpha | depth_radius = n/2, bias = k |
@@ -321,10 +318,10 @@ list(trace.backward_steps())[-1]
 # | PyTorch, minicnn | n/2 and (n-1)/2 | alpha / n | size, k |
 # | ONNX | (n-1)/2 and n/2 | alpha / n | size, bias |
 #
-# (Halves are rounded down. PyTorch and ONNX allow even windows, and lean to different sides with them.)
+# (Halves are rounded down. PyTorch and ONNX allow even windows, which lean to opposite sides.)
 #
-# So the paper's layer is written with $\alpha = 10^{-4}$ in one library and with $5 \cdot 10^{-4}$ in another. minicnn has
-# a constructor for each way of counting:
+# So the paper's layer has $\alpha = 10^{-4}$ in one library and $5 \cdot 10^{-4}$ in another. minicnn has a constructor
+# for each convention:
 
 # %%
 LRN = nn.LocalResponseNorm
@@ -336,7 +333,7 @@ layers = {
     "PyTorch, copied": LRN(size=5, alpha=1e-4, beta=0.75, k=2),
 }
 random = np.random.default_rng(5).normal(0, 150, size=(1, 96, 4, 4))
-responses = Tensor(np.maximum(0, random))  # as behind a ReLU
+responses = Tensor(np.maximum(0, random))  # as after a ReLU
 right = layers["paper"](responses).numpy()
 for name, layer in layers.items():
     numbers = layer(responses).numpy()
@@ -345,17 +342,17 @@ for name, layer in layers.items():
     print(f"largest difference {apart:6.2f}")
 
 # %% [markdown]
-# The last line is what happens to those who copy 1e-4 from the paper into PyTorch: nothing fails, and the numbers are
-# different. (The authors' own program of 2012 divides by $n$ as well and has 1e-4 in its settings. So it runs with a fifth
-# of what the paper says. minicnn follows the paper.)
+# The last line copies 1e-4 from the paper into PyTorch: nothing fails, but the numbers are different. (The authors' own
+# program of 2012 also divides by $n$ and has 1e-4 in its settings. So its effective $\alpha$ is a fifth of the paper's.
+# minicnn follows the paper.)
 #
 # ## Exercises
 #
-# Write the functions, and run the cell behind each. Its answer says what is wrong, and you may ask as often as you like.
+# Fill in the functions, and run the cell below each to check it.
 #
 # ### 1. The window
 #
-# `lrn_window(i, n, C)` returns two whole numbers: the first and the last channel of the window around channel `i`, where a
+# `lrn_window(i, n, C)` returns two integers: the first and the last channel of the window around channel `i`, where a
 # window has `n` channels (odd) and there are `C` channels in all. For instance `lrn_window(3, 5, 8)` is `(1, 5)`.
 
 
@@ -373,9 +370,9 @@ check.lrn_window(lrn_window)
 # %% [markdown]
 # ### 2. Forward
 #
-# `lrn_forward(a, n, k, alpha, beta)` returns an array `b` as long as `a`: the channels of one position, normalised as in
-# the formula above. `a` is an array of floats of shape (C,). Nothing is divided by `n`. Use NumPy and as many loops as you
-# like. (Each exercise stands alone: do not call `lrn_window`.)
+# `lrn_forward(a, n, k, alpha, beta)` returns an array `b` of the same length as `a`: the channels of one position,
+# normalised by the formula above. `a` is an array of floats of shape (C,). Do not divide `alpha` by `n`. Loops are
+# fine. (Each exercise stands alone: do not call `lrn_window`.)
 
 
 # %%
@@ -396,9 +393,9 @@ check.lrn_forward(lrn_forward)
 # %% [markdown]
 # ### 3. Backward
 #
-# `lrn_backward(a, grad_b, n, k, alpha, beta)` returns $\partial L / \partial a$, shape (C,). `a` is what the forward got,
-# and `grad_b`, shape (C,), holds the $g_i$. Two loops say it well: one over $j$, and inside it one over the window. Leave
-# `a` and `grad_b` as they are: others may still need them.
+# `lrn_backward(a, grad_b, n, k, alpha, beta)` returns $\partial L / \partial a$, shape (C,). `a` is the input of the
+# forward pass, and `grad_b`, shape (C,), holds the $g_i$. Two loops are enough: one over $j$, and inside it one over
+# the window. Do not change `a` and `grad_b`: others may still need them.
 
 
 # %%
@@ -421,15 +418,16 @@ def lrn_backward(a, grad_b, n, k, alpha, beta):
 check.lrn_backward(lrn_backward)
 
 # %% [markdown]
-# ### 4. Moving house
+# ### 4. From TensorFlow to PyTorch
 #
-# A network was trained in TensorFlow, and you have the four arguments of its layer. `lrn_for_pytorch(depth_radius, bias,
-# alpha, beta)` returns the arguments of the same layer in PyTorch, as a tuple `(size, alpha, beta, k)`.
+# A network was trained in TensorFlow, and you have the four arguments of its layer.
+# `lrn_for_pytorch(depth_radius, bias, alpha, beta)` returns the arguments of the same layer in PyTorch, as a tuple
+# `(size, alpha, beta, k)`.
 
 
 # %%
 def lrn_for_pytorch(depth_radius, bias, alpha, beta):
-    """Return (size, alpha, beta, k) for the arguments of TensorFlow's layer."""
+    """Return (size, alpha, beta, k) from the arguments of TensorFlow's layer."""
     ### BEGIN SOLUTION
     size = 2 * depth_radius + 1
     return size, alpha * size, beta, bias
