@@ -1,12 +1,11 @@
 # %% [markdown]
 # # 08 AlexNet, assembled
 #
-# All its parts are known by now: convolutions, ReLUs, response normalisation, pools, fully connected layers, dropout.
-# This lesson puts them together and follows a picture through, from 224x224 pixels to 1000 scores. It counts what the
-# network has (weights), what it does (multiplications) and what it must remember (activations), and compares three
-# networks that all go by the same name.
+# You know all its parts: convolutions, ReLUs, response normalisation, pools, fully connected layers, dropout. This
+# lesson puts them together and follows an image through, from 224x224 pixels to 1000 scores. It counts the parameters,
+# the multiplications and the memory for activations, and compares three networks that all go by the same name.
 #
-# You need lessons 02 to 07. No network of full size is computed here: to count, shapes are enough.
+# You need lessons 02 to 07. No full-size network is run here: to count, shapes are enough.
 
 # %% tags=["setup"]
 # %matplotlib inline
@@ -23,9 +22,9 @@ from minicnn.lessons import check
 # ## The list
 #
 # AlexNet has eight layers with weights: five convolutions, `conv1` to `conv5`, and three fully connected layers, `fc6`
-# to `fc8`. Section 3.5 of the paper gives the filters. The rest follows.
+# to `fc8`. Section 3.5 of the paper gives the filters:
 #
-# | layer | filters | size | stride | padding | what comes behind it |
+# | layer | filters | size | stride | padding | followed by |
 # |---|---|---|---|---|---|
 # | conv1 | 96 | 11x11 | 4 | 0 | ReLU, normalisation, max pool |
 # | conv2 | 256 | 5x5 | 1 | 2 | ReLU, normalisation, max pool |
@@ -36,16 +35,16 @@ from minicnn.lessons import check
 # | fc7 | 4096 units | | | | ReLU, dropout |
 # | fc8 | 1000 units, one for each class | | | | softmax |
 #
-# All pools are 3x3 with stride 2. (The paper does not write the paddings down. They are what gives its sizes.)
+# All pools are 3x3 with stride 2. (The paper does not state the paddings; they follow from its sizes.)
 #
 # ## Follow the size
 #
-# One rule does it, the one of lesson 02. A window of side $k$ moves over maps of side $n$, with $p$ zeros added on each
-# side, in steps of $s$. The side of what comes out is
+# The rule is that of lesson 02. A window of side $k$ moves over maps of side $n$, with $p$ zeros added on each side, in
+# steps of $s$. The side of the output is
 #
 # $$m = \frac{n + 2p - k}{s} + 1$$
 #
-# rounded down. We go through the network with pencil and paper, so to say.
+# rounded down. Layer by layer:
 
 # %%
 side = 227
@@ -73,17 +72,18 @@ print(f"(224 - 11) / 4 + 1 = {(224 - 11) / 4 + 1}")
 print(f"(227 - 11) / 4 + 1 = {(227 - 11) / 4 + 1}")
 
 # %% [markdown]
-# 54.25 is no number of windows. Rounded down it is 54, and all other sizes would change, too. But the paper's maps are
-# 55x55. The authors' program tells how that came about: it takes 224 and rounds *up*, so that the last windows hang over
-# the lower and the right edge. What lies beyond the edge counts as zero. That is the same as adding three rows and three
-# columns of zeros there, which makes 227 of 224. minicnn does it so; the layer is called `pad`.
+# 54.25 is not a number of windows. Rounded down it is 54, and all other sizes would change, too. But the paper's maps
+# are 55x55. The authors' program shows how: it takes 224 and rounds *up*, so that the last windows overhang the lower
+# and the right edge, and reads zeros there. That is the same as adding three rows and three columns of zeros, which
+# turns 224 into 227. minicnn does this in the layer called `pad`.
 #
-# The article speaks of padding to 227, and is right in that. Its own program forgets it, as we shall see.
+# The tutorial that these lessons follow pads to 227 in its text, which is right. Its program forgets it, as we shall
+# see.
 #
-# ## The engine counts them, too
+# ## minicnn counts them, too
 #
-# `minicnn.summary` sends a *shape* through a network. No picture is needed, and with `skip_arrays` not even weights: each
-# layer says what it would make of the shape.
+# `minicnn.summary` sends a *shape* through a network. It needs no image, and with `skip_arrays` not even weights: each
+# layer computes its output shape.
 
 # %%
 with nn.init.skip_arrays():
@@ -92,23 +92,24 @@ paper = minicnn.summary(network, (1, 3, 224, 224))
 paper
 
 # %% [markdown]
-# *MACs* are multiply-accumulates: a product, added to a sum. *im2col* is the matrix of lesson 02. kB and MB are thousands
-# and millions of bytes. The next sections take this table apart, column by column. First the picture of it. Each box is
-# as high and as deep as its maps, and as wide as there are maps; below the pictures stands the scale.
+# *MACs* are multiply-accumulates: a product, added to a sum. *im2col* is the matrix of lesson 02. kB and MB are
+# thousands and millions of bytes. The next sections go through the columns of this table. First a figure of it. Each
+# box is as high and as deep as its maps, and as wide as their number; the scale is at the bottom.
 
 # %%
 paper.draw()
 
 # %% [markdown]
-# Maps become smaller and more: from 3 maps of 227x227 to 256 maps of 6x6. *Where* something is gives way to *what* it is.
+# The maps get smaller and more numerous: from 3 maps of 227x227 to 256 maps of 6x6. *Where* something is gives way to
+# *what* it is.
 #
 # ## Two towers
 #
-# In 2012 a graphics card had 3 GB of memory (section 3.2). The authors took two cards and split the network: half of the
-# maps lie on one card, half on the other. These halves are the two *towers* in the drawing, and the table's column "per
-# tower". Some layers read only what lies on their own card. The orange lines show those that read both.
+# In 2012 a GPU had 3 GB of memory (section 3.2). The authors took two GPUs and split the network: half of the maps on
+# one, half on the other. These halves are the two *towers* (or branches) in the figure, and the table's column "per
+# tower". Some layers read only the maps on their own GPU. The orange lines show those that read both.
 #
-# In the weights one sees it at once. A weight has the shape (filters, channels that a filter reads, height, width):
+# The weights show it at once. Their shape is (filters, channels that a filter reads, height, width):
 
 # %%
 for name in ("conv1", "conv2", "conv3", "conv4", "conv5"):
@@ -120,13 +121,12 @@ for name in ("conv1", "conv2", "conv3", "conv4", "conv5"):
     print("all of them" if reads == maps else "half of them")
 
 # %% [markdown]
-# A convolution that is split is one with *groups*. With two groups, the first half of the filters reads the first half of
-# the maps, and the second half the second. conv3 has one group: each of its filters reads all 256 maps, and here the
-# towers meet. (conv1 reads the picture, of which both cards have a copy.) The fully connected layers read both towers as
-# well.
+# A split convolution is one with *groups*. With two groups, the first half of the filters reads the first half of the
+# maps, and the second half the second. conv3 has one group: each of its filters reads all 256 maps, so the towers meet
+# here. (conv1 reads the image, of which both GPUs have a copy.) The fully connected layers read both towers as well.
 #
-# Is it so? We try it, on AlexNet's small sister for pictures of 28x28, which the engine has as `alexnet_cifar`. Each layer
-# gets random maps twice. The second time, those of tower 2 have changed. Does tower 1 notice?
+# Let us check, on AlexNet's small sister for images of 28x28, `alexnet_cifar`. Each layer gets random maps twice. The
+# second time, those of tower 2 are changed. Does tower 1 notice?
 
 # %%
 minicnn.manual_seed(8)
@@ -145,22 +145,22 @@ for name in ("conv2", "conv3", "conv4", "conv5", "fc6", "fc7"):
     print(f"{name}: tower 1 {'notices' if notices else 'does not notice'}")
 
 # %% [markdown]
-# So conv2, conv4 and conv5 keep to themselves. fc8 has one output for each class, which belongs to no tower, and reads
-# everything.
+# So conv2, conv4 and conv5 read only their own tower. fc8 has one output for each class, which belongs to no tower, and
+# reads everything.
 #
-# **A slip to know of.** The article follows one branch, gives each of the last three layers 2048 units, and says that the
-# numbers of channels are to be doubled for the whole network. For the convolutions' filters that is right. But conv3 and
-# the fully connected layers are not two separate halves, since they read both branches. And only fc6 and fc7 have 2048
-# units in each: fc8 has 1000 in all.
+# **A slip in the tutorial.** It follows one branch, gives each of the last three layers 2048 units, and says to double
+# the numbers of channels for the whole network. For the numbers of filters that is right. But conv3 and the fully
+# connected layers are not two separate halves, since they read both branches. And only fc6 and fc7 have 2048 units in
+# each: fc8 has 1000 in all.
 #
-# It also writes shapes in two ways: [48, 27, 27] behind the first pool, and [13, 13, 128] behind the second. The first
+# It also writes shapes in two layouts: [48, 27, 27] after the first pool, and [13, 13, 128] after the second. The first
 # has the channels in front, as here and in PyTorch, the second at the end, as in TensorFlow. Both are in use, but not
 # in one list.
 #
 # ## How many weights?
 #
-# A convolution has one number for each filter, each channel that this filter reads, and each place of the window; and one
-# bias for each filter. conv2, by hand, with two towers and without:
+# A convolution has one weight for each filter, each channel that the filter reads, and each place in the window; and
+# one bias for each filter. conv2 by hand, with two towers and without:
 
 # %%
 split = 256 * 48 * 5 * 5 + 256
@@ -171,8 +171,7 @@ print(f"the table above says {paper['conv2'].parameters:,}")
 
 # %% [markdown]
 # Now for all eight layers, and for three networks. *paper* is the one of 2012. *merged* is the same without towers.
-# *torchvision* is a later, narrower one (64, 192, 384, 256, 256 filters), which PyTorch's model zoo has under the name of
-# AlexNet.
+# *torchvision* is a later, narrower one (64, 192, 384, 256, 256 filters), which PyTorch's torchvision calls AlexNet.
 
 # %%
 with nn.init.skip_arrays():
@@ -192,14 +191,14 @@ totals = [summary.parameters for summary in summaries.values()]
 print("total" + "".join(f"{total:>14,}" for total in totals))
 
 # %% [markdown]
-# The towers save weights, since in conv2, conv4 and conv5 each filter is only half as deep. Of the total that is little:
-# nearly everything sits in fc6 and fc7.
+# The towers save weights, since in conv2, conv4 and conv5 each filter is only half as deep. In the total that is
+# little: nearly everything is in fc6 and fc7.
 #
 # ## How many multiplications?
 #
-# In a convolution each weight is used again at every place of the output map. So take the number of weights, without the
-# biases, times the number of places. conv2 has 27x27 places, by the summary. In a fully connected layer each weight is used
-# once.
+# In a convolution each weight is used at every place of the output map. So multiply the number of weights, without the
+# biases, by the number of places. conv2 has 27x27 places, by the summary. In a fully connected layer each weight is
+# used once.
 
 # %%
 print(f"conv2: (256 * 48 * 5 * 5) * (27 * 27) = {256 * 48 * 25 * 27**2:,}")
@@ -213,7 +212,7 @@ totals = [summary.macs for summary in summaries.values()]
 print("total" + "".join(f"{total:>16,}" for total in totals))
 
 # %% [markdown]
-# Weights and work lie in different places:
+# Weights and work are in different places:
 
 # %%
 parameters = np.array([paper[name].parameters for name in names])
@@ -235,14 +234,14 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# This explains two things. Dropout stands behind fc6 and fc7, because where the weights are, there is most to learn by
-# heart. And who wants a fast AlexNet must make *convolutions* fast, which lesson 11 does.
+# This explains two things. Dropout follows fc6 and fc7, because the layers with most of the weights can memorise most.
+# And to make AlexNet fast one must make *convolutions* fast, which lesson 11 does.
 #
-# Later networks drew the consequence and left out the large fully connected layers.
+# Later networks drew the conclusion and left out the large fully connected layers.
 #
 # ## A slip in the paper
 #
-# Section 3.5 counts the *neurons* (the numbers that a layer puts out) of all layers, from 253,440 in conv1 on. We check.
+# Section 3.5 lists the number of *neurons* (outputs) of each layer, from 253,440 in conv1 on. We check.
 
 # %%
 printed = [253_440, 186_624, 64_896, 64_896, 43_264, 4096, 4096, 1000]
@@ -255,13 +254,13 @@ print(f"55 * 55 * 96 = {55 * 55 * 96:,}")
 print(f"55 * 48 * 96 = {55 * 48 * 96:,}")
 
 # %% [markdown]
-# Seven of eight agree. The first should be 290,400. What is printed would fit maps of 55x48, which nothing else in the
-# paper has; perhaps the 48 maps of one tower were taken for a side. The abstract's round 650,000 neurons are nearer to
-# our sum than to that of the printed numbers.
+# Seven of eight agree. The first should be 290,400. The printed number would fit maps of 55x48, which appear nowhere
+# else in the paper; perhaps the 48 maps of one tower were taken for a side. The abstract's round 650,000 neurons are
+# closer to our sum than to that of the printed numbers.
 #
-# ## The article's network beside it
+# ## The tutorial's network beside it
 #
-# The article ends with a program for Keras, called AlexNet. The engine has it as `alexnet("article")`.
+# The tutorial ends with a Keras program that it calls AlexNet. minicnn has it as `alexnet("article")`.
 
 # %%
 with nn.init.skip_arrays():
@@ -278,25 +277,25 @@ for warning in article.warnings:
 
 # %% [markdown]
 # It takes 224 without padding, and rounds down. So its maps are 54, 26, 12 and 6 wide where the paper's are 55, 27, 13
-# and 6. That the last size agrees is thanks to another difference: its last pool is 2x2. A pool of 3x3 would leave
-# 5x5, and fc6 would have fewer weights:
+# and 6. The last size agrees only thanks to another difference: its last pool is 2x2. A pool of 3x3 would leave 5x5,
+# and fc6 would have fewer weights:
 
 # %%
-print("side behind a 3x3 pool:", (12 - 3) // 2 + 1)
+print("side after a 3x3 pool:", (12 - 3) // 2 + 1)
 print(f"fc6 would have {256 * 5 * 5 * 4096 + 4096:,} parameters", end=" ")
 print(f"instead of {article['fc6'].parameters:,}")
 same = article.parameters == merged.parameters
 print("as many parameters as the merged network:", same)
 
 # %% [markdown]
-# So by the number of its parameters, 62,378,344, the article's network cannot be told from the merged one. But it has no
-# towers, no response normalisation, other sizes and another last pool. "AlexNet has 62 million parameters" is a sentence
-# about networks like these. The paper's has 60,965,224.
+# So the tutorial's network has exactly as many parameters as the merged one: 62,378,344. But it has no towers, no
+# response normalisation, other sizes and another last pool. "AlexNet has 62 million parameters" is a sentence about
+# networks like these. The paper's has 60,965,224.
 #
-# ## What must be remembered
+# ## Memory
 #
-# On the way back, most layers need what they were given on the way forward (lesson 01). So in training all activations
-# stay in memory, for all pictures of a batch. The paper's batch has 128 pictures, and a float takes 4 bytes. For each
+# In the backward pass, most layers need their inputs from the forward pass (lesson 01). So in training all activations
+# stay in memory, for all images of a batch. The paper's batch has 128 images, and a float takes 4 bytes. For each
 # weight there are two more numbers: its gradient, and one that the optimiser keeps from step to step (lesson 10 says
 # why).
 
@@ -304,11 +303,11 @@ print("as many parameters as the merged network:", same)
 one = paper.activation_bytes
 batch = 128 * one
 weights = 4 * paper.parameters
-print(f"activations of one picture: {one / 1e6:6.1f} MB")
+print(f"activations of one image: {one / 1e6:6.1f} MB")
 print(f"activations of a batch:     {batch / 1e6:6.1f} MB")
 print(f"weights:                    {weights / 1e6:6.1f} MB")
-print(f"two more for each weight:   {2 * weights / 1e6:.1f} MB")
-print(f"all of this: {(batch + 3 * weights) / 1e9:.2f} GB")
+print(f"two more for each weight: {2 * weights / 1e6:6.1f} MB")
+print(f"total: {(batch + 3 * weights) / 1e9:.2f} GB")
 columns = 128 * paper["conv2"].im2col_bytes
 print(f"the im2col matrix of conv2: {columns / 1e9:.2f} GB")
 
@@ -317,36 +316,36 @@ fig, ax = plt.subplots(figsize=(9, 3.2), layout="constrained")
 colours = ["#c8500a" if "conv" in r.name else "#2a7ab8" for r in kept]
 sizes = [128 * row.activation_bytes / 1e6 for row in kept]
 ax.bar([row.name for row in kept], sizes, color=colours)
-ax.set(xlabel="layer (orange: convolutions)", ylabel="MB for 128 pictures")
-ax.set_title("What the activations of a batch take", fontsize=11)
+ax.set(xlabel="layer (orange: convolutions)", ylabel="MB for 128 images")
+ax.set_title("Memory for the activations of a batch", fontsize=11)
 ax.tick_params(axis="x", rotation=60)
 plt.show()
 
 # %% [markdown]
-# On top come the gradients of the activations (which can be thrown away as one goes back), the next batch of pictures,
-# and whatever the convolutions need to work. Whoever made the im2col matrix of conv2 for a whole batch would need nearly
-# another gigabyte. A card of 3 GB is soon full: the authors give that as the reason for taking two (section 3.2).
+# On top of that come the gradients of the activations (freed as the backward pass proceeds), the next batch of images,
+# and the workspace of the convolutions. The im2col matrix of conv2 for a whole batch would take nearly another
+# gigabyte. A GPU of 3 GB is soon full: that is the authors' reason for taking two (section 3.2).
 #
-# Note the first bars: memory goes where the maps are large, at the front. There, each layer without weights (ReLU,
+# Note the first bars: most memory goes where the maps are large, at the front. There, each layer without weights (ReLU,
 # normalisation) costs as much memory as the convolution before it.
 #
-# ## A picture goes through
+# ## An image goes through
 #
-# The small sister has all of AlexNet's layers in the same order, with smaller filters. Her weights are random yet. We
-# show her one drawn picture; `minicnn.trace` writes down what happens.
+# The small sister has all of AlexNet's layers in the same order, with smaller filters. Its weights are still random. We
+# give it one image of a drawn shape; `minicnn.trace` records every step.
 
 # %%
 data = load_shapes(train=200, test=10)
-pictures, _ = standardised(data.train_images, data.test_images)
-picture = pictures[:1, :, 2:30, 2:30]  # the middle, 28x28
+images, _ = standardised(data.train_images, data.test_images)
+image = images[:1, :, 2:30, 2:30]  # the centre, 28x28
 with minicnn.trace() as trace:
-    scores = small(Tensor(picture))
+    scores = small(Tensor(image))
 trace
 
 # %% [markdown]
-# Two of these steps as cards. The first is conv2, with two groups: its weight has the shape (96, 24, 3, 3), though there
-# are 48 maps. The second is the normalisation behind conv1. It was lesson 05's layer; note that *it* knows nothing of
-# towers: at the border between them its window of five channels reads a little of both, in minicnn as in Caffe.
+# Two of these steps as cards. The first is conv2, with two groups: its weight has the shape (96, 24, 3, 3), although
+# there are 48 maps. The second is the normalisation after conv1, from lesson 05. Note that the *normalisation* ignores
+# the towers: at the border between them its window of five channels reads a little of both, in minicnn as in Caffe.
 
 # %%
 conv2 = next(s for s in trace.forward_steps() if s.layer == "conv2")
@@ -358,30 +357,30 @@ print(f"these pixels' standard deviation: {data.train_images.std():.0f}")
 next(s for s in trace.forward_steps() if s.layer == "norm1")
 
 # %% [markdown]
-# The card says a = 0.36, and $a$ is what lesson 05 called $\alpha$. The paper's $10^{-4}$ is made for pixels of 0 to 255.
-# This network is made for standardised ones. These are divided by their standard deviation (lesson 03), which is some 60
-# grey levels for photographs, and a little more for our drawings. So their squares are $60^2$ times smaller, and $\alpha$
+# The card says a = 0.36, and $a$ is what lesson 05 called $\alpha$. The paper's $10^{-4}$ is for pixels of 0 to 255.
+# This network reads standardised pixels. These are divided by their standard deviation (lesson 03), which is some 60
+# grey levels for photographs, and a little more for our shapes. So their squares are $60^2$ times smaller, and $\alpha$
 # is $60^2$ times larger.
 #
-# At the end stand ten scores, which the softmax of lesson 07 turns into probabilities:
+# At the end there are ten scores, which the softmax of lesson 07 turns into probabilities:
 
 # %%
 likely = F.softmax(scores, 1).numpy()[0]
-print("the picture shows:", data.classes[data.train_labels[0]])
+print("the image shows:", data.classes[data.train_labels[0]])
 for name, share in zip(data.classes, likely, strict=True):
     print(f"{name:<9} {100 * share:5.1f} %")
-print(f"if the network knew nothing: {100 / 10:.1f} % each")
+print(f"guessing: {100 / 10:.1f} % each")
 
 # %% [markdown]
-# An untrained network has no opinion. To give it one is the matter of lessons 09 and 10.
+# An untrained network has no opinion. Lessons 09 and 10 give it one.
 #
 # ## Exercises
 #
 # ### 1. Parameters
 #
-# `alexnet_conv_parameters(in_channels, out_channels, kernel, groups)` returns how many parameters (weights and biases) a
-# convolution has. All four are whole numbers; `kernel` is the side of the square window, and `groups` divides both
-# numbers of channels. The answer is a whole number.
+# `alexnet_conv_parameters(in_channels, out_channels, kernel, groups)` returns how many parameters (weights and biases)
+# a convolution has. All four are integers; `kernel` is the side of the square window, and `groups` divides both numbers
+# of channels. The answer is an integer.
 
 
 # %%
@@ -397,18 +396,18 @@ def alexnet_conv_parameters(in_channels, out_channels, kernel, groups):
 check.alexnet_conv_parameters(alexnet_conv_parameters)
 
 # %% [markdown]
-# ### 2. The walk
+# ### 2. The sizes
 #
-# `alexnet_walk(side, layers)` follows the side of square maps through a network. `side` is that of the picture, and
-# `layers` is a list of `(kernel, stride, padding)`, one for each convolution or pool. Return a list of whole numbers: the
-# side behind each layer. Sizes that do not come out even are rounded down.
+# `alexnet_walk(side, layers)` follows the side of square maps through a network. `side` is that of the image, and
+# `layers` is a list of `(kernel, stride, padding)`, one for each convolution or pool. Return a list of integers: the
+# side after each layer. Sizes that do not come out even are rounded down.
 #
 # For instance `alexnet_walk(10, [(3, 1, 0), (2, 2, 0)])` is `[8, 4]`.
 
 
 # %%
 def alexnet_walk(side, layers):
-    """Return the side of the maps behind each layer, a list."""
+    """Return the side of the maps after each layer, a list."""
     ### BEGIN SOLUTION
     sides = []
     for kernel, stride, padding in layers:
@@ -424,13 +423,13 @@ check.alexnet_walk(alexnet_walk)
 # %% [markdown]
 # ### 3. Multiply-adds
 #
-# `alexnet_conv_macs(side, in_channels, out_channels, kernel, stride, padding, groups)` returns how many multiply-adds a
-# convolution needs for one square picture, without the biases. `side` is that of its *input*.
+# `alexnet_conv_macs(side, in_channels, out_channels, kernel, stride, padding, groups)` returns the number of
+# multiply-adds of a convolution for one square image, without the biases. `side` is that of its *input*.
 
 
 # %%
 def alexnet_conv_macs(side, in_channels, out_channels, kernel, stride, padding, groups):
-    """Return the number of multiply-adds for one picture."""
+    """Return the number of multiply-adds for one image."""
     ### BEGIN SOLUTION
     places = ((side + 2 * padding - kernel) // stride + 1) ** 2
     return out_channels * (in_channels // groups) * kernel**2 * places
@@ -441,10 +440,11 @@ def alexnet_conv_macs(side, in_channels, out_channels, kernel, stride, padding, 
 check.alexnet_conv_macs(alexnet_conv_macs)
 
 # %% [markdown]
-# ### 4. Who sees both towers?
+# ### 4. Which layers see both towers?
 #
-# `alexnet_meeting_layers()` takes nothing and returns a tuple of names: the layers of the paper's network in which one
-# unit reads maps or units of *both* towers. Choose from conv2, conv3, conv4, conv5, fc6, fc7 and fc8, in this order.
+# `alexnet_meeting_layers()` takes no arguments and returns a tuple of names: the layers of the paper's network in which
+# one unit reads maps or units of *both* towers. Choose from conv2, conv3, conv4, conv5, fc6, fc7 and fc8, in this
+# order.
 
 
 # %%
