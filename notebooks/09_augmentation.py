@@ -1,11 +1,11 @@
 # %% [markdown]
-# # 09 Augmentation: many pictures out of one
+# # 09 Augmentation: many images from one
 #
-# AlexNet has 61 million weights, and there were 1.2 million pictures to learn from. A network of that size can learn
-# pictures by heart. The paper's first remedy (section 4.1; dropout was the second) is to show no picture twice in the same
-# way: cut out another part each time, mirror it, shift its colours. At test time it goes on with ten crops.
+# AlexNet has 61 million weights and 1.2 million training images. A network of that size can memorise its training set.
+# The paper's first remedy (section 4.1; dropout is the second) is never to show an image twice in the same way: crop it
+# differently each time, mirror it, shift its colours. At test time it averages over ten crops.
 #
-# You need lesson 07 (softmax) and a rough idea of training, as in lesson 01. Lesson 10 has all about training.
+# You need lesson 07 (softmax) and a rough idea of training, as in lesson 01. Lesson 10 covers training in full.
 
 # %% tags=["setup"]
 # %matplotlib inline
@@ -30,18 +30,18 @@ from minicnn.training import train_epoch
 # %% [markdown]
 # ## Which changes are allowed?
 #
-# The network shall learn a label from a picture. So we may change the picture in any way that leaves the label right. We
-# need no new pictures for this, nobody must label anything, and it costs next to nothing.
+# The network is to learn a label from an image. So we may change the image in any way that keeps the label right. This
+# needs no new images and no labelling, and costs next to nothing.
 #
-# The pictures of this lesson are drawn shapes of 32x32, in ten classes.
+# The images of this lesson are drawn shapes of 32x32, in ten classes.
 
 # %%
 data = load_shapes(train=600, test=500)
 first = [np.argmax(data.train_labels == label) for label in range(10)]
 
 
-def show(ax, picture, title=""):
-    levels = np.clip(picture, 0, 255).astype(np.uint8)
+def show(ax, image, title=""):
+    levels = np.clip(image, 0, 255).astype(np.uint8)
     ax.imshow(levels.transpose(1, 2, 0))  # matplotlib wants channels last
     ax.set_title(title, fontsize=9)
     ax.set_xticks([])
@@ -56,29 +56,30 @@ plt.show()
 # %% [markdown]
 # ## Crops
 #
-# The paper enlarges or shrinks each picture until its shorter side is 256, takes the middle 256x256, and shows the network
-# a part of 224x224. Which part is drawn at random, each time anew.
+# The paper resizes each image so that its shorter side is 256, takes the central 256x256, and shows the network a crop
+# of 224x224, at a new random position each time.
 #
-# How many parts are there? We count on something small: a square of side 3 in a row of 5.
+# How many positions are there? Count a small case: a crop of size 3 in a row of 5.
 
 # %%
 row = "abcde"
 size = 3
-parts = [row[left : left + size] for left in range(5 - size + 1)]
-print(parts)
-print(f"{len(parts)} = 5 - 3 + 1")
+crops = [row[left : left + size] for left in range(5 - size + 1)]
+print(crops)
+print(f"{len(crops)} = 5 - 3 + 1")
 places = 256 - 224 + 1
-print(f"224 in 256: {places} places in each direction,", end=" ")
+print(f"224 in 256: {places} positions in each direction,", end=" ")
 print(f"{places} * {places} = {places**2} crops")
 print(f"with their mirror images {2 * places**2}")
 print(f"the paper says 32 * 32 * 2 = {32 * 32 * 2}")
 
 # %% [markdown]
-# The paper counts 2048 (section 4.1). That is 32 places each way, the difference of the sides without the one that one
-# starts from. There are 33. Nothing hangs on it, but the same slip in a program means that the last row and column of
-# places are never used.
+# The paper counts 2048 (section 4.1). That takes 32 positions each way, the difference of the sides, and forgets the
+# first. There are 33. Here it does not matter, but the same slip in a program means that the last row and column of
+# positions are never used.
 #
-# Our pictures have 32 pixels, and we cut out 28, as does minicnn's recipe for CIFAR-10. That leaves 5 places each way:
+# Our images have 32 pixels a side, and we crop 28, as in minicnn's recipe for CIFAR-10. That leaves 5 positions each
+# way:
 
 # %%
 star = data.train_images[first[5]]
@@ -92,39 +93,38 @@ for ax, (top, left, colour) in zip(axes[1:], corners, strict=True):
     crop = star[:, top : top + 28, left : left + 28]
     show(ax, crop, f"top {top}, left {left}")
 plt.show()
-print(f"crops of one picture: {5 * 5}, with mirror images {2 * 5 * 5}")
+print(f"crops of one image: {5 * 5}, with mirror images {2 * 5 * 5}")
 
 # %% [markdown]
-# To us they are the same picture. To the network they are not: it gets an array, and in the array nearly every number has
-# changed. How much? We compare a picture with itself, moved by one pixel, and with another picture.
+# To us they are the same image. To the network they are not: it gets an array in which nearly every number has changed.
+# By how much? We compare an image with itself, moved by one pixel, and with another image.
 
 # %%
-pictures = data.train_images.astype(float)
-middle = pictures[:, :, 2:30, 2:30]
-moved = pictures[:, :, 2:30, 3:31]
-others = middle[1:]
-by_one = np.abs(middle - moved).mean()
-by_another = np.abs(middle[:-1] - others).mean()
-changed = (middle != moved).mean()
-print(f"pixels that change in a move by one: {100 * changed:.0f} %")
-print(f"by how much, on average: {by_one:.0f} grey levels")
-print(f"to another picture:      {by_another:.0f} grey levels")
+images = data.train_images.astype(float)
+centre = images[:, :, 2:30, 2:30]
+moved = images[:, :, 2:30, 3:31]
+others = centre[1:]
+by_one = np.abs(centre - moved).mean()
+by_another = np.abs(centre[:-1] - others).mean()
+changed = (centre != moved).mean()
+print(f"numbers that change when moved by one: {100 * changed:.0f} %")
+print(f"mean change:                {by_one:.0f} grey levels")
+print(f"mean change, other image:   {by_another:.0f} grey levels")
 
 # %% [markdown]
-# So a crop is something new, if not *very* new: its neighbours are more like it than other pictures are. The paper says as
-# much, calling the resulting examples highly interdependent. 2048 times as many pictures would be worth far more than
-# 2048 crops.
+# So a crop is new, but not *very* new: neighbouring crops are more alike than two images are. The paper says so too:
+# the resulting examples are highly interdependent. 2048 times as many images would be worth far more than 2048 crops.
 #
-# In a program a crop is a slice. `transforms.random_crop` draws a place for each picture of a batch, from a generator that
-# one hands in: with the same seed come the same crops.
+# In code a crop is a slice. `transforms.random_crop` draws a position for each image of a batch, from a generator that
+# you pass: the same seed gives the same crops.
 
 # %%
 rng = np.random.default_rng(0)
 crops = transforms.random_crop(data.train_images, rng, size=28)
 again = transforms.random_crop(data.train_images, np.random.default_rng(0), size=28)
-print("shape:", crops.shape, " the same again:", np.array_equal(crops, again))
+print("shape:", crops.shape, " same seed, same crops:", np.array_equal(crops, again))
 
-# A picture in which each pixel says where it was.
+# An image in which each pixel holds its own index.
 where = np.arange(32 * 32).reshape(1, 1, 32, 32)
 many = np.repeat(where, 5000, axis=0)
 tops, lefts = divmod(transforms.random_crop(many, rng, size=28)[:, 0, 0, 0], 32)
@@ -138,39 +138,39 @@ for top in range(5):
         number = counts[top, left]
         ax.text(left, top, number, ha="center", va="center", color="white")
 ax.set(xlabel="left edge", ylabel="top edge")
-ax.set_title("How often each place was drawn", fontsize=10)
-fig.colorbar(shown, label="of 5000 times")
+ax.set_title("How often each position was drawn", fontsize=10)
+fig.colorbar(shown, label="times out of 5000")
 plt.show()
 
 # %% [markdown]
-# All 25 places come up about equally often, 5000 / 25 = 200 times each, the edges included.
+# All 25 positions come up about equally often, 5000 / 25 = 200 times each, including those at the edges.
 #
 # ## Mirror images
 #
-# A picture (C, H, W) is mirrored from left to right when its last axis is turned round. Two traps: an axis too many turns
-# it upside down, and the first axis is not one of space at all.
+# To mirror an image (C, H, W) from left to right, reverse its last axis. Two traps: the middle axis would turn it
+# upside down, and the first axis is not spatial at all.
 
 # %%
-turned = {
-    "as it is": star,
+reversed_axes = {
+    "original": star,
     "[:, :, ::-1]": star[:, :, ::-1],
     "[:, ::-1, :]": star[:, ::-1, :],
     "[::-1, :, :]": star[::-1, :, :],
 }
 fig, axes = plt.subplots(1, 4, figsize=(9, 2.4), layout="constrained")
-for ax, (name, picture) in zip(axes, turned.items(), strict=True):
-    show(ax, picture, name)
+for ax, (name, image) in zip(axes, reversed_axes.items(), strict=True):
+    show(ax, image, name)
 plt.show()
 
 # %% [markdown]
-# The second is the mirror image. The third stands on its head. The fourth has red and blue exchanged.
+# The second is the mirror image. The third is upside down. The fourth has red and blue swapped.
 #
-# `transforms.random_flip` mirrors each picture of a batch with a probability of one half.
+# `transforms.random_flip` mirrors each image of a batch with a probability of one half.
 #
-# Does the label stay right? For our shapes it does, whatever one does to them: they are drawn at all angles. For
-# ImageNet's photographs left and right do not matter either; a leopard that walks to the left is a leopard. But up and
-# down do: photographs of leopards that walk on the ceiling are rare, so the network need not know them, and the paper does
-# not make any. For letters, not even left and right may be exchanged:
+# Does the label stay right? For our shapes it always does: they are drawn at all angles. For ImageNet's photographs
+# left and right do not matter either; a leopard that walks to the left is a leopard. But up and down do: photographs of
+# leopards on the ceiling are rare, so the network need not recognise them, and the paper does not flip vertically. For
+# letters, not even left and right may be swapped:
 
 # %%
 letter_b = """
@@ -184,7 +184,7 @@ letter_b = """
 """
 letter = np.array([list(line) for line in letter_b.split()]) == "#"
 ways = {
-    "as it is: b": letter,
+    "original: b": letter,
     "left and right: d": letter[:, ::-1],
     "up and down: p": letter[::-1],
     "both: q": letter[::-1, ::-1],
@@ -198,14 +198,14 @@ for ax, (name, drawn) in zip(axes, ways.items(), strict=True):
 plt.show()
 
 # %% [markdown]
-# So what is allowed depends on the task. Ask of each change: would somebody who labels the changed picture write the same
-# label? A crop can fail, too, if it is so small that the thing is no longer in it.
+# So what is allowed depends on the task. For each change ask: would an annotator give the changed image the same label?
+# A crop can fail, too, if it is so small that the object is no longer in it.
 #
 # ## Colours
 #
-# In the evening light a lemon is redder than at noon, and remains a lemon. So the paper shifts the colours of a whole
-# picture a little, at random. But not just anyhow: more in those directions in which the colours of pictures really vary.
-# To find them we look at all pixels of all pictures, each as a point: so much red, so much green, so much blue.
+# In the evening light a lemon is redder than at noon, and is still a lemon. So the paper shifts the colours of a whole
+# image a little, at random. But it shifts more in the directions in which colours really vary. To find these, we look
+# at all pixels of all images, each as a point with the coordinates red, green and blue.
 
 # %%
 statistics = pixel_statistics(data.train_images)
@@ -230,36 +230,35 @@ fig.suptitle(
 plt.show()
 
 # %% [markdown]
-# The cloud is long along the diagonal: if a pixel has much red, it mostly has much green and blue as well. It is light or
-# dark. The direction of the line is called the first *principal component* of the colours. It is written as a vector of
-# length 1, $p_1$. At right angles to it lie two more, $p_2$ and $p_3$, in which the cloud is narrower.
+# The cloud is long along the diagonal: a pixel with much red mostly has much green and blue as well. It is light or
+# dark. The direction of the line is called the first *principal component* of the colours, written as a vector of
+# length 1, $p_1$. At right angles to it are two more, $p_2$ and $p_3$, along which the cloud is narrower.
 #
-# How wide the cloud is in a direction is told by the *variance*: go along the direction, and take the mean of the squared
-# distances from the middle. Its square root is the *standard deviation*. `pixel_statistics` gets the variances in another
-# way, as *eigenvalues* of a matrix of three rows, whose *eigenvectors* are the $p_i$. We need no more of it than that both
-# ways agree:
+# The *variance* measures how wide the cloud is in a direction: the mean of the squared distances from the centre, along
+# that direction. Its square root is the *standard deviation*. `pixel_statistics` gets the variances in another way, as
+# *eigenvalues* of a 3x3 matrix, whose *eigenvectors* are the $p_i$. All that we need is that both ways agree:
 
 # %%
 for i in range(3):
     p = statistics.eigenvectors[:, i]  # column i
-    along = centred @ p  # how far each pixel lies in that direction
+    along = centred @ p  # each pixel's coordinate in that direction
     print(f"p{i + 1} = {p.round(2)}", end="  ")
     print(f"variance {np.mean(along**2):8.1f}", end="  ")
     print(f"eigenvalue {statistics.eigenvalues[i]:8.1f}", end="  ")
     print(f"root {np.sqrt(statistics.eigenvalues[i]):5.1f}")
 
 # %% [markdown]
-# $p_1$ has nearly the same number in red, green and blue: it is brightness. The roots are in grey levels, as the pixels
-# are. The variances are in grey levels *squared*.
+# $p_1$ has nearly the same number in red, green and blue: it is brightness. The roots are in grey levels, like the
+# pixels. The variances are in grey levels *squared*.
 #
-# Now the shift. For each picture three numbers $a_1$, $a_2$, $a_3$ are drawn from a normal distribution with mean 0 and
-# standard deviation 0.1. To every pixel of the picture is added
+# Now the shift. For each image draw three numbers $a_1$, $a_2$, $a_3$ from a normal distribution with mean 0 and
+# standard deviation 0.1, and add to every pixel of the image
 #
 # $$a_1 \sigma_1 p_1 + a_2 \sigma_2 p_2 + a_3 \sigma_3 p_3$$
 #
 # where $\sigma_i$ is the standard deviation along $p_i$, the root of the eigenvalue $\lambda_i$.
 #
-# **A trap.** The paper writes $\lambda_i$ in place of $\sigma_i$. How far would that shift a picture?
+# **A trap.** The paper writes $\lambda_i$ instead of $\sigma_i$. How far would that shift an image?
 
 # %%
 roots = np.sqrt(statistics.eigenvalues)
@@ -274,18 +273,18 @@ fig, axes = plt.subplots(2, 7, figsize=(9, 2.9), layout="constrained")
 for line, (name, columns) in enumerate([("roots", by_root), ("eigenvalues", by_value)]):
     colour = transforms.pca_colour(six, np.random.default_rng(4), components=columns)
     show(axes[line, 0], star, "original")
-    for ax, picture in zip(axes[line, 1:], colour, strict=True):
-        show(ax, picture)
+    for ax, image in zip(axes[line, 1:], colour, strict=True):
+        show(ax, image)
     axes[line, 1].set_title(f"with the {name}", fontsize=9, loc="left")
 plt.show()
 
 # %% [markdown]
-# With the roots, the light changes a little. With the eigenvalues, a typical picture is moved by more than a thousand grey
-# levels, where there are only 256, and little is left of it. (The figure cuts off below 0 and above 255. The network would
+# With the roots, the light changes a little. With the eigenvalues, a typical shift is more than a thousand grey levels,
+# where there are only 256, and little is left of the image. (The figure clips below 0 and above 255. The network would
 # get the numbers themselves.) The authors' own program takes the roots, and so does minicnn.
 #
-# All pixels of a picture are shifted alike, so their differences stay. Edges, which the filters of the first layer look
-# for, remain what they were:
+# All pixels of an image are shifted alike, so their differences stay. The edges, which the filters of the first layer
+# look for, do not change:
 
 # %%
 shifted = transforms.pca_colour(
@@ -301,13 +300,13 @@ print("edges change by at most", np.abs(edges - edges_after).max().round(4))
 #
 # ## All together, in the right order
 #
-# 1. subtract the mean of the training pictures (a mean *image* has 32x32 pixels, so this comes before any crop);
+# 1. subtract the mean of the training set (a mean *image* has 32x32 pixels, so this comes before any crop);
 # 2. crop at random;
-# 3. mirror half of them;
+# 3. mirror half of the images;
 # 4. shift the colours.
 #
-# All this happens when a batch is put together, so each epoch (a pass through all pictures) shows other versions. The
-# original files stay as they are.
+# All this happens when a batch is put together, so each epoch (one pass through the training set) shows other versions.
+# The original files do not change.
 
 # %%
 augment = transforms.compose(
@@ -328,13 +327,13 @@ plt.show()
 #
 # ## Does it help?
 #
-# We train a small network on 600 pictures, twice: once it always sees the middle of each picture, once crops and mirror
-# images. Everything else is the same, the first weights too. 600 pictures are few, and 40 epochs are enough to know them.
-# (This takes some seconds.)
+# We train a small network on 600 images twice: once it always sees the centre crop, once random crops and mirror
+# images. Everything else is the same, including the initial weights. 600 images are few, and 40 epochs are enough to
+# memorise them. (This takes some seconds.)
 
 # %% tags=["heavy"]
 preparation = Preparation.fit(data.train_images, crop=28)
-seen = preparation.prepare(data.train_images)  # the middle, standardised
+seen = preparation.prepare(data.train_images)  # centre crop, standardised
 unseen = preparation.prepare(data.test_images)
 
 
@@ -358,9 +357,9 @@ def small_network():
     return network
 
 
-def error(network, pictures, labels):
+def error(network, images, labels):
     with minicnn.no_grad():
-        answers = network(Tensor(pictures)).numpy().argmax(axis=1)
+        answers = network(Tensor(images)).numpy().argmax(axis=1)
     return 100 * np.mean(answers != labels)
 
 
@@ -378,19 +377,19 @@ def train(transform):
     return network, np.array(errors)
 
 
-plain, plain_errors = train(lambda pictures, rng: preparation.prepare(pictures))
+plain, plain_errors = train(lambda images, rng: preparation.prepare(images))
 varied, varied_errors = train(preparation.augmented(flip=True))
 
 # %% tags=["heavy"]
 runs = {
-    "the middle, always": plain_errors,
-    "crops and mirror images": varied_errors,
+    "centre crop only": plain_errors,
+    "random crops and flips": varied_errors,
 }
 fig, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True, layout="constrained")
 for ax, (name, errors) in zip(axes, runs.items(), strict=True):
     epochs, known, new = errors.T
-    ax.plot(epochs, known, color="#2a7ab8", label="on what it learnt from")
-    ax.plot(epochs, new, color="#c8500a", ls="--", label="on new pictures")
+    ax.plot(epochs, known, color="#2a7ab8", label="training set")
+    ax.plot(epochs, new, color="#c8500a", ls="--", label="test set")
     ax.set(xlabel="epoch", ylim=(0, 100))
     ax.set_title(name, fontsize=10)
     ax.legend(fontsize=9)
@@ -400,32 +399,32 @@ axes[0].set_ylabel("error, %")
 plt.show()
 
 # %% [markdown]
-# On the left the network comes to know nearly all of its 600 pictures, and on new ones it is wrong many times as often: it
-# has learnt by heart. On the right it knows its own pictures *less* well, since they never look the same, and new ones far
-# better. The gap between the two lines is what augmentation is for.
+# On the left the network memorises nearly all of its 600 images, and is wrong many times as often on new ones: it
+# overfits. On the right it knows its own images *less* well, since they never look the same, and new ones far better.
+# Augmentation is there to close the gap between the two lines.
 #
-# A network that is too small for its task, or one that has only just begun, does not gain by it: it has no gap yet.
+# A network that is too small for its task, or has only just begun to train, does not gain from it: it has no gap yet.
 #
-# ## Ten crops at the end
+# ## Ten crops at test time
 #
-# What shall a network see that is asked for its answer? The middle, one might say. The paper asks ten times: the four
-# corners, the middle, and their mirror images. The ten softmax outputs are averaged.
+# What should the network see at test time? The centre crop would be natural. The paper uses ten crops: the four
+# corners, the centre, and their mirror images. The ten softmax outputs are averaged.
 
 # %%
 ten = transforms.ten_crop(star[None], size=28)[0]
-names = ["top left", "top right", "bottom left", "bottom right", "middle"]
+names = ["top left", "top right", "bottom left", "bottom right", "centre"]
 fig, axes = plt.subplots(2, 5, figsize=(7, 3.1), layout="constrained")
 for position, ax in enumerate(axes.flat):
     mirrored = position >= 5
     name = "mirrored" if mirrored else names[position]
     show(ax, ten[position], name)
 plt.show()
-print("of one picture:", ten.shape)
+print("ten crops of one image:", ten.shape)
 
 # %% [markdown]
-# Why should that be better? Each answer has an error of its own, by chance, depending on what lies at the edge. In a mean,
-# errors that point in different directions cancel in part. Here is a case with three crops and two classes. One crop is
-# for the wrong class; the mean is not.
+# Why should that be better? Each answer has a random error that depends on what is at the edge. In a mean, errors in
+# different directions partly cancel. Here is a case with three crops and two classes. One crop votes for the wrong
+# class; the mean does not.
 
 # %%
 likely = np.array([[0.55, 0.45], [0.30, 0.70], [0.80, 0.20]])
@@ -433,39 +432,39 @@ print("each crop says class:", likely.argmax(axis=1))
 print("mean:", likely.mean(axis=0), "-> class", likely.mean(axis=0).argmax())
 
 # %% [markdown]
-# With our two networks:
+# Our two networks:
 
 # %% tags=["heavy"]
 crops = preparation.ten_crops(data.test_images)  # (500, 10, 3, 28, 28)
-for name, network in [("the middle", plain), ("crops and mirror", varied)]:
+for name, network in [("centre crop", plain), ("random crops, flips", varied)]:
     with minicnn.no_grad():
         scores = network(Tensor(crops.reshape(-1, 3, 28, 28)))
     likely = F.softmax(scores, 1).numpy().reshape(500, 10, 10)
     wrong = likely.argmax(axis=2) != data.test_labels[:, None]
     together = likely.mean(axis=1).argmax(axis=1) != data.test_labels
-    print(f"trained on {name}: the middle alone", end=" ")
+    print(f"trained on {name:<20} error: centre crop", end=" ")
     print(f"{100 * wrong[:, 4].mean():.1f} %,", end=" ")
-    print(f"mean of ten {100 * together.mean():.1f} % wrong")
+    print(f"ten crops {100 * together.mean():.1f} %")
 
 # %% [markdown]
-# The price: ten passes through the network instead of one. In the paper ten crops take the error from 39.0 to 37.5 %
-# (top-1, ILSVRC-2010). minicnn's longer run on CIFAR-10 has 16.1 % with the middle crop and 13.8 % with ten (its
+# The price: ten forward passes instead of one. In the paper ten crops reduce the error from 39.0 to 37.5 % (top-1,
+# ILSVRC-2010). minicnn's longer run on CIFAR-10 has 16.1 % with the centre crop and 13.8 % with ten (its
 # `docs/results`).
 #
 # ## Exercises
 #
-# ### 1. Where a crop may begin
+# ### 1. Positions of a crop
 #
-# `augment_crop_rows(side, size)` is about one direction: a picture has `side` rows, and the crop `size` of them. Return
-# three whole numbers: how many places there are, the first row of the crop in the middle, and the first row of the last
-# crop. Rows are counted from 0. If the middle does not come out even, take the smaller row.
+# `augment_crop_rows(side, size)` is about one direction: an image has `side` rows, and the crop `size` of them. Return
+# three integers: how many positions there are, the first row of the centre crop, and the first row of the last crop.
+# Rows are counted from 0. If the centre does not come out even, take the smaller row.
 #
 # For instance `augment_crop_rows(32, 28)` is `(5, 2, 4)`.
 
 
 # %%
 def augment_crop_rows(side, size):
-    """Return (number of places, first row of the middle, of the last)."""
+    """Return (number of positions, first row of the centre, of the last)."""
     ### BEGIN SOLUTION
     return side - size + 1, (side - size) // 2, side - size
     ### END SOLUTION
@@ -475,15 +474,15 @@ def augment_crop_rows(side, size):
 check.augment_crop_rows(augment_crop_rows)
 
 # %% [markdown]
-# ### 2. Mirror some of them
+# ### 2. Random flips
 #
-# `augment_flip(images, turned)` gets a batch of shape (N, C, H, W) and an array of N truth values. Return a new batch in
-# which those pictures are mirrored from left to right for which `turned` is true. Leave `images` as it is.
+# `augment_flip(images, turned)` gets a batch of shape (N, C, H, W) and an array of N booleans. Return a new batch in
+# which the images whose `turned` is true are mirrored from left to right. Do not change `images`.
 
 
 # %%
 def augment_flip(images, turned):
-    """Return a new batch; pictures n with turned[n] are mirrored."""
+    """Return a new batch, with image n mirrored where turned[n] is true."""
     ### BEGIN SOLUTION
     flipped = images.copy()
     flipped[turned] = images[turned][:, :, :, ::-1]
@@ -495,18 +494,18 @@ def augment_flip(images, turned):
 check.augment_flip(augment_flip)
 
 # %% [markdown]
-# ### 3. Another light
+# ### 3. Colour shift
 #
-# `augment_colour(image, a, eigenvalues, eigenvectors)` returns a new picture, (3, H, W), with its colours shifted as the
-# authors' *program* does it. `image` is (3, H, W) of floats, `a` holds the three random numbers, `eigenvalues` the three
-# variances, and column `i` of `eigenvectors`, shape (3, 3), is the direction $p_i$: `eigenvectors[:, 0]` is $p_1$.
-# Nothing is cut off at 0 or 255. (`image + shift[:, np.newaxis, np.newaxis]` adds to each channel its number of
-# `shift`, shape (3,).)
+# `augment_colour(image, a, eigenvalues, eigenvectors)` returns a new image, (3, H, W), with its colours shifted as in
+# the authors' *program*. `image` is (3, H, W) of floats, `a` holds the three random numbers, `eigenvalues` the three
+# variances, and column `i` of `eigenvectors`, shape (3, 3), is the direction $p_i$: `eigenvectors[:, 0]` is $p_1$. Do
+# not clip at 0 or 255. (`image + shift[:, np.newaxis, np.newaxis]` adds to each channel its number of `shift`, shape
+# (3,).)
 
 
 # %%
 def augment_colour(image, a, eigenvalues, eigenvectors):
-    """Return the picture, (3, H, W), with its colours shifted."""
+    """Return the image, (3, H, W), with its colours shifted."""
     ### BEGIN SOLUTION
     shift = eigenvectors @ (a * np.sqrt(eigenvalues))
     return image + shift[:, np.newaxis, np.newaxis]
@@ -517,11 +516,11 @@ def augment_colour(image, a, eigenvalues, eigenvectors):
 check.augment_colour(augment_colour)
 
 # %% [markdown]
-# ### 4. The mean of ten
+# ### 4. The average of ten crops
 #
-# `augment_average(scores)` gets the network's scores for the crops of each picture, shape (N, crops, classes): numbers
-# *before* the softmax. Return the probabilities, shape (N, classes), as the paper computes them. Scores may be as large as
-# 1000 (lesson 07 says what to do about that).
+# `augment_average(scores)` gets the network's scores for the crops of each image, shape (N, crops, classes): numbers
+# *before* the softmax. Return the probabilities, shape (N, classes), as the paper computes them. Scores may be as large
+# as 1000 (lesson 07 shows how to handle that).
 
 
 # %%
