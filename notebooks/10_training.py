@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 10 Training
 #
-# The network is built, and the backward walk gives a gradient for each of its weights. What remains is to take steps.
-# How long should they be? Why do they have a memory? When does one take shorter ones, and where does one begin? This
-# lesson goes through the recipe of section 5 of the paper, number by number. Then it trains a network, and asks what
-# AlexNet's five contributions are worth.
+# The network is built, and the backward pass gives a gradient for each of its weights. What remains is to take steps.
+# How long should they be? Why momentum? When should they get shorter, and where should training begin? This lesson goes
+# through the recipe of section 5 of the paper, number by number. Then it trains a network, and measures what AlexNet's
+# five contributions are worth.
 #
 # You need lesson 01 (gradients), lesson 07 (the loss) and lesson 08 (the network).
 
@@ -27,8 +27,8 @@ BLUE, ORANGE, GREY = "#2a7ab8", "#c8500a", "#767676"
 # %% [markdown]
 # ## A step
 #
-# One weight $w$, and a loss that is a parabola: $L = \frac{1}{2} w^2$. Its gradient is $g = dL/dw = w$. The smallest
-# loss is at $w = 0$. We begin at $w = 1$ and go down: in each step
+# Take one weight $w$ and a loss that is a parabola: $L = \frac{1}{2} w^2$. Its gradient is $g = dL/dw = w$, and the
+# minimum is at $w = 0$. We begin at $w = 1$ and descend: in each step
 #
 # $$w \leftarrow w - \varepsilon\, g$$
 #
@@ -45,21 +45,22 @@ for rate in (0.1, 1.0, 1.9, 2.1):
     print(f"lr {rate}:", *(f"{w:8.4f}" for w in path))
 
 # %% [markdown]
-# - 0.1: it gets there, slowly.
-# - 1.0: it is there after one step. But this is luck: it is so for this parabola, and not for a steeper one.
-# - 1.9: each step goes too far, to the other side. It arrives all the same.
-# - 2.1: each step goes so far that it ends higher than it began. The loss grows without end: training *diverges*.
+# - 0.1: it converges, slowly.
+# - 1.0: it arrives in one step. But that is luck: it holds for this parabola, not for a steeper one.
+# - 1.9: each step overshoots to the other side. It converges all the same.
+# - 2.1: each step overshoots so far that it ends higher than it began. The loss grows without bound: training
+#   *diverges*.
 #
 # In general, with $L = \frac{c}{2} w^2$, a step multiplies $w$ by $1 - \varepsilon c$, where $c$ is the *curvature*. A
 # network has millions of weights, and the loss is steep along some directions and flat along others. Take two: $c = 20$
-# for $w_0$ and $c = 1$ for $w_1$. The steep direction decides how long a step may be, and the flat one suffers for it:
+# for $w_0$ and $c = 1$ for $w_1$. The steep direction limits the learning rate, and the flat one is slow because of it:
 
 # %%
 curvatures = np.array([20.0, 1.0])
 
 
 def descend(rate, momentum, steps=40):
-    """Return the points that SGD passes, shape (steps + 1, 2)."""
+    """Return the path of SGD, shape (steps + 1, 2)."""
     w = Tensor(np.array([0.5, 2.0]), requires_grad=True)
     optimizer = SGD([w], lr=rate, momentum=momentum)
     points = [w.numpy().copy()]
@@ -92,69 +93,69 @@ axes[0].set_ylabel("flat direction $w_1$")
 plt.show()
 
 # %% [markdown]
-# Each grey line joins points of equal loss; the smallest loss is at (0, 0). At 0.02 the steep direction is done within
-# some steps, but the flat one creeps. At 0.095 the steep direction swings from side to side. (At 0.1 it would swing
-# forever: $1 - 0.1 \cdot 20 = -1$.) The third picture has the small rate and still arrives first. It has a memory.
+# Each grey line joins points of equal loss; the minimum is at (0, 0). At 0.02 the steep direction converges within some
+# steps, but the flat one creeps. At 0.095 the steep direction oscillates. (At 0.1 it would oscillate forever:
+# $1 - 0.1 \cdot 20 = -1$.) The third panel has the small rate and still arrives first. It has momentum.
 #
 # ## Momentum and weight decay: the paper's step
 #
-# The paper does not move a weight by the gradient itself, but by a *velocity* $v$ that remembers earlier gradients. In
-# section 5 stand two lines:
+# The paper does not move a weight by the gradient itself, but by a *velocity* $v$ that remembers earlier gradients.
+# Section 5 has two lines:
 #
 # $$v \leftarrow 0.9\, v - 0.0005\, \varepsilon\, w - \varepsilon\, g$$
 #
 # $$w \leftarrow w + v$$
 #
-# - The velocity is 0 at first. In each step nine tenths of it stay. 0.9 is the *momentum*, which we call $m$.
-# - $-\varepsilon\, g$ is the step of before.
-# - $-0.0005\, \varepsilon\, w$ pulls the weight towards 0, a little the more the larger it is. 0.0005 is the *weight decay*,
-#   which we call $d$.
-# - $g$ is the mean of the gradients over the pictures of a batch. ($w$ in the second line moves by the *new* velocity.)
+# - The velocity starts at 0. Each step keeps nine tenths of it. 0.9 is the *momentum*, $m$ below.
+# - $-\varepsilon\, g$ is the step from before.
+# - $-0.0005\, \varepsilon\, w$ pulls the weight towards 0, in proportion to its size. 0.0005 is the *weight decay*, $d$
+#   below.
+# - $g$ is the mean of the gradients over the images of a batch. ($w$ in the second line moves by the *new* velocity.)
 #
-# Five steps of it, from $w = 1$ on $L = \frac{1}{2} w^2$, with $\varepsilon = 0.1$ and a weight decay of 0.01 so that
-# one sees it. By hand, and beside it the engine:
+# Five steps from $w = 1$ on $L = \frac{1}{2} w^2$, with $\varepsilon = 0.1$ and a weight decay of 0.01 to make it
+# visible; by hand, and beside it minicnn:
 
 # %%
 m, d, rate = 0.9, 0.01, 0.1
 w, v = 1.0, 0.0
-engine = Tensor(np.array([1.0]), requires_grad=True)
-optimizer = SGD([engine], rate, momentum=m, weight_decay=d, style="paper")
+weight = Tensor(np.array([1.0]), requires_grad=True)
+optimizer = SGD([weight], rate, momentum=m, weight_decay=d, style="paper")
 for step in range(1, 6):
     g = w
     terms = m * v, -d * rate * w, -rate * g
     v = sum(terms)
     w = w + v
     optimizer.zero_grad()
-    (engine * engine * 0.5).sum().backward()
+    (weight * weight * 0.5).sum().backward()
     optimizer.step()
     print(f"step {step}: v =", *(f"{term:+.4f}" for term in terms), end=" ")
-    print(f"= {v:+.4f}  w = {w:.4f}  engine {engine.numpy()[0]:.4f}")
+    print(f"= {v:+.4f}  w = {w:.4f}  minicnn {weight.numpy()[0]:.4f}")
 
 # %% [markdown]
-# Both agree. Watch the velocity grow: the first step goes by about a tenth, later ones by more, although the gradient
-# has become smaller. That is the memory.
+# Both agree. The velocity grows: the first step is about a tenth, later ones are longer, although the gradient has
+# become smaller. That is momentum.
 #
-# How far can that go? Let the gradient be 1 in every step, as on a long even slope:
+# How far can that go? Let the gradient be 1 in every step, as on a long constant slope:
 
 # %%
-v, travelled = 0.0, []
+v, lengths = 0.0, []
 for _ in range(40):
     v = 0.9 * v - 0.01 * 1.0
-    travelled.append(-v)
+    lengths.append(-v)
 for step in (1, 2, 3, 10, 40):
-    print(f"step {step:2d} moves the weight by {travelled[step - 1]:.4f}")
+    print(f"step {step:2d} moves the weight by {lengths[step - 1]:.4f}")
 print(f"without momentum each would move it by {0.01:.4f}")
 print(f"0.01 / (1 - 0.9) = {0.01 / (1 - 0.9):.4f}")
 
 # %% [markdown]
-# The steps are $0.01 \cdot (1 + 0.9 + 0.9^2 + \ldots)$, and that sum goes to $1 / (1 - 0.9) = 10$. So along a direction
-# in which the gradients agree, momentum makes the steps ten times as long. Where they change their sign all the time,
-# as across the steep valley, they cancel. This is why the third picture above won.
+# The steps are $0.01 \cdot (1 + 0.9 + 0.9^2 + \ldots)$, and that sum approaches $1 / (1 - 0.9) = 10$. So along a
+# direction in which the gradients agree, momentum makes the steps ten times as long. Where they alternate in sign, as
+# across the steep valley, they cancel. This is why the third panel above won.
 #
 # ## What weight decay does
 #
-# Let the gradient be 0, so that nothing but the decay is left, with the paper's own numbers. By how much does a weight
-# shrink? After the first steps the velocity has made ten decays out of one: each step multiplies the weight by about
+# Let the gradient be 0, so that only the decay is left, with the paper's own numbers. How fast does a weight shrink?
+# Once the velocity has built up it multiplies the decay by ten: each step multiplies the weight by about
 # $1 - 10 \cdot 0.0005 \cdot 0.01$.
 
 # %%
@@ -169,26 +170,26 @@ print(f"{factor:.5f} to the power 10,000: {factor**10_000:.4f}")
 print(f"steps in an epoch, 1.2 million / 128: {1_200_000 // 128}")
 
 # %% [markdown]
-# In an epoch of AlexNet, a weight that no picture asks for loses about four tenths of its size. What the pictures do
-# ask for is built up again. The paper stresses that this little decay does more than keep the network from learning by
-# heart: the *training* error was lower with it (section 5).
+# In an epoch of AlexNet, a weight without a gradient loses about four tenths of its size. Gradients rebuild the weights
+# that the images need. The paper stresses that this small decay is more than a regulariser: it also lowered the
+# *training* error (section 5).
 #
-# ## Inside or outside
+# ## Learning rate inside or outside the velocity
 #
-# PyTorch writes momentum differently. The learning rate stands outside of the velocity:
+# PyTorch writes momentum differently. The learning rate is outside the velocity:
 #
 # $$v \leftarrow m\, v + (g + d\, w)$$
 #
 # $$w \leftarrow w - \varepsilon\, v$$
 #
-# Is it the same? The paper's $v$ is then $-\varepsilon$ times PyTorch's. As long as $\varepsilon$ stays the same,
-# nothing differs. But the paper divides it by ten in the course of training. We do so after step 4, on the even slope
-# with gradient 1:
+# Is it the same? The paper's $v$ is then $-\varepsilon$ times PyTorch's. As long as $\varepsilon$ is constant, there is
+# no difference. But the paper divides it by ten during training. We do so after step 4, on the constant slope with
+# gradient 1:
 
 
 # %%
 def moves(style, steps=24, drop=12):
-    """Return by how much each step moves a weight of gradient 1."""
+    """Return how far each step moves a weight with gradient 1."""
     w = Tensor(np.array([0.0]), requires_grad=True)
     w.grad = np.ones(1)
     optimizer = SGD([w], lr=0.1, momentum=0.9, style=style)
@@ -213,22 +214,22 @@ ax.plot(steps, moves("paper"), "o-", color=BLUE, label="paper: inside")
 ax.plot(steps, moves("pytorch"), "s--", color=ORANGE, label="PyTorch: outside")
 ax.axvline(12.5, color=GREY, linestyle=":")
 ax.text(12.8, 0.35, "learning rate\ndivided by 10", color=GREY)
-ax.set(xlabel="step", ylabel="length of the step", ylim=(0, 0.8))
+ax.set(xlabel="step", ylabel="step length", ylim=(0, 0.8))
 ax.set_title("Gradient 1, momentum 0.9: a drop after step 12", fontsize=10)
 ax.legend(loc="upper left")
 plt.show()
 
 # %% [markdown]
 # Up to the drop the two are equal, digit by digit. Then PyTorch's steps are at once ten times shorter. The paper's
-# velocity still carries the long steps of before, and takes some dozens of steps to forget them. In minicnn
-# `style="paper"` chooses. Remember this picture: we meet it again below, in a network.
+# velocity still carries the earlier long steps, and takes some dozens of steps to forget them. In minicnn
+# `style="paper"` chooses this. Remember this figure: the effect returns below, in a network.
 #
-# ## When to take shorter steps
+# ## Learning rate schedules
 #
-# Why lower the rate at all? Because $g$ is computed from a batch and not from all pictures, so it is the true gradient
-# plus noise. With long steps the noise keeps the weight moving around the best place. We put noise of deviation 1 on
-# the parabola's gradient, and divide the rate by ten twice. Since one run has luck in it we let 200 weights run at
-# once, each with noise of its own, print the mean of their losses, and draw the first.
+# Why lower the learning rate at all? Because $g$ is computed from a batch and not from the whole training set, it is
+# the true gradient plus noise. With long steps the noise keeps the weight moving around the minimum. We add noise of
+# standard deviation 1 to the parabola's gradient, and divide the rate by ten twice. Since one run depends on luck, we
+# run 200 weights at once, each with its own noise, print the mean of their losses, and plot the first weight.
 
 # %%
 rng = np.random.default_rng(0)
@@ -250,14 +251,13 @@ ax.set_title("A noisy gradient; the rate falls at the dotted lines", fontsize=10
 plt.show()
 
 # %% [markdown]
-# From step 100 to step 300 nothing is gained by waiting. Each drop then lowers the loss to where the longer steps would
-# never have brought it. Why not begin with the small rate? Because from $w = 4$ it would have taken far longer to come
-# here. So: long steps first, short ones at the end. The authors divided the rate by ten whenever the error on pictures
-# kept apart (the *validation error*) had stopped improving. They began with 0.01 and did it three times in about 90
-# epochs (section 5).
+# From step 100 to step 300 waiting gains nothing. Each drop then lowers the loss to where the longer steps would never
+# have brought it. Why not begin with the small rate? From $w = 4$ it would have taken far longer to get here. So: long
+# steps first, short ones at the end. The authors divided the rate by ten whenever the error on held-out images (the
+# *validation error*) stopped improving. They began with 0.01 and did so three times in about 90 epochs (section 5).
 #
-# It looks the same in a real network. minicnn's AlexNet for the small pictures of CIFAR-10, trained with the paper's
-# step for 42 epochs, had its rate divided by ten after epoch 26 (from `docs/results/alexnet_cifar.csv` of the project):
+# A real network behaves the same. minicnn's AlexNet for the small images of CIFAR-10, trained with the paper's step for
+# 42 epochs, had its rate divided by ten after epoch 26 (from `docs/results/alexnet_cifar.csv` of the project):
 #
 # | epoch | learning rate | training error | validation error |
 # |---|---|---|---|
@@ -266,15 +266,16 @@ plt.show()
 # | 27 | 0.002 | 12.5 % | 15.7 % |
 # | 28 | 0.002 | 11.0 % | 16.3 % |
 #
-# minicnn has `optim.MultiStepLR` for drops at epochs that one names, and `training.schedule.Plateau` for those that the
-# validation error decides.
+# minicnn has `optim.MultiStepLR` for drops at given epochs, and `training.schedule.Plateau` for drops decided by the
+# validation error.
 #
-# ## Where to begin
+# ## Weight initialisation
 #
 # If all weights began at 0, all units of a layer would compute the same, get the same gradient, and stay the same
-# forever. So they are drawn at random. From how wide a distribution? The paper takes a normal distribution of standard
-# deviation 0.01 for all weights. Eight layers of 200 ReLU units each, with that and with the deviation that He and
-# others proposed in 2015, $\sqrt{2 / n}$, where $n$ is how many numbers each unit reads (here 200):
+# forever. So the weights are drawn at random. How wide should the distribution be? The paper takes a normal
+# distribution of standard deviation 0.01 for all weights. We compare it, in eight layers of 200 ReLU units each, with
+# the standard deviation that He and others proposed in 2015, $\sqrt{2 / n}$, where $n$ is the number of inputs of each
+# unit (here 200):
 
 # %%
 rng = np.random.default_rng(0)
@@ -287,23 +288,23 @@ for name, deviation in [("0.01", 0.01), ("root of 2 / n", np.sqrt(2 / 200))]:
     print(f"{name:>13}:", *(f"{size:.0e}" for size in sizes))
 
 # %% [markdown]
-# With 0.01 each layer makes the numbers about ten times smaller, and after eight of them nothing is left. $\sqrt{2/n}$
-# keeps the size: a sum of $n$ products is $\sqrt{n}$ times as wide as one of them, and the 2 makes up for the half that
-# ReLU cuts off.
+# With 0.01 each layer makes the numbers about ten times smaller, and after eight of them almost nothing is left.
+# $\sqrt{2/n}$ keeps the scale: a sum of $n$ products is $\sqrt{n}$ times as wide as one of them, and the 2 compensates
+# for the half that ReLU cuts off.
 #
-# Why did 0.01 do for AlexNet? Three things help. Its units read many more numbers than 200 (fc6 reads 9,216). Its
+# Why was 0.01 good enough for AlexNet? Three things help. Its units have many more inputs than 200 (fc6 has 9,216). Its
 # pixels are raw, so its inputs are some sixty times as wide as standardised ones (lesson 03). And the biases of conv2,
-# conv4, conv5, fc6 and fc7 begin with **1**, all others with 0. The paper says that this gives the ReLUs positive
-# inputs, and so a gradient, from the start (section 5). On small data that is not enough: with these first weights
-# minicnn's AlexNet had learnt next to nothing from 400 pictures after nine epochs; with those of He it knew nearly all
-# of them by heart after twenty (from `docs/results` of the project). So `minicnn train` has the option `--init he`.
+# conv4, conv5, fc6 and fc7 begin at **1**, all others at 0. The paper says that this gives the ReLUs positive inputs,
+# and so a gradient, from the start (section 5). On small data that is not enough: with these initial weights minicnn's
+# AlexNet had learned next to nothing from 400 images after nine epochs; with He's it had memorised nearly all of them
+# after twenty (from `docs/results` of the project). So `minicnn train` has the option `--init he`.
 #
 # ## A batch of 128
 #
-# All 1.2 million pictures for one step would be a waste; a single one would be very noisy. The mean of $B$ pictures'
-# gradients is $\sqrt{B}$ times less noisy than one picture's. We measure that in a small network: two convolutions, two
-# fully connected layers, on drawn shapes of 16 by 16 pixels. The noise is how far the gradient of $B$ random pictures
-# is from that of all.
+# All 1.2 million images for one step would be a waste; a single one would be very noisy. The mean of $B$ images'
+# gradients is $\sqrt{B}$ times less noisy than one image's. We measure that in a small network: two convolutions, two
+# fully connected layers, on drawn shapes of 16 by 16 pixels. The noise is the distance of the gradient of $B$ random
+# images from that of the whole training set.
 
 # %%
 data = load_shapes(train=1200, test=400)
@@ -321,7 +322,7 @@ train_y, test_y = data.train_labels, data.test_labels
 
 
 def make_network(seed=0):
-    """Return a small network, its first weights drawn as by (Kaiming) He."""
+    """Return a small network with Kaiming He's initialisation."""
     minicnn.manual_seed(seed)
     net = nn.Sequential(
         nn.Conv2d(3, 16, 5, padding=2),
@@ -344,7 +345,7 @@ def make_network(seed=0):
 
 
 def gradient_of(net, chosen):
-    """Return all gradients in one long array."""
+    """Return all gradients as one flat array."""
     for parameter in net.parameters():
         parameter.grad = None
     loss = F.cross_entropy(net(Tensor(train_x[chosen])), train_y[chosen])
@@ -355,23 +356,23 @@ def gradient_of(net, chosen):
 net, rng = make_network(), np.random.default_rng(0)
 whole = gradient_of(net, np.arange(1200))
 for B in (2, 8, 32, 128):
-    far = [
+    distances = [
         np.linalg.norm(gradient_of(net, rng.choice(1200, B)) - whole) for _ in range(8)
     ]
-    noise = np.mean(far) / np.linalg.norm(whole)
-    print(f"B = {B:3d}: noise is {noise:.2f} of the gradient", end=", ")
-    print(f"noise times root of B: {noise * B**0.5:.2f}")
+    noise = np.mean(distances) / np.linalg.norm(whole)
+    print(f"B = {B:3d}: noise / gradient {noise:.2f}", end=", ")
+    print(f"times root of B: {noise * B**0.5:.2f}")
 
 # %% [markdown]
-# The last column stays about the same: four times as many pictures halve the noise, and take four times as long. At 128
-# there is more gradient than noise, and a graphics card of 2012 was kept busy.
+# The last column stays about the same: four times as many images halve the noise, and take four times as long. At 128
+# the gradient exceeds the noise, and the batch kept a GPU of 2012 busy.
 #
 # ## First, overfit one batch
 #
-# Before you train for hours, let the network learn twenty pictures by heart. If it cannot do that, something is broken:
-# a wrong gradient, labels that do not belong to the pictures, a rate that is far off. It takes a second. One number can
-# be foretold, too: a network that knows nothing gives each of ten classes one tenth, and its loss is $\log 10$, the
-# natural logarithm (lesson 07). First weights that make it surer than that, and wrong, begin above it.
+# Before you train for hours, let the network memorise twenty images. If it cannot do that, something is broken: a wrong
+# gradient, labels that do not belong to the images, a rate that is far off. It takes a second. You can also predict one
+# number: an untrained network gives each of ten classes about one tenth, so its loss is $\log 10$, the natural
+# logarithm (lesson 07). Initial weights that make it confidently wrong start above that.
 
 # %%
 print(f"log 10 = {np.log(10):.3f}")
@@ -392,8 +393,9 @@ for step in range(41):
 #
 # ## Which learning rate?
 #
-# Nobody can read off a network what its curvatures are. So one tries, in steps of three or ten, for a few epochs each.
-# (`Loader` and `train_epoch` are those of lesson 03: batches in a new random order each time, and one pass through them.)
+# A network's curvatures are not known in advance. So one tries several rates, in steps of three or ten, for a few
+# epochs each. (`Loader` and `train_epoch` are those of lesson 03: batches in a new random order each time, and one pass
+# through them.)
 
 # %% tags=["heavy"]
 rates = [0.0003, 0.003, 0.01, 0.1, 1.0]
@@ -404,7 +406,7 @@ for rate, look, colour in zip(rates, looks, colours, strict=True):
     net = make_network()
     optimizer = SGD(net.parameters(), lr=rate, momentum=0.9, style="paper")
     batches = Loader(train_x, train_y, batch_size=64, seed=0)
-    ended = "went on to the end"
+    ended = "completed"
     epochs = []
     try:
         for _ in range(4):
@@ -433,23 +435,23 @@ plt.show()
 
 # %% [markdown]
 # - The smallest rate learns, but would need many times as long.
-# - In the middle lie the good ones. They are close to one another: within a factor of three it matters little.
-# - 0.1 comes down to $\log 10$ and stays there. Its first long steps have killed most filters of the second convolution
-#   (lesson 03: they give 0 for every picture, at every place), and through the few that are left nothing can be learnt.
-# - 1.0 has numbers too large for a float after some steps. minicnn stops then, and says so.
+# - The good ones are in between. They are close to one another: within a factor of three it matters little.
+# - 0.1 falls to $\log 10$ and stays there. Its first long steps have killed most filters of the second convolution
+#   (lesson 03: they output 0 for every image, at every place), and the few that are left cannot learn.
+# - 1.0 overflows after some steps. minicnn then stops with an error.
 #
-# A usual advice follows: take the largest rate that does no harm, or somewhat less.
+# This leads to common advice: take the largest rate that does no harm, or somewhat less.
 #
 # ## A training run
 #
 # Now all together: the paper's step with its momentum and weight decay, batches, and one drop of the rate, after epoch
-# 9. Behind each epoch we look at 400 pictures that are not trained on. (With real work ahead one holds back two such
-# sets: the validation pictures, by which one chooses, and the test pictures, which one looks at once.)
+# 9. After each epoch we measure the error on 400 images that are not in the training set. (For real work, hold out two
+# such sets: the validation set, to make choices, and the test set, to be used once.)
 
 
 # %%
 def test_error(net):
-    """Return the share of the test pictures that are classed wrongly."""
+    """Return the share of the test images that are misclassified."""
     net.eval()
     with minicnn.no_grad():
         scores = net(Tensor(test_x)).numpy()
@@ -458,7 +460,7 @@ def test_error(net):
 
 
 def paper_sgd(net, rate):
-    """Return the optimiser of the paper, at some rate."""
+    """Return the paper's optimiser with a learning rate."""
     parameters = net.parameters()
     return SGD(parameters, rate, 0.9, weight_decay=0.0005, style="paper")
 
@@ -476,7 +478,7 @@ def some_epochs(net, optimizer, batches, epochs):
 net = make_network()
 optimizer = paper_sgd(net, 0.02)
 batches = Loader(train_x, train_y, batch_size=64, seed=0)
-print("steps in an epoch:", len(batches))
+print("steps per epoch:", len(batches))
 before = some_epochs(net, optimizer, batches, 9)
 weights = copy.deepcopy(net.state_dict())
 velocities = copy.deepcopy(optimizer.state_dict())
@@ -486,7 +488,7 @@ for ax, style in zip(axes, ("paper", "pytorch"), strict=True):
     net.load_state_dict(weights)
     state = copy.deepcopy(velocities)
     state["param_groups"][0].update(lr=0.002, style=style)
-    if style == "pytorch":  # whose v is -1 / lr times the paper's
+    if style == "pytorch":  # its v is -1 / lr times the paper's
         for memory in state["state"].values():
             memory["momentum_buffer"] /= -0.02
     optimizer.load_state_dict(state)
@@ -508,66 +510,67 @@ fig.suptitle("At the dotted line the rate is divided by 10", fontsize=11)
 plt.show()
 
 # %% [markdown]
-# Three things to read from such curves. The drop of the rate shows as a step down. The gap between the two curves is
-# what the network knows by heart: where the training error goes on falling and the test error does not, it *overfits*.
-# And on the left the step comes late. It even goes up first. This is the paper's velocity, which still holds the old
-# rate: for some dozens of steps the weights coast on, while the gradient that should steer them counts only a tenth.
-# Here an epoch has just 19 steps. With the thousands of AlexNet's, a few dozen steps do not show.
+# Such curves show three things. The drop of the rate appears as a step down. The gap between the two curves is what the
+# network has memorised: where the training error keeps falling and the test error does not, it *overfits*. And on the
+# left the step comes late, after a rise. This is the paper's velocity, which still holds the old rate: for some dozens
+# of steps the weights coast on, while the gradient that should steer them counts only a tenth. Here an epoch has just
+# 19 steps. With AlexNet's thousands, a few dozen steps do not show.
 #
-# (The training error of an epoch is the mean over its batches, each judged just before its own step. So it looks back
-# to the middle of the epoch, and can lie above the test error at first.)
+# (The training error of an epoch is the mean over its batches, each measured just before its own step. So it lags by
+# about half an epoch, and can be above the test error at first.)
 #
-# ## Stopping and going on
+# ## Checkpoint and resume
 #
-# AlexNet took five to six days (paper, section 5). What must be written down, so that a run can be interrupted and go
-# on as if nothing had been? Not the weights alone:
+# AlexNet took five to six days (paper, section 5). What must be saved so that an interrupted run can resume with
+# exactly the same results? Not only the weights:
 
 # %%
 
 
-def go_on(net, optimizer, batches, epochs):
-    """Train for some more epochs, and return a weight as it came out."""
+def resume(net, optimizer, batches, epochs):
+    """Train for some more epochs, and return three weights."""
     for _ in range(epochs):
         train_epoch(net, optimizer, batches)
     return net[0].weight.numpy()[0, 0, 0, :3]
 
 
 def start():
-    """Return a network, its optimiser, and batches of 300 pictures."""
+    """Return a network, its optimiser, and batches of 300 images."""
     net = make_network()
     batches = Loader(train_x[:300], train_y[:300], batch_size=64, seed=0)
     return net, paper_sgd(net, 0.01), batches
 
 
 net, optimizer, batches = start()
-go_on(net, optimizer, batches, 1)
+resume(net, optimizer, batches, 1)
 weights = copy.deepcopy(net.state_dict())
 velocities = copy.deepcopy(optimizer.state_dict())
-print("without a break:     ", go_on(net, optimizer, batches, 1))
+print("uninterrupted:         ", resume(net, optimizer, batches, 1))
 
 for name, with_velocity, next_epoch in [
-    ("all restored:        ", True, 1),
-    ("velocities forgotten:", False, 1),
-    ("batches from the top:", True, 0),
+    ("all restored:          ", True, 1),
+    ("velocities lost:       ", False, 1),
+    ("batches from the start:", True, 0),
 ]:
     net, optimizer, batches = start()
     net.load_state_dict(weights)
     if with_velocity:
         optimizer.load_state_dict(velocities)
     batches.epoch = next_epoch
-    print(name, go_on(net, optimizer, batches, 1))
+    print(name, resume(net, optimizer, batches, 1))
 
 # %% [markdown]
-# Weights, velocities, the place in the data, the schedule, and whatever random numbers are still to come (dropout's,
-# the crops'): with all of them the numbers are the same to the last digit, and without one they are not. minicnn writes
-# them into one file, a *checkpoint*, after each epoch: `minicnn train --resume` goes on from it.
+# Weights, velocities, the position in the data, the schedule, and the state of the random number generators (for
+# dropout and crops): with all of them the numbers are the same to the last digit, and without one they are not. minicnn
+# writes them into one file, a *checkpoint*, after each epoch: `minicnn train --resume` resumes from it.
 #
 # ## The five contributions
 #
-# The article names five contributions of AlexNet: more layers, ReLU, dropout, LRN, data augmentation. (The paper has
-# two more that one could count: overlapping pools, and two graphics cards.) What is each worth? The command `minicnn
-# contributions` trains the small AlexNet on CIFAR-10 with everything on, then with one thing off at a time. These are
-# its numbers in `docs/results/contributions.json`: 9,000 pictures, only 6 epochs, two seeds each.
+# The tutorial that these lessons follow names five contributions of AlexNet: more layers, ReLU, dropout, LRN, data
+# augmentation. (The paper has two more that one could count: overlapping pools, and two GPUs.) What is each worth? The
+# command `minicnn contributions` trains the small AlexNet on CIFAR-10 with everything on, then with one thing off at a
+# time (an *ablation study*). These are its numbers in `docs/results/contributions.json`: 9,000 images, only 6 epochs,
+# two seeds each.
 
 # %%
 contributions = {  # test error in %, seeds 0 and 1
@@ -584,9 +587,9 @@ spread = max(max(pair) - min(pair) for pair in contributions.values())
 print(f"widest spread of two seeds: {spread:.2f} points")
 for name, pair in contributions.items():
     apart = np.mean(pair) - base
-    told = "told apart" if abs(apart) > spread else "not told apart"
+    verdict = "beyond" if abs(apart) > spread else "within"
     if name != "everything on":
-        print(f"{name:<24} {apart:+5.1f} points, {told}")
+        print(f"{name:<24} {apart:+5.1f} points, {verdict} the spread")
 
 fig, ax = plt.subplots(figsize=(8, 3.2), layout="constrained")
 for row, (_, pair) in enumerate(contributions.items()):
@@ -598,36 +601,35 @@ ax.set_xlabel("test error after 6 epochs, %; a dot for each seed")
 plt.show()
 
 # %% [markdown]
-# This must be read with care. If two runs that differ in nothing but their random numbers can lie so far apart as those
-# without LRN do, then a smaller difference between two networks means nothing. By that rule only LRN is told apart. It
-# helps here, as the paper says, but for another reason: it keeps the size of the numbers in hand at the learning rate
-# that was chosen for all.
+# Read this with care. If two runs that differ only in their random numbers can be as far apart as those without LRN,
+# then a smaller difference between two networks means nothing. By that rule only LRN makes a difference. It helps here,
+# as the paper says, but for another reason: it keeps the numbers in scale at the learning rate that all variants share.
 #
-# Overlapping pools agree with the paper in their sign, within chance. The others do not, and could not be expected to.
-# Six epochs show how fast a network *starts* to learn, and dropout and augmentation make the start harder, so that
-# their dots lie lower without them is no surprise. Two more layers pay off late. tanh, on standardised pixels and with
-# first weights made for it, even starts ahead of ReLU: lesson 03 has shown why that is no contradiction.
+# Overlapping pools agree with the paper in sign, within chance. The others do not, and could not be expected to. Six
+# epochs show how fast a network *starts* to learn. Dropout and augmentation make the start harder, so it is no surprise
+# that the error is lower without them. Two more layers pay off late. tanh, on standardised pixels and with an
+# initialisation made for it, even starts ahead of ReLU: lesson 03 shows why that is no contradiction.
 #
-# What the paper claims, from networks that were trained to the end on a million pictures: LRN 1.4 points of top-1 error
-# (section 3.3), overlapping pools 0.4 (3.4), the colour part of the augmentation more than 1 (4.1), any one of the middle
-# layers about 2 (section 7). Without dropout the network overfits substantially, and with it training takes about twice as many steps
-# (4.2).
+# What the paper claims, for networks trained to the end on a million images: LRN 1.4 points of top-1 error (section
+# 3.3), overlapping pools 0.4 (3.4), the colour part of the augmentation more than 1 (4.1), any one of the middle layers
+# about 2 (section 7). Without dropout the network overfits substantially, and with it training takes about twice as
+# many steps (4.2).
 #
 # ## One of them, live
 #
-# Why does a contribution that is worth so much look useless at first? We take augmentation (lesson 09): 300 pictures,
-# as they are, or each time mirrored by chance and shifted by up to two pixels. 48 epochs each.
+# Why does a contribution that is worth so much look useless at first? Take augmentation (lesson 09): 300 images, either
+# unchanged, or each time randomly mirrored and shifted by up to two pixels. 48 epochs each.
 
 # %%
 
 
 def mirror_and_shift(images, rng):
-    """Return the pictures as they might have been: (N, 3, 16, 16)."""
+    """Return randomly shifted and mirrored images, (N, 3, 16, 16)."""
     padded = np.pad(images, ((0, 0), (0, 0), (2, 2), (2, 2)))
     changed = np.empty_like(images)
-    for number, picture in enumerate(padded):
+    for number, image in enumerate(padded):
         top, left = rng.integers(0, 5, size=2)
-        cut = picture[:, top : top + 16, left : left + 16]
+        cut = image[:, top : top + 16, left : left + 16]
         changed[number] = cut[:, :, ::-1] if rng.random() < 0.5 else cut
     return changed
 
@@ -636,7 +638,7 @@ def mirror_and_shift(images, rng):
 fig, axes = plt.subplots(1, 2, figsize=(10, 3.2), sharey=True, layout="constrained")
 for ax, (name, transform) in zip(
     axes,
-    [("as they are", None), ("mirrored and shifted", mirror_and_shift)],
+    [("unchanged", None), ("mirrored and shifted", mirror_and_shift)],
     strict=True,
 ):
     net = make_network()
@@ -656,25 +658,24 @@ for ax, (name, transform) in zip(
     ax.plot(range(1, 49), train, color=BLUE, label="training")
     label = "test"
     ax.plot(tested.keys(), tested.values(), "--", color=ORANGE, label=label)
-    ax.set(title=f"300 pictures, {name}", xlabel="epoch")
+    ax.set(title=f"300 images, {name}", xlabel="epoch")
     ax.legend()
 axes[0].set_ylabel("error")
 plt.show()
 
 # %% [markdown]
-# Without augmentation the training error soon is 0: these 300 pictures are known by heart, nothing is left to learn
-# from them, and the test error stands still. With it a picture hardly ever comes twice in the same way, so learning is
-# harder. Up to about epoch 12 it shows no gain: whoever stops there finds it useless. In the end it is clearly ahead.
-# (Lesson 03's warning holds here as well: one run has luck in it.)
+# Without augmentation the training error is soon 0: these 300 images are memorised, there is nothing left to learn from
+# them, and the test error stops improving. With it an image hardly ever appears twice in the same way, so learning is
+# harder. Up to about epoch 12 it shows no gain: if you stop there, it looks useless. In the end it is clearly ahead.
+# (As in lesson 03: a single run depends on luck.)
 #
 # ## Exercises
 #
-# ### 1. The rate in an epoch
+# ### 1. The learning rate in an epoch
 #
-# `rate_in_epoch(epoch, first, drops)` returns the learning rate with which epoch number `epoch` (counted from 1) is
-# trained. The run begins with the rate `first`, and *after* each of the epochs in the tuple `drops` it is divided by
-# ten. For instance, with `first = 0.02` and `drops = (26, 36)`, epoch 26 still has 0.02, epoch 27 has 0.002, and epoch
-# 37 has 0.0002.
+# `rate_in_epoch(epoch, first, drops)` returns the learning rate of epoch number `epoch` (counted from 1). The run
+# begins with the rate `first`, and *after* each of the epochs in the tuple `drops` it is divided by ten. For instance,
+# with `first = 0.02` and `drops = (26, 36)`, epoch 26 still has 0.02, epoch 27 has 0.002, and epoch 37 has 0.0002.
 
 
 # %%
@@ -693,7 +694,7 @@ check.rate_in_epoch(rate_in_epoch)
 #
 # `sgd_paper_step(w, v, g, lr, momentum, weight_decay)` takes one step as in section 5 of the paper, and returns a
 # tuple: the new weights and the new velocities. `w`, `v` and `g` (weights, velocities, gradients) are arrays of the
-# same shape; the other three are numbers. Leave the arrays as they are.
+# same shape; the other three are numbers. Do not change the arrays.
 
 
 # %%
@@ -711,7 +712,7 @@ check.sgd_paper_step(sgd_paper_step)
 # %% [markdown]
 # ### 3. How far does a step go?
 #
-# The gradient of a weight is `g` in every step, there is no weight decay, and the velocity is 0 at first.
+# The gradient of a weight is `g` in every step, there is no weight decay, and the velocity starts at 0.
 # `sgd_step_length(lr, momentum, g, steps)` returns by how much step number `steps` (counted from 1) *changes* the
 # weight, by the paper's rule. Mind the sign: with a positive `g` the weight falls. A loop will do; a formula is
 # shorter.
@@ -719,7 +720,7 @@ check.sgd_paper_step(sgd_paper_step)
 
 # %%
 def sgd_step_length(lr, momentum, g, steps):
-    """Return by how much the last of some steps changes the weight."""
+    """Return by how much the last of `steps` steps changes the weight."""
     ### BEGIN SOLUTION
     v = 0.0
     for _ in range(steps):
@@ -734,10 +735,10 @@ check.sgd_step_length(sgd_step_length)
 # %% [markdown]
 # ### 4. Choose a learning rate
 #
-# The loss is $L = \frac{1}{2} (c_0 w_0^2 + c_1 w_1^2 + \ldots)$, and all weights are 1 at first.
+# The loss is $L = \frac{1}{2} (c_0 w_0^2 + c_1 w_1^2 + \ldots)$, and all weights start at 1.
 # `choose_learning_rate(curvatures)` gets the array of all $c_i$ (positive, the largest up to ten times the smallest)
 # and returns the rate for 50 steps without momentum. Many rates are right. The check takes the steps with yours, and
-# wants $L$ to fall below a thousandth of what it was.
+# wants $L$ to fall below a thousandth of its initial value.
 
 
 # %%
