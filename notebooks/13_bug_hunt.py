@@ -2,10 +2,10 @@
 # # 13 The bug hunt
 #
 # A wrong gradient raises no error. The network trains, a little worse, and nobody knows how well it could have trained.
-# This lesson is about finding such bugs: how a gradient check works and how it can be wrong itself, what it can never
-# find, and how to read what it says. Then you hunt some yourself, in a museum of the mistakes that everybody makes once.
+# This lesson is about finding such bugs: how a gradient check works, how it can be wrong itself, what it can never
+# find, and how to read its report. Then you hunt some bugs yourself, in a museum of mistakes that everybody makes once.
 #
-# You need the lessons up to 07: the museum has pieces from all of them.
+# You need lessons 01 to 07: the museum has exhibits from all of them.
 
 # %% tags=["setup"]
 # %matplotlib inline
@@ -21,11 +21,10 @@ from minicnn.lessons import check, museum
 # %% [markdown]
 # ## A bug that nobody notices
 #
-# Two networks learn to tell the points inside a disc from those outside. They have the same layers and the same first
+# Two networks learn to separate the points inside a disc from those outside. They have the same layers and initial
 # weights, and see the same batches of 20 points. In one of them the weight gradient of the fully connected layers is
-# wrong: where it should *add up* over the pictures of the batch (lesson 07), it keeps only what the last one says. The
-# wrong layer comes from the *museum* that belongs to minicnn: each of its exhibits has a name and two ways to make the same
-# operation, `broken` and `correct`.
+# wrong: instead of *summing* over the batch (lesson 07), it keeps only the last example's gradient. The broken layer
+# comes from minicnn's *museum*: each exhibit has a name and two versions of the same operation, `broken` and `correct`.
 
 # %%
 random = np.random.default_rng(1)
@@ -34,7 +33,7 @@ labels = (np.hypot(x[:, 0], x[:, 1]) < 1.18).astype(int)
 
 
 def train(make_layer):
-    """Train two fully connected layers; return the error by step."""
+    """Train two fully connected layers; return the error after each step."""
     random = np.random.default_rng(0)
     w1 = Tensor(random.normal(0, 0.7, size=(16, 2)), requires_grad=True)
     w2 = Tensor(random.normal(0, 0.3, size=(2, 16)), requires_grad=True)
@@ -58,29 +57,29 @@ fig, ax = plt.subplots(figsize=(8, 3), layout="constrained")
 exhibit = museum.exhibits()["linear-keeps-last-image"]
 for name, make, colour in (
     ("wrong weight gradient", exhibit.broken, "#c8500a"),
-    ("right", exhibit.correct, "#2a7ab8"),
+    ("correct", exhibit.correct, "#2a7ab8"),
 ):
     errors = train(make)
     ax.plot(100 * errors, color=colour, label=name)
-    print(f"{name:<22} wrong at first {errors[0]:.0%}", end=", ")
-    print(f"mean of the last 50 steps {errors[-50:].mean():.1%}")
-ax.set(xlabel="step", ylabel="wrong points (%)", ylim=(0, 60))
+    print(f"{name:<22} error after step 1: {errors[0]:.0%}", end=", ")
+    print(f"mean of the last 50 steps: {errors[-50:].mean():.1%}")
+ax.set(xlabel="step", ylabel="error (%)", ylim=(0, 60))
 ax.legend()
 plt.show()
 
 # %% [markdown]
-# The wrong one learns, too. Without the blue line beside it, who would suspect the orange one? One would try another
-# learning rate, more units, more steps. A bug like this can stay for years.
+# The wrong one learns, too. Without the blue line for comparison, who would suspect the orange one? One would try
+# another learning rate, more units, more steps. A bug like this can stay for years.
 #
-# How wrong is a wrong gradient? The museum has more than twenty broken operations, each beside the right one. We take
-# those whose way back does not belong to their way forward, let both walk back, and compare the *directions* of their
-# gradients by the cosine of the angle between them: 1 is the same direction, 0 a right angle. (Only those are shown
-# whose direction is not the same. Their names are those of the museum, whose list comes further down.)
+# How wrong is a wrong gradient? The museum has more than twenty broken operations, each beside the correct one. We take
+# those whose backward does not match their forward, run both, and compare the *directions* of their gradients by the
+# cosine of the angle between them: 1 is the same direction, 0 a right angle. (The chart leaves out those whose
+# direction is the same. The names are the museum's, whose list comes further down.)
 
 
 # %%
 def gradient(make, exhibit):
-    """Return the gradients of all inputs as one long vector."""
+    """Return the gradients of all inputs as one flat vector."""
     inputs = exhibit.inputs()
     output = exhibit.use(make, *inputs)
     output.backward(np.random.default_rng(5).normal(size=output.shape))
@@ -89,34 +88,34 @@ def gradient(make, exhibit):
 
 cosines = {}
 for name, exhibit in museum.exhibits().items():
-    # one of them makes a gradient of a wrong shape, which the engine refuses
+    # the gradient of linear-bias-not-summed has the wrong shape: an error
     if exhibit.caught_by == "reference" or name == "linear-bias-not-summed":
         continue
     right, wrong = (
         gradient(make, exhibit) for make in (exhibit.correct, exhibit.broken)
     )
-    lengths = np.linalg.norm(right) * np.linalg.norm(wrong)
-    if right @ wrong / lengths < 0.9999:
-        cosines[name] = right @ wrong / lengths
+    norms = np.linalg.norm(right) * np.linalg.norm(wrong)
+    if right @ wrong / norms < 0.9999:
+        cosines[name] = right @ wrong / norms
 cosines = dict(sorted(cosines.items(), key=lambda item: item[1]))
 fig, ax = plt.subplots(figsize=(8, 4.2), layout="constrained")
 bars = ax.barh(list(cosines), list(cosines.values()), color="#2a7ab8")
 ax.bar_label(bars, fmt="%.2f", padding=3)
-ax.set(xlim=(0, 1.1), xlabel="cosine between wrong and right gradient")
-ax.set_title("Most wrong gradients point more or less the right way")
+ax.set(xlim=(0, 1.1), xlabel="cosine between wrong and correct gradient")
+ax.set_title("Most wrong gradients point roughly in the right direction")
 plt.show()
 
 # %% [markdown]
-# That is why they train. What is needed is a judge who knows nothing of how the gradient was derived.
+# That is why they train. We need a judge that does not depend on how the gradient was derived.
 #
-# ## The judge: measure the slope
+# ## The gradient check: measure the slope
 #
-# A slope can be measured: move the input a little, and see how the output moves. Let $f$ be a function of one number, and
-# $h$ a small step. The *forward difference* moves to one side, the *central difference* to both:
+# A slope can be measured: move the input a little, and see how far the output moves. Let $f$ be a function of one
+# number, and $h$ a small step. The *forward difference* moves to one side, the *central difference* to both:
 #
 # $$\frac{f(x + h) - f(x)}{h} \qquad \frac{f(x + h) - f(x - h)}{2 h}$$
 #
-# Take $f = \tanh$ at $x = 0.8$. Somebody says that its slope is $1 - x^2$. Somebody else says $1 - \tanh(x)^2$.
+# Take $f = \tanh$ at $x = 0.8$. Is its slope $1 - x^2$, or $1 - \tanh(x)^2$?
 
 # %%
 x0 = 0.8
@@ -129,13 +128,13 @@ for h in (0.1, 0.01, 0.001):
     print(f"central {central:.8f}")
 
 # %% [markdown]
-# The second one is right. Look at how fast the two come near: with a step ten times smaller the forward difference is ten
-# times nearer, and the central one a *hundred* times. A curve bends, so a step to one side measures it too flat or too
-# steep; two steps to opposite sides make opposite errors, which cancel but for a small rest.
+# The second is right. Note how fast the two differences converge: with a step ten times smaller the forward difference
+# is ten times more accurate, and the central one a *hundred* times. Because of the curvature, a step to one side
+# measures too flat or too steep a slope; two steps to opposite sides make opposite errors, which almost cancel.
 #
 # ### How small should the step be?
 #
-# As small as possible? Try it. The same slope, with steps from 0.1 down to $10^{-14}$, in float64 and in float32:
+# As small as possible? Try the same slope with steps from 0.1 down to $10^{-14}$, in float64 and in float32:
 
 # %%
 steps = 10.0 ** np.arange(-1, -14.25, -0.25)
@@ -147,41 +146,41 @@ ways = {
 truth = 1 - np.tanh(x0) ** 2
 fig, ax = plt.subplots(figsize=(8, 3.6), layout="constrained")
 for name, (dtype, central, colour) in ways.items():
-    off = []
+    errors = []
     for h in steps:
         up, down = dtype(x0 + h), dtype(x0 - h if central else x0)
         width = 2 * h if central else h
         slope = float(np.tanh(up) - np.tanh(down)) / width
-        off.append(max(abs(slope - truth), 1e-13))
-    ax.loglog(steps, off, ".-", color=colour, label=name)
-    best = int(np.argmin(np.convolve(np.log(off), np.ones(5), "same")[2:-2]))
-    print(f"{name}: least about h = {steps[best + 2]:.0e}", end=", ")
-    print(f"error there {off[best + 2]:.0e}")
+        errors.append(max(abs(slope - truth), 1e-13))
+    ax.loglog(steps, errors, ".-", color=colour, label=name)
+    best = int(np.argmin(np.convolve(np.log(errors), np.ones(5), "same")[2:-2]))
+    print(f"{name}: best near h = {steps[best + 2]:.0e}", end=", ")
+    print(f"error {errors[best + 2]:.0e}")
 for dtype in (np.float64, np.float32):
-    print(f"{dtype.__name__}: behind 1 comes 1 +", end=" ")
+    print(f"{dtype.__name__}: the next number after 1 is 1 +", end=" ")
     print(f"{np.finfo(dtype).eps:.0e}")
 ax.set(xlabel="step h", ylabel="error of the slope", ylim=(1e-13, 10))
-ax.set_title("Too large on the right, too small on the left")
+ax.set_title("Left: the step is too small. Right: too large.")
 ax.legend(loc="lower left")
 plt.show()
 
 # %% [markdown]
-# Each line is a V. From the right the error falls: the bend matters less and less. Then it rises again, and more and more
-# wildly: a computer keeps about 16 digits (float32: 7), as the last two lines say. $f(x + h)$ and $f(x - h)$ agree in
-# nearly all of them, so their difference has few digits left, and what is left is divided by a tiny number. (The orange
-# line is flat on the left: there $x + h$ and $x - h$ are the same float32 number, and the measured slope is 0.)
+# Each line is a V. From right to left the error first falls, as the curvature matters less and less. Then it rises
+# again, erratically: a computer keeps about 16 digits (float32: 7), as the last two lines say. $f(x + h)$ and
+# $f(x - h)$ agree in nearly all of them, so their difference has few digits left (*cancellation*), and is divided by a
+# tiny number. (The orange line is flat on the left: there $x + h$ and $x - h$ are the same float32 number, and the
+# measured slope is 0.)
 #
-# From this picture you can read three rules: take central differences; take float64; take a step of about $10^{-5}$ or
-# $10^{-6}$. In float32 even the best step leaves few digits here, and fewer where many numbers are added up: too few to see
-# a small mistake.
+# Three rules follow: use central differences; use float64; use a step of about $10^{-5}$ or $10^{-6}$. In float32 even
+# the best step leaves few digits, and fewer in long sums: too few to see a small mistake.
 #
 # ## Many inputs, many outputs
 #
-# An operation has many outputs $y_k$. To check it in one go, give each output a random number $v_k$ and look at the one
-# number $L = \sum_k v_k\, y_k$. The way back, started with $v$, must give the slopes of $L$, and $L$ can be measured: two
-# forwards for each input.
+# An operation has many outputs $y_k$. To check all at once, give each output a random number $v_k$ and look at the one
+# number $L = \sum_k v_k\, y_k$. The backward pass, started with $v$, must give the slopes of $L$, and $L$ can be
+# measured, with two forward passes for each input.
 #
-# Why random numbers, and not simply the sum of the outputs? Here is a softmax with a scandalous way back:
+# Why random numbers, and not simply the sum of the outputs? Here is a softmax whose backward does nothing at all:
 
 
 # %%
@@ -193,31 +192,31 @@ class Lazy(museum.Softmax):
 
 
 scores = Tensor(np.array([[2.0, 1.0, -1.0]]), requires_grad=True)
-# Lazy(1): the probabilities along dimension 1 add up to one
+# Lazy(1): softmax along axis 1
 print("the sum of the outputs:")
 print(gradcheck(lambda scores: Lazy(1)(scores).sum(), scores))
-print("\nrandom numbers v (what gradcheck does by itself):")
+print("\nrandom numbers v (gradcheck's default):")
 print(gradcheck(lambda s: Lazy(1)(s), scores, raise_exception=False))
 
 # %% [markdown]
-# Probabilities add up to 1 whatever the scores are. Their sum has the slope 0, and zeros are just right.
+# Probabilities add up to 1 whatever the scores are. Their sum has the slope 0, so zeros are correct.
 #
-# This was minicnn's own check, `minicnn.gradcheck(fn, inputs)`. For each number of the inputs it compares *analytic*, what
-# the way back computes, with *numeric*, what the central difference measures (step $10^{-6}$; the argument is called
-# `eps`). They agree if they differ by no more than $10^{-5} + 10^{-3} \cdot$ |numeric|. It reports the worst:
-# `inputs[0][0, 2]` is the number in row 0 and column 2 of the first input.
+# This was minicnn's own check, `minicnn.gradcheck(fn, inputs)`. For each number of the inputs it compares *analytic*,
+# the result of backward, with *numeric*, the central difference (step $10^{-6}$; the argument is called `eps`). They
+# agree if they differ by no more than $10^{-5} + 10^{-3} \cdot$ |numeric|. It reports the worst: `inputs[0][0, 2]` is
+# the number in row 0 and column 2 of the first input.
 #
 # ## Reading a report
 #
-# The report names one place. The pattern of *all* places says more. Here are three bugs, with $v = 1$ everywhere, so that
-# one can count. The first is in col2im (lesson 02) with windows of 3x3 and stride 1, the others are pools (lesson 04) of 3x3
-# with stride 2. Above the right gradient, below the wrong one.
+# The report names one place. The pattern of *all* places says more. Here are three bugs, with $v = 1$ everywhere, so
+# that one can count. The first is in col2im (lesson 02) with windows of 3x3 and stride 1, the others in pools (lesson
+# 04) of 3x3 with stride 2. The correct gradient is above, the wrong one below.
 
 
 # %%
-def picture_gradient(make):
-    picture = np.random.default_rng(2).normal(size=(1, 1, 7, 7))
-    x = Tensor(picture, requires_grad=True)
+def image_gradient(make):
+    image = np.random.default_rng(2).normal(size=(1, 1, 7, 7))
+    x = Tensor(image, requires_grad=True)
     output = make()(x)
     output.backward(np.ones(output.shape))
     return x.grad[0, 0]
@@ -236,7 +235,7 @@ bugs = {
 }
 fig, axes = plt.subplots(2, 3, figsize=(9, 5.6), layout="constrained")
 for column, (name, pair) in zip(axes.T, bugs.items(), strict=True):
-    numbers = [picture_gradient(make) for make in pair]
+    numbers = [image_gradient(make) for make in pair]
     largest = max(array.max() for array in numbers)
     for ax, array in zip(column, numbers, strict=True):
         ax.imshow(array, cmap="Blues", vmin=0, vmax=largest)
@@ -247,26 +246,26 @@ for column, (name, pair) in zip(axes.T, bugs.items(), strict=True):
             ax.text(w, h, text, ha="center", va="center", color=colour)
         ax.set(xticks=[], yticks=[])
     column[0].set_title(name, fontsize=11)
-    column[1].set_xlabel("column of the picture")
-axes[0, 0].set_ylabel("right\nrow of the picture")
-axes[1, 0].set_ylabel("wrong\nrow of the picture")
+    column[1].set_xlabel("column of the image")
+axes[0, 0].set_ylabel("correct\nrow of the image")
+axes[1, 0].set_ylabel("wrong\nrow of the image")
 plt.show()
 
 # %% [markdown]
-# - **Left**: right in the corners only, which lie in one window each. Elsewhere the answers of several windows have been
+# - **Left**: correct in the corners only, which are in one window each. Elsewhere the gradients of several windows were
 #   overwritten instead of added.
 # - **Middle**: the same pattern, 9 times as large. A constant factor: 9 is the number of pixels in a window.
-# - **Right**: right where one window has its maximum at a pixel, wrong where two or more share one.
+# - **Right**: correct where one window has its maximum at a pixel, wrong where two or more share one.
 #
-# So ask of a failed check: where is it *right*? What do these places have in common? Is the ratio of analytic to numeric the
-# same everywhere? Is it a number that you know: the batch size, the window's size, 2, -1?
+# So ask of a failed check: where is it *right*? What do these places have in common? Is the ratio of analytic to
+# numeric the same everywhere? Is it a number that you know: the batch size, the window size, 2, -1?
 #
-# ## How the judge can be wrong
+# ## How the gradient check can be wrong
 #
 # ### Kinks
 #
-# At 0 the ReLU has a kink. To its left the slope is 0, to its right 1, and at 0 itself there is none. A central difference
-# that steps over the kink measures something between:
+# At 0 the ReLU has a kink. On its left the slope is 0, on its right 1, and at 0 itself there is none. A central
+# difference across the kink measures something in between:
 
 # %%
 h = 0.5
@@ -284,15 +283,15 @@ numbers = Tensor(np.array([-2.0, 0.0, 3.0]), requires_grad=True)
 print(gradcheck(F.relu, numbers, raise_exception=False))
 
 # %% [markdown]
-# The engine takes 0 as the slope there, and that is no mistake. The report says "kink or tie". (Its slopes are multiplied
-# by the random number $v_k$ of this output. So "right of it" stands $v_k$, and *numeric* is half of that.) Ties of a max pool
-# are kinks as well: if two numbers of a window are equally large, a small step decides which of them wins. The cure is to
-# check where there is no kink: numbers away from 0, no two of them alike.
+# minicnn takes 0 as the slope there, which is not a mistake. The report says "kink or tie". (Its slopes are multiplied
+# by the random number $v_k$ of this output. So "right of it" is $v_k$, and *numeric* is half of that.) Ties of a max
+# pool are kinks as well: if two numbers of a window are equal, a small step decides which of them wins. The cure is to
+# check away from kinks: numbers away from 0, no two of them equal.
 #
-# ### Kind inputs
+# ### Inputs that hide the bug
 #
-# Worse than a false alarm is silence. Whether a bug shows depends on the numbers and shapes that you try it on. Each
-# of these is *wrong*, and is checked twice: with inputs on which it happens to be right, and with better ones.
+# Worse than a false alarm is silence. Whether a bug shows depends on the numbers and shapes of the test. Each of these
+# operations is *wrong*, and is checked twice: with inputs on which it happens to be right, and with better ones.
 
 
 # %%
@@ -320,7 +319,7 @@ def tanh(x):
 
 weights = normal(2, 4), normal(2)
 images, maps = normal(2, 2, 7, 7), normal(1, 7, 2, 2)
-forgets, turned = museum.LRNForgetsNeighbours, museum.LRNWindowNotTransposed
+forgets, mirrored = museum.LRNForgetsNeighbours, museum.LRNWindowNotTransposed
 trials = [
     ("fully connected, batch of 1", layer, (normal(1, 4), *weights)),
     ("fully connected, batch of 3", layer, (normal(3, 4), *weights)),
@@ -330,8 +329,8 @@ trials = [
     ("max pool, 3x3, stride 2", pool(3), images),
     ("LRN, alpha 0.0001", lrn(forgets, 2, 2, 2.0, 1e-4, 0.75), maps),
     ("LRN, alpha 1", lrn(forgets, 2, 2, 2.0, 1.0, 0.75), maps),
-    ("LRN, odd window", lrn(turned, 2, 2, 2.0, 1.0, 0.75), maps),
-    ("LRN, even window", lrn(turned, 2, 1, 2.0, 1.0, 0.75), maps),
+    ("LRN, odd window", lrn(mirrored, 2, 2, 2.0, 1.0, 0.75), maps),
+    ("LRN, even window", lrn(mirrored, 2, 1, 2.0, 1.0, 0.75), maps),
 ]
 for number, (name, operation, inputs) in enumerate(trials):
     report = gradcheck(operation, inputs, raise_exception=False)
@@ -339,15 +338,15 @@ for number, (name, operation, inputs) in enumerate(trials):
     print(f"{name:<29} {verdict}" + "\n" * (number % 2))
 
 # %% [markdown]
-# The lesson of these five: check with more than one picture, with windows that overlap, with numbers large enough that the
-# curve bends, with settings that make every term count, with shapes of which no two are alike. The kind inputs are just
-# those that one would choose to make things simple.
+# So check with more than one image, with overlapping windows, with numbers large enough that the curvature matters,
+# with settings that make every term count, and with all sizes different. The inputs that hide bugs are exactly those
+# that one would choose for simplicity.
 #
 # ### Random numbers
 #
-# A gradient check calls the operation over and over and compares. If dropout draws a new mask each time, it compares
-# apples and pears. So the generator must be set to the same state inside: `minicnn.manual_seed(0)`, then dropout.
-# `gradcheck` calls the function twice first, and says so if the results differ:
+# A gradient check calls the operation repeatedly and compares. If dropout draws a new mask each time, the results are
+# not comparable. So seed the generator inside the function: `minicnn.manual_seed(0)`, then dropout. `gradcheck` first
+# calls the function twice, and reports if the results differ:
 
 # %%
 x = normal(3, 4)
@@ -357,8 +356,8 @@ print(fill(str(report), 78))
 # %% [markdown]
 # ## What no gradient check can find
 #
-# A gradient check asks one thing: does the way back belong to the way forward? If the forward computes something else than
-# it should, and the way back is the derivative of *that*, the check is content. Some exhibits of this kind:
+# A gradient check asks one thing: does the backward match the forward? If the forward computes the wrong thing, and the
+# backward is the derivative of *that*, the check passes. Some exhibits of this kind:
 
 # %%
 for name in (
@@ -374,17 +373,17 @@ for name in (
     print(f"  {exhibit.complaint(exhibit.broken)}")
 
 # %% [markdown]
-# The second line of each is the word of another judge: a *reference*. Something that computes the same in another way, so
-# simple that one can see that it is right. It may be
+# The second line of each comes from another kind of test, a *reference*: something that computes the same in another
+# way, so simple that one can see that it is right. It may be
 #
-# - the definition, written down in plain loops, slow and clear (the museum has that);
+# - the definition, written as plain loops, slow and clear (the museum has that);
 # - a few numbers worked out by hand, as in lesson 05;
-# - another library, if you have made sure that its arguments mean the same.
+# - another library, once you have made sure that its arguments mean the same.
 #
 # A reference alone is not enough either: it checks the forward. You need both.
 #
-# The museum gives each exhibit a name, a broken and a correct version, inputs that are *not* kind, a hint, and a story.
-# One of them:
+# The museum gives each exhibit a name, a broken and a correct version, inputs that do *not* hide the bug, a hint, and a
+# story. One of them:
 
 # %%
 exhibit = museum.exhibits()["relu-writes-into-gradient"]
@@ -394,7 +393,7 @@ for paragraph in exhibit.story.split("\n\n"):
 print(fill(exhibit.complaint(exhibit.broken), 78))
 
 # %% [markdown]
-# (So `gradcheck` also looks at whether an operation writes into what belongs to others.) All of them, with their
+# (So `gradcheck` also checks that an operation does not write into arrays that others hold.) All of them, with their
 # hints:
 
 # %%
@@ -402,10 +401,10 @@ for name, exhibit in museum.exhibits().items():
     print(fill(f"{name}: {exhibit.hint}", 78, subsequent_indent="    "))
 
 # %% [markdown]
-# ### The engine itself
+# ### minicnn itself
 #
-# `minicnn gradcheck` checks every operation of the engine in hundreds of configurations, with the NumPy kernels and
-# with the compiled ones. It takes a while. Some of its lines:
+# `minicnn gradcheck` checks every operation in hundreds of configurations, with the NumPy kernels and with the compiled
+# ones. It takes a while. Some of its lines:
 #
 # ```
 # operation      configurations  derivatives  largest error  numpy  numba
@@ -418,12 +417,12 @@ for name, exhibit in museum.exhibits().items():
 #
 # ## Exercises: the hunt
 #
-# ### 1. Build the judge
+# ### 1. Write the gradient check
 #
-# `hunt_numeric_gradient(f, x, h)` returns an array of the shape of `x`: for each number of `x` the central difference of
-# `f` with the step `h`. `f` takes an array and returns one number. `x` is a float array of any shape, and must be left as
-# it is: work on copies, for a number to which $h$ is added and from which it is taken away again may have lost its last
-# digit. (`np.ndindex(*x.shape)` goes through all places.)
+# `hunt_numeric_gradient(f, x, h)` returns an array of the shape of `x`: for each number of `x` the central difference
+# of `f` with the step `h`. `f` takes an array and returns one number. `x` is a float array of any shape, and must not
+# change. Work on copies: adding $h$ to a number and subtracting it again may change its last digit.
+# (`np.ndindex(*x.shape)` visits all indices.)
 
 
 # %%
@@ -443,20 +442,21 @@ def hunt_numeric_gradient(f, x, h):
 check.hunt_numeric_gradient(hunt_numeric_gradient)
 
 # %% [markdown]
-# ### 2. Mend the softmax
+# ### 2. Fix the softmax
 #
-# The museum's `softmax-elementwise`. `y`, shape (N, C), is the softmax of some scores, row by row, and `grad_y` is
-# $\partial L / \partial y$, of the same shape. This is what stands in the museum:
+# This is the museum's `softmax-elementwise`. `y`, shape (N, C), is the softmax of some scores, row by row, and `grad_y`
+# is $\partial L / \partial y$, of the same shape:
 #
 # ```python
 # def broken_softmax_backward(y, grad_y):
 #     return grad_y * y * (1 - y)
 # ```
 #
-# It treats each output as if only its own score counted. From the formula of lesson 07, $p_i = e^{s_i} / \sum_j e^{s_j}$,
-# one finds that $p_i$ depends on its own score with the slope $p_i (1 - p_i)$, and on another score $s_j$ with the slope
-# $-p_i\, p_j$. (Here $p$ is called `y`.) Write the function that returns $\partial L / \partial s$, shape (N, C). If you
-# want to see the bug first: `e = museum.exhibits()["softmax-elementwise"]`, then `print(e.complaint(e.broken))`.
+# It treats each output as if it depended on its own score only. From the formula of lesson 07,
+# $p_i = e^{s_i} / \sum_j e^{s_j}$, it follows that $p_i$ depends on its own score with the slope $p_i (1 - p_i)$, and
+# on another score $s_j$ with the slope $-p_i\, p_j$. (Here $p$ is called `y`.) Write the function that returns
+# $\partial L / \partial s$, shape (N, C). To see the bug first: `e = museum.exhibits()["softmax-elementwise"]`, then
+# `print(e.complaint(e.broken))`.
 
 
 # %%
@@ -471,11 +471,11 @@ def hunt_softmax_backward(y, grad_y):
 check.hunt_softmax_backward(hunt_softmax_backward)
 
 # %% [markdown]
-# ### 3. Mend the max pool
+# ### 3. Fix the max pool
 #
-# There are two bugs in this one. `x`, shape (W,), is a row of pixels. Window number `o` has `size` pixels and begins at
-# `o * stride`. `grad_y` holds one gradient for each window. The rule of lesson 04 is that the *first* of the largest pixels
-# gets the window's gradient.
+# This one has two bugs. `x`, shape (W,), is a row of pixels. Window number `o` has `size` pixels and begins at
+# `o * stride`. `grad_y` holds one gradient for each window. The rule of lesson 04 is that the *first* of the largest
+# pixels gets the window's gradient.
 #
 # ```python
 # def broken_max_pool_backward(x, grad_y, size, stride):
@@ -505,18 +505,19 @@ def hunt_max_pool_backward(x, grad_y, size, stride):
 check.hunt_max_pool_backward(hunt_max_pool_backward)
 
 # %% [markdown]
-# ### 4. Which judge finds it?
+# ### 4. Which check finds it?
 #
-# Five suspects, and how they are tried. For each of them say who finds the bug: `"gradcheck"`; or `"reference"` if
-# the gradient check is content but the output differs from the definition's; or `"nothing"` if with *these* inputs and
-# settings neither of the two sees any difference.
+# Five bugs, and how they are tested. For each of them say what finds it: `"gradcheck"`; or `"reference"` if the
+# gradient check passes but the output differs from the definition; or `"nothing"` if with *these* inputs and settings
+# neither of the two sees a difference.
 #
-# 1. An average pool of 3x3 whose forward divides by 9, and whose backward hands on the gradient undivided. Random numbers.
+# 1. An average pool of 3x3 whose forward divides by 9, and whose backward passes on the gradient undivided. Random
+#    numbers.
 # 2. A local response normalisation that divides $\alpha = 1$ by $n = 5$ where the paper does not, and is differentiated
 #    correctly. Random numbers.
-# 3. A max pool of 2x2 with stride 2 whose backward writes `=` where it should write `+=`. Random numbers, no ties.
+# 3. A max pool of 2x2 with stride 2 whose backward writes `=` instead of `+=`. Random numbers, no ties.
 # 4. Dropout with p = 0.3 whose backward draws a new mask. The generator is seeded before each forward.
-# 5. A convolution whose forward turns its filters upside down, and whose backward is the derivative of that. Random
+# 5. A convolution whose forward flips its filters upside down, and whose backward is the derivative of that. Random
 #    numbers.
 #
 # `hunt_judges()` returns a tuple of five of these words. You may try them: four of the five are in the museum.
@@ -534,11 +535,11 @@ def hunt_judges():
 check.hunt_judges(hunt_judges)
 
 # %% [markdown]
-# ## What you now know
+# ## Summary
 #
-# - A wrong gradient mostly points more or less the right way, so it trains, and hides.
+# - A wrong gradient mostly points roughly in the right direction, so it trains, and hides.
 # - A gradient check measures slopes: central differences, float64, a step of about $10^{-6}$, a random number for each
 #   output.
-# - It gives false alarms at kinks and ties, and is silent on kind inputs.
-# - It cannot find a forward that computes the wrong thing. For that there are references.
+# - It gives false alarms at kinks and ties, and is silent on inputs that hide the bug.
+# - It cannot find a forward that computes the wrong thing. That takes references.
 # - When it fails, look where it is right, and at the ratios.
