@@ -210,7 +210,7 @@ ax.plot(a, b, color="#2a7ab8", label="LRN, as in the paper")
 ax.plot(a, small, color="#767676", linestyle="--", label="divided by $2^{0.75}$")
 ax.set(xlabel="input a, all neighbours zero", ylabel="output b")
 ax.set_ylim(0, 140)
-ax.set_title("Linear for small numbers, saturating for large ones", fontsize=10)
+ax.set_title("Linear for small inputs, damped for large ones", fontsize=10)
 ax.legend()
 plt.show()
 

@@ -358,7 +358,7 @@ def train(p):
         *(nn.Linear(128, 128), nn.ReLU(), nn.Dropout(p)),
         nn.Linear(128, 2),
     )
-    optimizer = optim.Adam(network.parameters(), lr=0.01)
+    optimizer = optim.Adam(network.parameters(), lr=0.005)
     errors = []
     for step in range(1, STEPS + 1):
         network.train()
@@ -403,7 +403,7 @@ axes[0].legend()
 plt.show()
 
 # %% [markdown]
-# Without dropout (orange) the network soon memorises all 100 labels, the wrong ones included, and pays for it on the
+# Without dropout (orange) the network memorises all 100 labels, the wrong ones included, and pays for it on the
 # test set: there its error rises while the training error falls. That is *overfitting*. With dropout (blue) it
 # misclassifies more training points and fewer test points. Where does it go wrong? We ask both networks for every place
 # in the plane:

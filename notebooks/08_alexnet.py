@@ -77,7 +77,7 @@ print(f"(227 - 11) / 4 + 1 = {(227 - 11) / 4 + 1}")
 # and the right edge, and reads zeros there. That is the same as adding three rows and three columns of zeros, which
 # turns 224 into 227. minicnn does this in the layer called `pad`.
 #
-# The tutorial that these lessons follow pads to 227 in its text, which is right. Its program forgets it, as we shall
+# The tutorial that these lessons follow pads to 227 in its text, which is right. Its program forgets it, as you will
 # see.
 #
 # ## minicnn counts them, too
