@@ -444,9 +444,9 @@ plt.show()
 #
 # ## A training run
 #
-# Now all together: the paper's step with its momentum and weight decay, batches, and one drop of the rate, after epoch
-# 9. After each epoch we measure the error on 400 images that are not in the training set. (For real work, hold out two
-# such sets: the validation set, to make choices, and the test set, to be used once.)
+# Now all together: the paper's step with its momentum and weight decay, batches, and one drop of the rate, after nine
+# epochs. After each epoch we measure the error on 400 images that are not in the training set. (For real work, hold out
+# two such sets: the validation set, to make choices, and the test set, to be used once.)
 
 
 # %%
