@@ -19,8 +19,8 @@ from minicnn.lessons import check
 # %% [markdown]
 # ## Learning is going downhill
 #
-# The smallest possible network multiplies its input by one number, the *weight* $w$. For the input 2 it should answer
-# 3. We measure how wrong it is by the squared error, and call that the *loss* $L$:
+# The smallest possible network multiplies its input by one number, the *weight* $w$. It should answer 3 for the
+# input 2. We measure how wrong it is by the squared error, and call that the *loss* $L$:
 #
 # $$L(w) = (2 w - 3)^2$$
 #
