@@ -18,7 +18,7 @@ from minicnn.training import inference, trainer
 from minicnn.training.recipe import Recipe
 
 SWITCHES = "variant activation lrn dropout overlapping groups depth init in_size num_classes".split()
-SETTINGS = [field.name for field in fields(Recipe) if field.name not in ("config", "data", "size", "crop")]
+SETTINGS = [field.name for field in fields(Recipe)]  # not all have an option
 SECTIONS = {
     "Network": SWITCHES,
     "Images": "inputs augment colour padding validation limit skip_bad cache".split(),
@@ -135,7 +135,7 @@ def train(network: str | None, data: str | None, device: str | None, tf32: bool,
 
     options.use_device(device, tf32)
     switches = {name: given.pop(name) for name in SWITCHES}
-    settings = {name: given.pop(name) for name in SETTINGS}
+    settings = {name: given.pop(name) for name in SETTINGS if name in given}
     trainer.run(
         network,
         data,
