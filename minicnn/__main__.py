@@ -1,6 +1,21 @@
-"""``python -m minicnn``: the command line."""
+"""``minicnn`` and ``python -m minicnn``: the command line."""
 
-from minicnn.cli import main
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> int:
+    """Run the command line, and return its exit status. Where click is missing, say so in one line."""
+    try:
+        from minicnn import cli
+    except ModuleNotFoundError as error:
+        if error.name != "click":
+            raise
+        print("minicnn: error: click is not installed: python -m pip install click", file=sys.stderr)
+        return 2
+    return cli.main()
+
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -1,10 +1,10 @@
-"""The doctor: what minicnn has on this machine, what is wrong with it, and how to mend that."""
+"""The doctor: what minicnn uses on this machine, what is wrong with it, and how to fix it."""
 
 from __future__ import annotations
 
 import os
 import platform
-import re
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -32,11 +32,11 @@ class Diagnosis:
     Attributes
     ----------
     what : str
-        What it is, and what it does.
+        The problem and its effect.
     remedy : str
-        How to mend it.
+        How to fix it.
     prevents_training : bool
-        False if minicnn works with it, only more slowly.
+        False if minicnn still works, but more slowly.
     """
 
     what: str
@@ -46,7 +46,7 @@ class Diagnosis:
 
 @dataclass(frozen=True)
 class Report:
-    """What :func:`examine` has found; as text, what ``minicnn doctor`` prints.
+    """The result of :func:`examine`. As text, it is the output of ``minicnn doctor``.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ class Report:
 
 
 def examine() -> Report:
-    """Look at everything that minicnn computes with, in a second or two.
+    """Check everything that minicnn computes with. Takes a second or two.
 
     Returns
     -------
@@ -98,70 +98,77 @@ def examine() -> Report:
     return Report(facts, (*diagnoses, *gpu_diagnoses))
 
 
-# --- what must be there ----------------------------------------------------------------------------------------------
+def pip_install(*arguments: str) -> str:
+    """Return a ``pip install`` command, quoted for a shell."""
+    return shlex.join(["python", "-m", "pip", "install", *arguments])
+
+
+def install_command(extra: str) -> str:
+    """Return the command that installs minicnn with an extra."""
+    return pip_install(f"minicnn[{extra}]")
+
+
+# --- requirements ----------------------------------------------------------------------------------------------------
 
 
 def _requirements() -> list[Diagnosis]:
-    """Hold what is installed against what minicnn asks for; Numba may be absent."""
+    """Compare the installed versions with those that minicnn requires. Only Numba may be absent."""
+    try:
+        from packaging.requirements import Requirement
+    except ModuleNotFoundError:
+        return [Diagnosis("packaging is not installed", pip_install("packaging"), True)]
     try:
         required = metadata.requires("minicnn") or []
-    except metadata.PackageNotFoundError:  # run from its source, without an installation
+    except metadata.PackageNotFoundError:  # run from the source, without an installation
         return []
     found = []
-    for line in required:
-        parts = re.match(r"([\w.-]+)>=([\d.]+)", line.replace(" ", ""))
-        if parts is None or "extra==" in line.replace(" ", ""):
+    for requirement in map(Requirement, required):
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
-        name, least = parts.groups()
-        try:
-            version = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            if name != "numba":
-                found.append(Diagnosis(f"{name} is not installed", f"pip install '{name}>={least}'", True))
-            continue
-        if _numbers(version) < _numbers(least):
-            what = f"{name} {version} is older than minicnn works with"
-            found.append(Diagnosis(what, f"pip install --upgrade '{name}>={least}'", True))
+        wanted = f"{requirement.name}{requirement.specifier}"
+        version = _version(requirement.name)
+        if version is None:
+            if requirement.name != "numba":
+                found.append(Diagnosis(f"{requirement.name} is not installed", pip_install(wanted), True))
+        elif not requirement.specifier.contains(version, prereleases=True):
+            what = f"{requirement.name} {version} is older than minicnn requires"
+            found.append(Diagnosis(what, pip_install("--upgrade", wanted), True))
     return found
 
 
-def _numbers(version: str) -> list[int]:
-    """Return 2, 4, 0 for "2.4.0rc1"."""
-    return [int(number) for number in re.findall(r"\d+", re.split(r"[a-z+]", version)[0])]
-
-
 def _wrong_products() -> list[Diagnosis]:
-    """Let BLAS multiply, and hold the result against one that does not come from BLAS."""
+    """Compare a matrix product by BLAS with one that does not come from BLAS."""
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((2, 65, 65), dtype=np.float32)
     if np.allclose(_product(a, b), (a[:, :, None] * b).sum(axis=1), rtol=1e-3, atol=1e-3):
         return []
     what = "NumPy's matrix products are wrong: this BLAS does not work on this processor"
-    return [Diagnosis(what, "unset OPENBLAS_CORETYPE, or pip install --force-reinstall numpy", True)]
+    return [Diagnosis(what, f"unset OPENBLAS_CORETYPE, or {pip_install('--force-reinstall', 'numpy')}", True)]
 
 
 def _product(a: Any, b: Any) -> Any:
     return matmul(np, a, b)
 
 
-# --- what makes it fast ----------------------------------------------------------------------------------------------
+# --- speed -----------------------------------------------------------------------------------------------------------
 
 
 def _kernels() -> tuple[dict[str, str], list[Diagnosis]]:
-    """Return what is known of the kernels and of the folder for compiled code."""
+    """Return facts about the kernels and the cache of compiled code."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             name = kernels.current()
-        except Exception as error:  # whatever it is, nothing that computes would come any further
+        except Exception as error:  # any error here would also stop training
             what = f"the Numba kernels cannot be loaded: {type(error).__name__}: {error}"
-            remedy = "pip install --upgrade numba, or pip uninstall numba for the NumPy kernels, which are slower"
+            upgrade = pip_install("--upgrade", "numba")
+            remedy = f"{upgrade}, or python -m pip uninstall numba to use the NumPy kernels, which are slower"
             return {"Numba": "broken"}, [Diagnosis(what, remedy, True)]
     if name == "numpy":
         why = (
             str(caught[0].message) if caught else "Numba is not installed: the NumPy kernels are used, which are slower"
         )
-        return {"Numba": "not in use"}, [Diagnosis(why, "pip install --upgrade numba")]
+        return {"Numba": "not in use"}, [Diagnosis(why, pip_install("--upgrade", "numba"))]
 
     import numba
 
@@ -173,10 +180,10 @@ def _kernels() -> tuple[dict[str, str], list[Diagnosis]]:
     if folder is not None and _writable(Path(folder)):
         return {**facts, "cache": f"{folder}, writable"}, []
     if folder is None:
-        what = "there is no folder for compiled kernels: every process compiles them anew"
+        what = "compiled kernels cannot be cached: every process compiles them again"
     else:
-        what = f"the folder for compiled kernels, {folder}, cannot be written to: what is not in it is compiled anew"
-    remedy = "let NUMBA_CACHE_DIR name a folder that you can write to"
+        what = f"the cache of compiled kernels, {folder}, is not writable: kernels that it lacks are compiled each time"
+    remedy = "set NUMBA_CACHE_DIR to a folder that you can write to"
     return {**facts, "cache": f"{folder or 'none'}, not writable"}, [Diagnosis(what, remedy)]
 
 
@@ -200,11 +207,11 @@ _BITS = {
     "Bulldozer": 256,
     "Sandybridge": 256,
 }
-"""How long OpenBLAS's vectors are on each kind of x86 processor that it tells apart; 128 on all others."""
+"""OpenBLAS's vector width for each kind of x86 processor that it distinguishes; 128 for all others."""
 
 
 def _narrow_blas(pools: list[dict[str, Any]]) -> list[Diagnosis]:
-    """Find an OpenBLAS that takes the processor for a lesser one."""
+    """Find an OpenBLAS that uses narrower vectors than the processor has."""
     able = _processor_bits()
     for pool in pools:
         bits = _BITS.get(pool.get("architecture", ""), 128)
@@ -212,19 +219,19 @@ def _narrow_blas(pools: list[dict[str, Any]]) -> list[Diagnosis]:
             continue
         chosen = os.environ.get("OPENBLAS_CORETYPE")
         what = (
-            f"OpenBLAS works for {pool['architecture']}, with vectors of {bits} bits; this processor has {able}: "
+            f"OpenBLAS is set to {pool['architecture']}, with vectors of {bits} bits; this processor has {able}: "
             f"matrix products take up to {able // bits} times as long"
         )
         if chosen:
             remedy = f"unset OPENBLAS_CORETYPE, which is {chosen!r}"
         else:
-            remedy = "pip install --upgrade numpy: a newer OpenBLAS may know this processor"
+            remedy = f"{pip_install('--upgrade', 'numpy')}: a newer OpenBLAS may know this processor"
         return [Diagnosis(what, remedy)]
     return []
 
 
 def _processor_bits() -> int | None:
-    """Return how long the vectors are that this processor can add up, None where OpenBLAS has no choice to make."""
+    """Return the width of this processor's vectors, or None where OpenBLAS has only one choice."""
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return None
     config: Any = np.show_config(mode="dicts")
@@ -240,7 +247,7 @@ def _one_core() -> list[Diagnosis]:
     if get_num_threads() > 1 or cores == 1:
         return []
     what = f"minicnn uses one core of {cores}"
-    remedy = "let the process run on more (taskset, the container's or the batch system's setting), or set_num_threads"
+    remedy = "allow the process more cores (taskset, the container's or the batch system's limit), or set_num_threads"
     return [Diagnosis(what, remedy)]
 
 
@@ -265,7 +272,7 @@ def _gflops(side: int = 1024, times: int = 5) -> float:
 
 
 def _gpu() -> tuple[dict[str, str], list[Diagnosis]]:
-    """Return what is known of CuPy and of NVIDIA's GPUs, and why a GPU that is there cannot be used."""
+    """Return facts about CuPy and NVIDIA's GPUs, and why a GPU cannot be used."""
     installed = [name for name in ("cupy-cuda13x", "cupy-cuda12x", "cupy") if _version(name)]
     cupy = ", ".join(f"{name} {_version(name)}" for name in installed) or "not installed"
     command = shutil.which("nvidia-smi")
@@ -286,12 +293,12 @@ def _gpu() -> tuple[dict[str, str], list[Diagnosis]]:
     if not parts:
         return facts, []
     if not installed:
-        remedy = "pip install 'minicnn[cuda13]', or 'minicnn[cuda12]' for an older driver; then --device cuda"
-        return facts, [Diagnosis("there is a GPU, and no CuPy to use it with", remedy)]
+        remedy = f"{install_command('cuda13')}, or cuda12 for an older driver; then use --device cuda"
+        return facts, [Diagnosis("there is a GPU, but CuPy, which it needs, is not installed", remedy)]
     try:
         facts["CUDA"] = gpu_facts("cuda")["cuda"]
     except DeviceError as error:
-        return facts, [Diagnosis(f"there is a GPU that cannot be used: {error}", "nvidia-smi tells what it needs")]
+        return facts, [Diagnosis(f"there is a GPU, but it cannot be used: {error}", "run nvidia-smi to see its state")]
     return facts, []
 
 

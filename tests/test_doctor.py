@@ -1,9 +1,7 @@
-"""The doctor: each illness is simulated, is found, and comes with its cure; a healthy machine has none."""
+"""The doctor: each fault is simulated, is found, and comes with its remedy; a healthy machine has none."""
 
 import os
-import subprocess
 import sys
-import time
 import warnings
 from collections.abc import Callable
 from importlib import metadata
@@ -14,9 +12,8 @@ import numpy as np
 import pytest
 
 import minicnn
-from minicnn import cli, doctor, kernels
+from minicnn import doctor, kernels
 
-ROOT = Path(__file__).parents[1]
 OPENBLAS = {
     "user_api": "blas",
     "internal_api": "openblas",
@@ -133,7 +130,7 @@ def test_no_folder_for_compiled_kernels(healthy: pytest.MonkeyPatch) -> None:
     cache(healthy, None)
     assert doctor.examine().facts["cache"] == "none, not writable"
     found = only_diagnosis()
-    assert "every process compiles them anew" in found.what
+    assert "every process compiles them again" in found.what
     assert "NUMBA_CACHE_DIR" in found.remedy
     assert not found.prevents_training
 
@@ -141,7 +138,7 @@ def test_no_folder_for_compiled_kernels(healthy: pytest.MonkeyPatch) -> None:
 def test_a_folder_for_compiled_kernels_that_cannot_be_written_to(healthy: pytest.MonkeyPatch, tmp_path: Path) -> None:
     cache(healthy, tmp_path / "absent")  # writing fails for root, too
     found = only_diagnosis()
-    assert str(tmp_path / "absent") in found.what and "cannot be written to" in found.what
+    assert str(tmp_path / "absent") in found.what and "is not writable" in found.what
     assert "NUMBA_CACHE_DIR" in found.remedy
     assert not found.prevents_training
 
@@ -161,7 +158,7 @@ def test_numba_is_absent(healthy: pytest.MonkeyPatch) -> None:
     assert doctor.examine().facts["Numba"] == "not in use"
     found = only_diagnosis()
     assert found.what.startswith("Numba is not installed")
-    assert found.remedy == "pip install --upgrade numba"
+    assert found.remedy == "python -m pip install --upgrade numba"
     assert not found.prevents_training
 
 
@@ -224,7 +221,7 @@ def test_what_is_installed_is_held_against_what_is_required(
         return
     found = only_diagnosis()
     assert found.what.startswith(what)
-    assert found.remedy.startswith("pip install ")
+    assert found.remedy.startswith("python -m pip install ")
     assert found.prevents_training
 
 
@@ -273,12 +270,14 @@ def test_a_gpu_that_cannot_be_used(nvidia_smi: Callable[[str], None], monkeypatc
     nvidia_smi(TWO_GPUS)
     monkeypatch.setattr(doctor, "_version", lambda name: None)
     _, (found,) = doctor._gpu()
-    assert found.what == "there is a GPU, and no CuPy to use it with" and "minicnn[cuda13]" in found.remedy
+    assert (
+        found.what == "there is a GPU, but CuPy, which it needs, is not installed" and "minicnn[cuda13]" in found.remedy
+    )
     assert not found.prevents_training
     monkeypatch.setattr(doctor, "_version", {"cupy-cuda12x": "14.0.1"}.get)
     monkeypatch.setitem(sys.modules, "cupy", None)
     _, (found,) = doctor._gpu()
-    assert found.what.startswith("there is a GPU that cannot be used: device 'cuda' needs CuPy, which")
+    assert found.what.startswith("there is a GPU, but it cannot be used: device 'cuda' needs CuPy, which")
 
 
 @pytest.mark.parametrize("script", ["echo 'Failed to initialize NVML'; exit 9", "exit 1", None])
@@ -289,33 +288,3 @@ def test_where_there_is_no_gpu(
         nvidia_smi(script)
     monkeypatch.setattr(doctor, "_version", lambda name: None)
     assert doctor._gpu() == ({"CuPy": "not installed", "GPUs": "none found"}, [])
-
-
-@pytest.mark.parametrize(("prevents", "status", "kind"), [(False, 0, "slow: "), (True, 1, "broken: ")])
-def test_the_command_prints_the_report_and_fails_if_training_would(
-    prevents: bool, status: int, kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    report = doctor.Report({"NumPy": "2.4", "BLAS": "some"}, (doctor.Diagnosis("it hurts", "rest", prevents),))
-    monkeypatch.setattr(doctor, "examine", lambda: report)
-    assert cli.main(["doctor"]) == status
-    assert capsys.readouterr().out == f"NumPy  2.4\nBLAS   some\n\n{kind}it hurts\n  -> rest\n"
-
-
-def test_the_command_on_this_machine_is_quick() -> None:
-    started = time.perf_counter()
-    done = subprocess.run([sys.executable, "-m", "minicnn", "doctor"], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    for name in ("minicnn", "Python", "NumPy", "BLAS", "speed", "Numba", "CuPy", "GPUs"):
-        assert f"\n{name} " in "\n" + done.stdout
-    (speed,) = (line.split()[1] for line in done.stdout.splitlines() if line.startswith("speed "))
-    assert 0 < float(speed) < 1e6
-    assert time.perf_counter() - started < 30  # two or three on a machine that does nothing else
-
-
-def test_the_command_runs_where_a_library_is_absent() -> None:
-    program = (
-        "import sys; sys.modules['PIL'] = sys.modules['tqdm'] = None; from minicnn.cli import main; main(['doctor'])"
-    )
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("minicnn ")

@@ -332,15 +332,12 @@ def test_the_commands_options(capsys):
     [
         ("alexnet --in-size 20", "alexnet: in_size must be at least 64 for variant 'paper', got 20"),
         ("lenet5 --variant paper", "build: lenet5 has no argument 'variant'; it has num_classes, in_size"),
-        ("vgg", "invalid choice: 'vgg'"),
-        ("alexnet --batch 0", "expected a whole number of at least 1, got '0'"),
+        ("vgg", "'vgg' is not one of 'alexnet'"),
+        ("alexnet --batch 0", "must be a whole number of at least 1, got '0'"),
     ],
 )
 def test_the_commands_errors_take_one_line(arguments, message, capsys):
-    try:
-        assert cli.main(["summary", *arguments.split()]) == 2
-    except SystemExit as stop:
-        assert stop.code == 2
+    assert cli.main(["summary", *arguments.split()]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert len(error.splitlines()) == 1

@@ -1,7 +1,7 @@
 """What the pages show of minicnn itself, made anew in every build, so that pages and program cannot drift apart.
 
 ``{command-line}``
-    every command with its options, from the parser.
+    every command with its options, as the program's help has them.
 ``{summary} alexnet``
     a network's shapes, parameters and multiply-adds, of the layers that change any of them.
 ``{picture} draw alexnet``
@@ -15,7 +15,6 @@
     every exhibit: its story, the wrong code, and what the check says.
 """
 
-import argparse
 import contextlib
 import html
 import importlib
@@ -30,10 +29,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 from minicnn import cli, use_kernels, viz
+from minicnn.cli.layout import Command
 from minicnn.lessons.museum import MUSEUM
 from minicnn.summary import summary_of_config
 
@@ -153,53 +154,33 @@ def copy_walk_pages(app: Any, error: Exception | None) -> None:
 
 class CommandLine(Generated):
     def markdown(self) -> Iterator[str]:
-        for parser in commands(cli._parser()):
-            label = parser.prog.replace(" ", "-")
-            yield f"({label})=\n## {parser.prog}\n"
-            yield escaped(parser.description or "") + "\n"
-            yield fenced(usage(parser), "text")
-            yield f"```{{program}} {parser.prog}\n```\n"
-            for group in parser._action_groups:
-                shown = [action for action in group._group_actions if action.help != argparse.SUPPRESS]
-                shown = [action for action in shown if not isinstance(action, argparse._HelpAction)]
-                shown = [action for action in shown if not isinstance(action, argparse._SubParsersAction)]
-                if shown and group.title not in ("positional arguments", "options"):
-                    yield f"**{group.title.capitalize()}**\n"
-                for action in shown:
-                    yield fenced(escaped(action.help or "") % vars(action), f"{{option}} {signature(action)}")
+        root = click.Context(cli.program, info_name="minicnn", **cli.program.context_settings)
+        for section in cli.SECTIONS:
+            yield f"## {section.title}\n"
+            for name in section.commands:
+                yield from command_page(root, name)
 
 
-def commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    """Yield the parsers of all commands, and of the commands that these have."""
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for name, command in action.choices.items():
-                if command.description is None:  # where there is only the line of the list
-                    (listed,) = (each for each in action._choices_actions if each.dest == name)
-                    command.description = f"{listed.help[0].upper()}{listed.help[1:]}."
-                yield command
-                yield from commands(command)
-
-
-def usage(parser: argparse.ArgumentParser) -> str:
-    """Return the usage in lines of 76 characters, whatever the window that Sphinx runs in."""
-    parser.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=76)
-    return parser.format_usage().removeprefix("usage: ").replace("\n       ", "\n")
-
-
-def signature(action: argparse.Action) -> str:
-    value = "" if action.nargs == 0 else f" {metavar(action)}"
-    if not action.option_strings:
-        return metavar(action)
-    return ", ".join(f"{option}{value}" for option in action.option_strings)
-
-
-def metavar(action: argparse.Action) -> str:
-    if action.metavar is not None:
-        return str(action.metavar)
-    if action.choices is not None:
-        return "{" + ",".join(map(str, action.choices)) + "}"
-    return (action.dest if not action.option_strings else action.dest.upper()).replace("_", "-")
+def command_page(parent: click.Context, name: str) -> Iterator[str]:
+    """Yield what a command's help says, and that of the commands below it."""
+    assert isinstance(parent.command, click.Group)
+    command = parent.command.get_command(parent, name)
+    assert isinstance(command, Command)
+    context = click.Context(command, parent, name, terminal_width=76)
+    path = context.command_path
+    yield f"({path.replace(' ', '-')})=\n### {path}\n"
+    yield escaped(inspect.cleandoc(command.help or "")) + "\n"
+    yield fenced(context.get_usage().removeprefix("Usage: "), "text")
+    yield f"```{{program}} {path}\n```\n"
+    for title, records in command.help_records(context).items():
+        if title not in ("Arguments", "Options"):
+            yield f"**{title}**\n"
+        for signature, text in records:
+            if not signature.endswith("--help"):
+                yield fenced(escaped(text), f"{{option}} {signature.replace(' / ', ', ')}")
+    if isinstance(command, click.Group):
+        for each in command.list_commands(context):
+            yield from command_page(context, each)
 
 
 def escaped(text: str) -> str:

@@ -300,6 +300,7 @@ def _he_values(network: Network, activation: str) -> None:
 CIFAR_WIDTHS = (48, 96, 144, 144, 96)
 CIFAR_KERNELS = (5, 3, 3, 3, 3)
 CIFAR_UNITS = 512
+DEPTHS = (5, 3)
 # 1e-4 is made for pixels of 0 to 255. Standardised ones are some 60 times smaller, their squares 3,600 times.
 CIFAR_ALPHA = 0.36
 
@@ -367,7 +368,7 @@ def alexnet_cifar(
     dropout = probability("alexnet_cifar", "dropout", dropout)
     switch("alexnet_cifar", "lrn", lrn)
     switch("alexnet_cifar", "overlapping", overlapping)
-    one_of("alexnet_cifar", "depth", depth, (5, 3))
+    one_of("alexnet_cifar", "depth", depth, DEPTHS)
     groups = whole("alexnet_cifar", "groups", groups, 1)
     for width in CIFAR_WIDTHS:
         if width % groups:

@@ -5,6 +5,8 @@ from minicnn.models.network import ACTIVATIONS, Network, one_of
 
 __all__ = ["four_layer"]
 
+INITS = ("normal", "xavier", "he")
+
 
 def four_layer(activation: str = "relu", num_classes: int = 10, init: str = "normal") -> Network:
     """Build three convolutions and a linear layer for pictures of 32x32 in three colours.
@@ -39,7 +41,7 @@ def four_layer(activation: str = "relu", num_classes: int = 10, init: str = "nor
     Krizhevsky et al. 2012, section 3.1, Figure 1; section 5 for the weights.
     """
     one_of("four_layer", "activation", activation, ACTIVATIONS)
-    one_of("four_layer", "init", init, ("normal", "xavier", "he"))
+    one_of("four_layer", "init", init, INITS)
     parts: dict[str, nn.Module] = {}
     channels = 3
     for number, filters in enumerate((32, 32, 64), start=1):

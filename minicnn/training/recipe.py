@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from minicnn import models, nn, optim
 from minicnn.arguments import number, probability, whole
@@ -73,6 +73,12 @@ class Recipe:
         The length of the run, at most.
     """
 
+    CHOICES: ClassVar[dict[str, tuple[str, ...]]] = {
+        "inputs": INPUTS,
+        "sgd": ("paper", "pytorch"),
+        "schedule": ("plateau", "epochs"),
+    }
+
     config: dict[str, Any]
     data: str
     limit: int | None
@@ -109,8 +115,7 @@ class Recipe:
             raise ValueError(f"train: validation must be between 0 and 1, got {self.validation}")
         if not 0 < number("train", "lr", self.lr) < math.inf:
             raise ValueError(f"train: lr must be above 0 and finite, got {self.lr}")
-        choices = {"inputs": INPUTS, "sgd": ("paper", "pytorch"), "schedule": ("plateau", "epochs")}
-        for name, accepted in choices.items():
+        for name, accepted in self.CHOICES.items():
             if getattr(self, name) not in accepted:
                 raise ValueError(f"train: {name} must be one of {', '.join(accepted)}, got {getattr(self, name)!r}")
 

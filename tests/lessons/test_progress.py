@@ -61,7 +61,7 @@ def test_what_is_there_stays_as_it_is(
     monkeypatch.setattr(notebooks, "student_notebooks", lambda: {"00_a.ipynb": "new", "01_b.ipynb": "new"})
     (tmp_path / "00_a.ipynb").write_text("a student's work")
     assert cli.main(["lessons", str(tmp_path)]) == 0
-    assert "00_a.ipynb is there already, and stays as it is" in capsys.readouterr().out
+    assert "00_a.ipynb exists already and was not changed" in capsys.readouterr().out
     assert (tmp_path / "00_a.ipynb").read_text() == "a student's work"
     assert (tmp_path / "01_b.ipynb").read_text() == "new"
 

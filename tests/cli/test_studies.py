@@ -1,3 +1,5 @@
+"""The studies' commands: what they pass on, and Ctrl-C."""
+
 import csv
 import os
 import signal
@@ -5,26 +7,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import minicnn
-from minicnn import checks, cli, kernels
-from minicnn.data import DataError
-from minicnn.experiments import relu_vs_tanh
-from minicnn.experiments.results import StudyError
-from minicnn.training import TrainingError
+from minicnn import cli
+from minicnn.experiments import contributions, relu_vs_tanh
 
-ROOT = Path(__file__).parents[1]
-
-
-def call(*arguments: str) -> int:
-    try:
-        return cli.main(arguments)
-    except SystemExit as leave:
-        return int(leave.code or 0)
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -35,16 +26,8 @@ def run(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return given
 
 
-def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    assert call("--version") == 0
-    assert capsys.readouterr().out == f"minicnn {minicnn.__version__}\n"
-
-
 def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
-    assert call("--help") == 0
-    printed = capsys.readouterr().out
-    assert all(command in printed for command in ("relu-vs-tanh", "gradcheck", "warmup"))
-    assert call("relu-vs-tanh", "--help") == 0
+    assert cli.main(["relu-vs-tanh", "--help"]) == 0
     printed = capsys.readouterr().out
     for (
         option
@@ -54,7 +37,7 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_what_is_not_given_is_left_to_the_study(run: dict[str, Any]) -> None:
-    assert call("relu-vs-tanh") == 0
+    assert cli.main(["relu-vs-tanh"]) == 0
     assert run.pop("resume") is False
     assert set(run.values()) == {None}
 
@@ -64,7 +47,7 @@ def test_every_option_reaches_the_study(run: dict[str, Any], tmp_path: Path) -> 
         "--data shapes --inputs raw --epochs 3 --seeds 0,1,2 --search --lr-relu 0.1 --lr-tanh 1e-3 --target-error 0.3"
     )
     line += " --stop-at-target --limit 100 --resume --threads 1 --data-dir here --out"
-    assert call("relu-vs-tanh", *line.split(), str(tmp_path)) == 0
+    assert cli.main(["relu-vs-tanh", *line.split(), str(tmp_path)]) == 0
     assert run == {
         "data": "shapes",
         "data_dir": Path("here"),
@@ -83,11 +66,15 @@ def test_every_option_reaches_the_study(run: dict[str, Any], tmp_path: Path) -> 
     assert minicnn.get_num_threads() == 1
 
 
+def test_the_help_of_contributions_names_every_part(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["contributions", "--help"]) == 0
+    parts = ",".join(name for name in contributions.VARIANTS if name != "everything")
+    assert f"Some of {parts} " in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("", "COMMAND"),
-        ("fly", "fly"),
         ("relu-vs-tanh --data mnist", "--data mnist cifar10 shapes"),
         ("relu-vs-tanh --inputs grey", "--inputs grey raw standardised"),
         ("relu-vs-tanh --epochs many", "--epochs many"),
@@ -105,64 +92,13 @@ def test_a_mistake_is_one_line_and_status_2(
     line: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert call(*line.split()) == 2
+    assert cli.main(line.split()) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.startswith("minicnn: error: ")
     assert printed.err.count("\n") == 1
     assert all(word in printed.err for word in words.split())
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        StudyError("no\nroom"),
-        TrainingError("no\nroom"),
-        DataError("no\nroom"),
-        OSError(28, "no\nroom"),
-    ],
-)
-def test_errors_of_the_floors_below_are_one_line_and_status_2(
-    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def fail(**options: Any) -> None:
-        raise error
-
-    monkeypatch.setattr(relu_vs_tanh, "run", fail)
-    assert call("relu-vs-tanh") == 2
-    printed = capsys.readouterr().err
-    assert printed.startswith("minicnn: error: ") and printed.endswith("no room\n")
-
-
-def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(**options: Any) -> None:
-        raise ValueError("a bug")
-
-    monkeypatch.setattr(relu_vs_tanh, "run", fail)
-    with pytest.raises(ValueError, match="a bug"):
-        cli.main(["relu-vs-tanh"])
-
-
-@pytest.mark.parametrize(("verdicts", "status"), [([True, True], 0), ([True, False], 1)])
-def test_gradcheck_prints_the_table_and_fails_if_a_check_does(
-    verdicts: list[bool], status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rows = [SimpleNamespace(ok=ok) for ok in verdicts]
-    monkeypatch.setattr(checks, "check_operations", lambda progress, device: rows)
-    monkeypatch.setattr(checks, "format_table", lambda found: f"a table of {len(found)}")
-    assert call("gradcheck") == status
-    assert capsys.readouterr().out == "a table of 2\n"
-
-
-def test_warmup_says_what_is_ready(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(kernels, "current", lambda: "numba")
-    monkeypatch.setattr(kernels, "warmup", lambda progress: progress("im2col float32", 1, 26))
-    assert call("warmup") == 0
-    assert capsys.readouterr().out == "Every kernel is compiled\n"
-    monkeypatch.setattr(kernels, "current", lambda: "numpy")
-    assert call("warmup") == 0
-    assert "not installed" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send")

@@ -16,14 +16,11 @@ from minicnn import cli
 from minicnn.data import load_shapes
 from minicnn.training import load_model, load_training, trainer
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def call(*arguments: str) -> int:
-    try:
-        return cli.main(arguments)
-    except SystemExit as leave:
-        return int(leave.code or 0)
+    return cli.main(arguments)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,87 @@
+"""How the command line starts and ends: exit statuses, errors in one line, closed pipes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+from click.shell_completion import shell_complete
+
+from minicnn.cli.commands import program
+from minicnn.errors import MinicnnError
+
+__all__ = ["main"]
+
+NAME = "minicnn"
+COMPLETION = "_MINICNN_COMPLETE"  # the variable that click's completion scripts set
+CLOSED_PIPE = 128 + 13  # as a shell reports a process that SIGPIPE has ended
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        What follows ``minicnn``. Default: the arguments of this process.
+
+    Returns
+    -------
+    int
+        The exit status: 0, 1 if a check failed, 2 after an error that the user can fix, 130 after Ctrl-C, 141 if
+        nobody reads the output any more, 143 after SIGTERM.
+    """
+    _replace_closed_streams()
+    try:
+        status = _run(list(sys.argv[1:] if arguments is None else arguments))
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()  # at exit, Python would complain of a closed pipe
+        return status
+    except BrokenPipeError:
+        _discard_output()
+        return CLOSED_PIPE
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        if instruction := os.environ.get(COMPLETION):
+            return shell_complete(program, {}, NAME, COMPLETION, instruction)
+        with program.make_context(NAME, arguments) as context:
+            return int(program.invoke(context) or 0)
+    except click.exceptions.Exit as leave:  # after --help and --version
+        return leave.exit_code
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else NAME
+        return _fail(f"{error.format_message().removesuffix('.')} (see '{command} --help')")
+    except click.ClickException as error:
+        return _fail(error.format_message())
+    except KeyboardInterrupt as stop:
+        print(f"\n{NAME}: interrupted. {stop}".rstrip(), file=sys.stderr)
+        return 128 + int(getattr(stop, "signal", 2))  # as a shell reports a process that the signal has ended
+    except BrokenPipeError:
+        raise
+    except (MinicnnError, OSError) as error:
+        return _fail(str(error))
+
+
+def _fail(message: str) -> int:
+    print(f"{NAME}: error: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+def _replace_closed_streams() -> None:
+    """Open the null device where the caller has closed stdout or stderr (``2>&-``), for which Python has None."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))
+
+
+def _discard_output() -> None:
+    """Send what is still buffered for a closed pipe to the null device."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

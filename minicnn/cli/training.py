@@ -1,0 +1,205 @@
+"""``minicnn train``, ``evaluate`` and ``predict``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from minicnn.cli import options
+from minicnn.cli.layout import Argument, Command
+from minicnn.models.alexnets import DEPTHS
+from minicnn.models.four_layers import INITS
+from minicnn.models.network import ACTIVATIONS
+from minicnn.training import inference, trainer
+from minicnn.training.recipe import Recipe
+
+SWITCHES = "variant activation lrn dropout overlapping groups depth init in_size num_classes".split()
+SETTINGS = [field.name for field in fields(Recipe)]  # not all have an option
+SECTIONS = {
+    "Network": SWITCHES,
+    "Images": "inputs augment colour padding validation limit skip_bad cache".split(),
+    "Optimisation": "batch_size lr momentum weight_decay sgd schedule patience lr_drops seed".split(),
+    "Checkpoints and hardware": "checkpoint_minutes keep workers threads device tf32".split(),
+}
+
+
+@click.command(cls=Command, sections=SECTIONS)
+@click.argument(
+    "network",
+    cls=Argument,
+    required=False,
+    type=click.Choice(options.NETWORKS),
+    metavar="[NETWORK]",
+    help=f"{', '.join(options.NETWORKS)}; not needed with --resume",
+)
+@click.option(
+    "--data", metavar="DATA", help="cifar10, shapes, or a folder: FOLDER/CLASS/*.jpg or FOLDER/train/CLASS/*.jpg"
+)
+@options.data_dir
+@click.option("--out", type=options.PATH, metavar="DIR", help="Folder of the run (default: runs/NETWORK-DATA)")
+@click.option("--resume", is_flag=True, help="Resume the run in the folder; --epochs may be larger than before")
+@click.option(
+    "--epochs", type=options.at_least(1), metavar="N", help="Number of epochs (default: 90 for alexnet, else 20)"
+)
+@options.variant
+@click.option("--activation", type=click.Choice(list(ACTIVATIONS)), help="Default: relu; tanh for lenet5")
+@click.option("--lrn/--no-lrn", default=None, help="Local response normalisation")
+@click.option("--dropout", type=float, metavar="P", help="Probability of dropping a unit (default: 0.5)")
+@click.option(
+    "--overlapping/--no-overlapping", default=None, help="Max pools of 3x3 at stride 2, or of 2x2 at stride 2"
+)
+@click.option("--groups", type=options.at_least(1), metavar="N", help="Number of towers")
+@click.option(
+    "--depth",
+    type=click.Choice([str(depth) for depth in DEPTHS]),
+    callback=lambda context, option, value: None if value is None else int(value),
+    help="Number of convolutions of alexnet-cifar (default: 5)",
+)
+@click.option(
+    "--init",
+    type=click.Choice(INITS),
+    help="Initial weights of four-layer (default: normal); for alexnet, he suits a few thousand standardised images",
+)
+@click.option("--in-size", type=options.at_least(1), metavar="N", help="Height and width of the network's input")
+@click.option(
+    "--num-classes", type=options.at_least(1), metavar="N", help="Number of outputs (default: the classes of the data)"
+)
+@click.option(
+    "--inputs",
+    type=click.Choice(Recipe.CHOICES["inputs"]),
+    help="raw: pixels of 0 to 255 minus the mean image, as in 2012 (default for alexnet's variants paper and merged "
+    "without --init); standardised: mean 0 and variance 1 in each channel (default for the others)",
+)
+@click.option("--augment/--no-augment", default=None, help="Random crops and mirror images (default: yes)")
+@click.option("--colour/--no-colour", default=None, help="Random changes of colour (default: yes for folders)")
+@click.option(
+    "--padding", type=int, metavar="N", help="Grey pixels around an image before the crop (default: 4 for 32x32 inputs)"
+)
+@click.option(
+    "--validation",
+    type=float,
+    metavar="SHARE",
+    help="Share of the training images held out for validation (default: 0.1, or FOLDER/val if it exists)",
+)
+@click.option("--limit", type=options.at_least(1), metavar="N", help="Use only N training and N test images")
+@options.skip_bad
+@click.option("--cache", is_flag=True, help="Keep a folder's decoded images in memory")
+@click.option("--batch-size", type=options.at_least(1), metavar="N", help="Images in a batch (default: 128)")
+@click.option("--lr", type=float, metavar="LR", help="Initial learning rate (default: 0.01)")
+@click.option("--momentum", type=float, metavar="M", help="Momentum of SGD (default: 0.9)")
+@click.option("--weight-decay", type=float, metavar="D", help="Weight decay (default: 0.0005)")
+@click.option(
+    "--sgd",
+    type=click.Choice(Recipe.CHOICES["sgd"]),
+    help="Learning rate inside the velocity, as in the paper (default), or outside, as in PyTorch",
+)
+@click.option(
+    "--schedule",
+    type=click.Choice(Recipe.CHOICES["schedule"]),
+    help="When the learning rate is divided by ten: plateau, when the validation error has stopped improving "
+    "(default), or epochs, after those of --lr-drops",
+)
+@click.option(
+    "--patience", type=options.at_least(1), metavar="N", help="Epochs without improvement for plateau (default: 3)"
+)
+@click.option(
+    "--lr-drops", type=options.whole_numbers, metavar="30,60", help="Epochs for --schedule epochs, which it implies"
+)
+@click.option("--seed", type=int, metavar="N", help="Seed of all random numbers (default: 0)")
+@click.option(
+    "--checkpoint-minutes",
+    type=float,
+    default=10,
+    metavar="T",
+    help="Minutes between checkpoints within an epoch (default: 10)",
+)
+@click.option(
+    "--keep", type=options.at_least(1), default=3, metavar="K", help="How many checkpoints to keep (default: 3)"
+)
+@options.workers
+@options.threads
+@options.device
+@options.tf32
+def train(network: str | None, data: str | None, device: str | None, tf32: bool, **given: Any) -> None:
+    """Train a network on CIFAR-10, the drawn shapes or a folder of images, and test it at the end.
+
+    Ctrl-C saves the run and stops; --resume continues it, bit for bit. A setting that is not given keeps the value of
+    the resumed run; a new run uses the default.
+    """
+    from minicnn.viz import save_figure
+    from minicnn.viz.training_log import draw_log
+
+    options.use_device(device, tf32)
+    switches = {name: given.pop(name) for name in SWITCHES}
+    settings = {name: given.pop(name) for name in SETTINGS if name in given}
+    trainer.run(
+        network,
+        data,
+        switches,
+        settings,
+        device=device,
+        draw=lambda rows, path: save_figure(draw_log(rows), path),
+        **given,
+    )
+
+
+@click.command(cls=Command)
+@options.checkpoint
+@options.test_data
+@options.data_dir
+@click.option("--ten-crop", is_flag=True, help="Average over ten crops of each image, as in the paper")
+@options.limit
+@options.skip_bad
+@click.option("--json", "json_file", type=options.PATH, metavar="FILE", help="Write the results to this file as well")
+@options.workers
+@options.threads
+@options.device
+@options.tf32
+def evaluate(checkpoint: Path, data: str, threads: int | None, device: str | None, tf32: bool, **given: Any) -> None:
+    """Print the top-1 and top-5 error, the loss and the speed of a trained network on test images."""
+    options.use_threads(threads)
+    options.use_device(device, tf32)
+    inference.evaluate_checkpoint(checkpoint, data, **given)
+
+
+@click.command(cls=Command)
+@options.checkpoint
+@click.argument(
+    "images",
+    cls=Argument,
+    type=options.PATH,
+    nargs=-1,
+    required=True,
+    metavar="IMAGE...",
+    help="JPEG, PNG or WebP files",
+)
+@click.option("--ten-crop", is_flag=True, help="Average over ten crops of each image")
+@click.option(
+    "--out", type=options.picture, metavar="FILE", help="Draw the images with their classes as well: .png, .svg or .pdf"
+)
+@options.threads
+@options.device
+@options.tf32
+def predict(
+    checkpoint: Path,
+    images: Sequence[Path],
+    ten_crop: bool,
+    out: Path | None,
+    threads: int | None,
+    device: str | None,
+    tf32: bool,
+) -> None:
+    """Print the five most likely classes of each image."""
+    from minicnn.viz import draw_predictions, save_figure
+
+    def draw(pictures: Any, classes: Any, likely: Any, captions: Any) -> None:
+        assert out is not None
+        save_figure(draw_predictions(pictures, classes, likely, captions=captions), out)
+
+    options.use_threads(threads)
+    options.use_device(device, tf32)
+    inference.predict_images(checkpoint, images, ten_crop=ten_crop, draw=None if out is None else draw)
