@@ -6,14 +6,14 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE / "_extensions")]
-# Pages with code that runs have processes of their own, which shall find the same minicnn.
+# Pages with code that runs have processes of their own, which must find the same minicnn.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 from minicnn import __version__  # noqa: E402
-from notebooks import build  # noqa: E402
+from tools import build_notebooks  # noqa: E402
 
-# Lessons are shown as `python notebooks/build.py --run` has left them; those that have not run, without outputs.
-build.fill_in_pages()
+# Lessons have the outputs of the last `python tools/build_notebooks.py --run`, or none.
+build_notebooks.fill_in_pages()
 
 project = "minicnn"
 author = "The minicnn authors"

@@ -21,6 +21,7 @@ import threadpoolctl
 from minicnn import kernels
 from minicnn._version import __version__
 from minicnn.backend import DeviceError, get_num_threads, gpu_facts, matmul
+from minicnn.install import DISTRIBUTION, install_command, pip_install
 
 __all__ = ["Diagnosis", "Report", "examine"]
 
@@ -104,7 +105,7 @@ def examine() -> Report:
 def _requirements() -> list[Diagnosis]:
     """Hold what is installed against what minicnn asks for; Numba may be absent."""
     try:
-        required = metadata.requires("minicnn") or []
+        required = metadata.requires(DISTRIBUTION) or []
     except metadata.PackageNotFoundError:  # run from its source, without an installation
         return []
     found = []
@@ -117,11 +118,11 @@ def _requirements() -> list[Diagnosis]:
             version = metadata.version(name)
         except metadata.PackageNotFoundError:
             if name != "numba":
-                found.append(Diagnosis(f"{name} is not installed", f"pip install '{name}>={least}'", True))
+                found.append(Diagnosis(f"{name} is not installed", pip_install(f"{name}>={least}"), True))
             continue
         if _numbers(version) < _numbers(least):
             what = f"{name} {version} is older than minicnn works with"
-            found.append(Diagnosis(what, f"pip install --upgrade '{name}>={least}'", True))
+            found.append(Diagnosis(what, pip_install("--upgrade", f"{name}>={least}"), True))
     return found
 
 
@@ -137,7 +138,8 @@ def _wrong_products() -> list[Diagnosis]:
     if np.allclose(_product(a, b), (a[:, :, None] * b).sum(axis=1), rtol=1e-3, atol=1e-3):
         return []
     what = "NumPy's matrix products are wrong: this BLAS does not work on this processor"
-    return [Diagnosis(what, "unset OPENBLAS_CORETYPE, or pip install --force-reinstall numpy", True)]
+    remedy = f"unset OPENBLAS_CORETYPE, or {pip_install('--force-reinstall', 'numpy')}"
+    return [Diagnosis(what, remedy, True)]
 
 
 def _product(a: Any, b: Any) -> Any:
@@ -155,13 +157,14 @@ def _kernels() -> tuple[dict[str, str], list[Diagnosis]]:
             name = kernels.current()
         except Exception as error:  # whatever it is, nothing that computes would come any further
             what = f"the Numba kernels cannot be loaded: {type(error).__name__}: {error}"
-            remedy = "pip install --upgrade numba, or pip uninstall numba for the NumPy kernels, which are slower"
+            upgrade = pip_install("--upgrade", "numba")
+            remedy = f"{upgrade}, or python -m pip uninstall numba for the NumPy kernels, which are slower"
             return {"Numba": "broken"}, [Diagnosis(what, remedy, True)]
     if name == "numpy":
         why = (
             str(caught[0].message) if caught else "Numba is not installed: the NumPy kernels are used, which are slower"
         )
-        return {"Numba": "not in use"}, [Diagnosis(why, "pip install --upgrade numba")]
+        return {"Numba": "not in use"}, [Diagnosis(why, pip_install("--upgrade", "numba"))]
 
     import numba
 
@@ -218,7 +221,7 @@ def _narrow_blas(pools: list[dict[str, Any]]) -> list[Diagnosis]:
         if chosen:
             remedy = f"unset OPENBLAS_CORETYPE, which is {chosen!r}"
         else:
-            remedy = "pip install --upgrade numpy: a newer OpenBLAS may know this processor"
+            remedy = f"{pip_install('--upgrade', 'numpy')}: a newer OpenBLAS may know this processor"
         return [Diagnosis(what, remedy)]
     return []
 
@@ -286,7 +289,7 @@ def _gpu() -> tuple[dict[str, str], list[Diagnosis]]:
     if not parts:
         return facts, []
     if not installed:
-        remedy = "pip install 'minicnn[cuda13]', or 'minicnn[cuda12]' for an older driver; then --device cuda"
+        remedy = f"{install_command('cuda13')}, or cuda12 for an older driver; then --device cuda"
         return facts, [Diagnosis("there is a GPU, and no CuPy to use it with", remedy)]
     try:
         facts["CUDA"] = gpu_facts("cuda")["cuda"]

@@ -161,7 +161,7 @@ def test_numba_is_absent(healthy: pytest.MonkeyPatch) -> None:
     assert doctor.examine().facts["Numba"] == "not in use"
     found = only_diagnosis()
     assert found.what.startswith("Numba is not installed")
-    assert found.remedy == "pip install --upgrade numba"
+    assert found.remedy == "python -m pip install --upgrade numba"
     assert not found.prevents_training
 
 
@@ -224,7 +224,7 @@ def test_what_is_installed_is_held_against_what_is_required(
         return
     found = only_diagnosis()
     assert found.what.startswith(what)
-    assert found.remedy.startswith("pip install ")
+    assert found.remedy.startswith("python -m pip install ")
     assert found.prevents_training
 
 
@@ -273,7 +273,7 @@ def test_a_gpu_that_cannot_be_used(nvidia_smi: Callable[[str], None], monkeypatc
     nvidia_smi(TWO_GPUS)
     monkeypatch.setattr(doctor, "_version", lambda name: None)
     _, (found,) = doctor._gpu()
-    assert found.what == "there is a GPU, and no CuPy to use it with" and "minicnn[cuda13]" in found.remedy
+    assert found.what == "there is a GPU, and no CuPy to use it with" and "'.[cuda13]'" in found.remedy
     assert not found.prevents_training
     monkeypatch.setattr(doctor, "_version", {"cupy-cuda12x": "14.0.1"}.get)
     monkeypatch.setitem(sys.modules, "cupy", None)
