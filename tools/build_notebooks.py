@@ -193,7 +193,7 @@ def run(notebooks: Mapping[str, Notebook], folder: Path, skip_heavy: bool = Fals
         raise RuntimeError(f"nbmake did not run:\n{done.stdout}\n{done.stderr}")
     found = {}
     for case in ElementTree.parse(report).iter("testcase"):
-        wrong = [child.text or child.get("message", "") for child in case if child.tag in ("failure", "error")]
+        wrong = [child.text or child.get("message") or "" for child in case if child.tag in ("failure", "error")]
         found[Path(case.get("name", "")).stem] = "\n".join(wrong)
         print(f"{case.get('name')}: {float(case.get('time', 0)):.1f} s{', FAILED' * bool(wrong)}")
     return {name: found.get(name, f"not run:\n{done.stdout}") for name in notebooks}
