@@ -18,7 +18,11 @@ from minicnn.models import four_layer
 from minicnn.training import save_model
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted(path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts)]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted(path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts),
+]
 
 # Programs that commands on the pages may begin with, apart from minicnn itself.
 OTHERS = (
@@ -27,7 +31,7 @@ OTHERS = (
     "python -m pip install ",
     "python -m sphinx ",
     "pytest",
-    "pip uninstall numba",
+    "python -m pip uninstall numba",
     "lint-imports",
     "jupyter lab ",
     "chromium ",

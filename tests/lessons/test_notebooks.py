@@ -114,6 +114,12 @@ def test_the_students_version_has_no_solution(source: Path) -> None:
             assert cell["source"].endswith('"""\n    # YOUR CODE HERE\n    raise NotImplementedError()'), cell["source"]
 
 
+def test_the_readme_links_to_each_lesson_without_its_solutions() -> None:
+    readme = (build.ROOT / "README.md").read_text(encoding="utf-8")
+    links = re.findall(r"^\| \[\d\d [^]]+\]\(([^)]+)\) \|$", readme, re.MULTILINE)
+    assert links == [build.student(source).relative_to(build.ROOT).as_posix() for source in SOURCES]
+
+
 def test_the_lesson_on_training_quotes_the_results_as_they_are() -> None:
     results = build.ROOT / "docs" / "results"
     source = (build.SOURCES / "10_training.py").read_text(encoding="utf-8")
