@@ -50,8 +50,8 @@ def test_gpu(gpu: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
         assert 0 < facts["images_per_s"]["min"] <= facts["images_per_s"]["median"]
         kernels = facts["kernels"]["each"]
         assert {"im2col", "col2im", "max_pool2d_forward", "sgd_momentum", "cross_entropy_forward"} <= set(kernels)
-        assert kernels["im2col"]["launches"] == 6  # of three layers, for the way back again
-        assert kernels["col2im"]["launches"] == 2  # the pictures need no gradient
+        assert kernels["im2col"]["launches"] == 6  # three layers, forward and again backward
+        assert kernels["col2im"]["launches"] == 2  # the images need no gradient
         assert kernels["sgd_momentum"]["bytes"] == 3 * 4 * 85_098  # parameters, gradients, velocities
         assert sum(each["seconds"] for each in kernels.values()) < facts["kernels"]["step_s"]
         assert f"{name}: kernels in a step of" in text

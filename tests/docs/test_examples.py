@@ -1,4 +1,4 @@
-"""What the pages and the README tell the reader to type works: Python is run, commands are at least understood."""
+"""The examples in README and docs work: Python is run, commands are at least parsed."""
 
 import argparse
 import re
@@ -24,7 +24,7 @@ PAGES = [
     *sorted(path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts),
 ]
 
-# Programs that commands on the pages may begin with, apart from minicnn itself.
+# Commands on the pages that are not minicnn's own.
 OTHERS = (
     "python3 -m venv .venv",
     "source .venv/bin/activate",

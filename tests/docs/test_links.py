@@ -1,4 +1,4 @@
-"""Every link from one page of the site to another leads somewhere, and so does every picture."""
+"""No link between pages of the site is broken, and no image is missing."""
 
 import re
 from html.parser import HTMLParser
