@@ -1,7 +1,7 @@
-"""How fast minicnn is, beside PyTorch on the same machine: ``python -m benchmarks alexnet --against torch``.
+"""How fast minicnn is, next to PyTorch on the same machine: ``python -m benchmarks alexnet --against torch``.
 
-``__main__`` reads the command line and ``tables`` prints the results. ``race``, ``operations``, ``memory`` and
-``startup`` are the benchmarks. What is measured runs in processes of its own (``child``), with nothing of minicnn,
-NumPy's threads or PyTorch's in common: ``contenders`` are whole networks, ``layers`` single operations, ``floors`` what
-the machine can do. Linux only, for it tells a process its peak memory.
+``__main__`` parses the command line, ``tables`` prints the results. ``race``, ``operations``, ``memory``, ``startup``
+and ``gpu`` are the benchmarks. Everything is measured in processes of its own (``child``), so that minicnn, NumPy and
+PyTorch share no threads: ``contenders`` are whole networks, ``layers`` single operations, ``peaks`` the limits of the
+machine. Linux only, because peak memory is read from ``/proc``.
 """

@@ -12,30 +12,38 @@ from benchmarks.gpu import NETWORKS as GPU_NETWORKS
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one benchmark and print what came out."""
+    """Run one benchmark and print the result."""
     options = _parser().parse_args(arguments)
     result, text = options.run(options)
-    if options.json:  # before it is printed: whoever reads with `head` closes the pipe early
+    if options.json:  # first, because `| head` closes the pipe early
         options.json.write_text(json.dumps(result, indent=2) + "\n")
     print(text)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="How fast is minicnn on this machine?")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Measure the speed of minicnn on this machine."
+    )
     commands = parser.add_subparsers(metavar="BENCHMARK", required=True)
     for network in networks.CONFIGS:
-        race = _add(commands, network, _race, f"images/s of {network}, whole steps", rounds=9)
+        race = _add(commands, network, _race, f"images/s of {network}, whole training steps", rounds=9)
         race.add_argument(
-            "--batch", type=_numbers, default=[128], metavar="N,...", help="pictures in a step (default 128)"
+            "--batch", type=_numbers, default=[128], metavar="N,...", help="images in a step (default 128)"
         )
         race.add_argument(
             "--threads", type=_numbers, default=[_cores()], metavar="N,...", help="cores to use (default all)"
         )
         _add_forward_only(race)
-    ops = _add(commands, "ops", _ops, "every operation of AlexNet beside the floor", rounds=3)
-    ops.add_argument("--out", type=Path, metavar="FILE", help="draw the roofline there, too: such as roofline.png")
-    startup = _add(commands, "startup", _startup, "the import, and the first training step", rounds=3)
-    memory = _add(commands, "memory", _memory, "the most memory that a step of AlexNet takes", rounds=None)
+    ops = _add(
+        commands,
+        "ops",
+        _ops,
+        "every operation of AlexNet, next to the least time that the machine could take",
+        rounds=3,
+    )
+    ops.add_argument("--out", type=Path, metavar="FILE", help="also draw the roofline, for example to roofline.png")
+    startup = _add(commands, "startup", _startup, "seconds of the import and of the first training step", rounds=3)
+    memory = _add(commands, "memory", _memory, "peak memory of a step of AlexNet", rounds=None)
     for command, batch in ((ops, 16), (startup, 16), (memory, 128)):
         command.add_argument("--batch", type=_number, default=batch, metavar="N", help=f"default {batch}")
         command.add_argument("--threads", type=_number, default=_cores(), metavar="N", help="default all cores")
@@ -44,28 +52,32 @@ def _parser() -> argparse.ArgumentParser:
     _add_forward_only(memory)
     gpu = commands.add_parser("gpu", help="images/s of both networks on an NVIDIA GPU, whole training steps")
     gpu.set_defaults(run=_gpu)
-    gpu.add_argument("--against", choices=["torch"], help="measure PyTorch, too, on the same GPU in both layouts")
-    gpu.add_argument("--device", default="cuda", help="cuda, or cuda:N for a certain one")
+    gpu.add_argument(
+        "--against", choices=["torch"], help="also measure PyTorch, on the same GPU, in both memory layouts"
+    )
+    gpu.add_argument("--device", default="cuda", help="cuda, or cuda:N for one of several (default cuda)")
     gpu.add_argument("--batch", type=_numbers, default=[128, 256], metavar="N,...", help="default 128,256")
-    gpu.add_argument("--network", choices=GPU_NETWORKS, action="append", help="one of them only")
+    gpu.add_argument("--network", choices=GPU_NETWORKS, action="append", help="only this network")
     gpu.add_argument("--rounds", type=_number, default=9, metavar="N", help="default 9")
-    gpu.add_argument("--json", type=Path, metavar="FILE", help="write the result there, too")
+    gpu.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
     return parser
 
 
 def _add(commands: Any, name: str, run: Any, description: str, rounds: int | None) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=description)
     parser.set_defaults(run=run, benchmark=name)
-    parser.add_argument("--against", choices=["torch"], help="measure PyTorch, too, in both memory layouts")
-    parser.add_argument("--kernels", choices=["numba", "numpy"], default="numba", help="of minicnn (default numba)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there, too")
+    parser.add_argument("--against", choices=["torch"], help="also measure PyTorch, in both memory layouts")
+    parser.add_argument(
+        "--kernels", choices=["numba", "numpy"], default="numba", help="minicnn's kernels (default numba)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
     if rounds is not None:
         parser.add_argument("--rounds", type=_number, default=rounds, metavar="N", help=f"default {rounds}")
     return parser
 
 
 def _add_forward_only(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--forward-only", action="store_true", help="as a trained network is used; no training")
+    parser.add_argument("--forward-only", action="store_true", help="inference instead of training steps")
 
 
 def _cores() -> int:
@@ -74,7 +86,7 @@ def _cores() -> int:
 
 def _number(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
     return int(text)
 
 

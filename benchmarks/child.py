@@ -1,14 +1,14 @@
-"""A process of its own for whatever is measured: ``python -m benchmarks.child KIND JSON``.
+"""A process that measures: ``python -m benchmarks.child KIND JSON``.
 
-It builds an object of that kind with the settings in JSON, prints what the object says about itself, and then answers,
-line by line, ``{"ask": method, ...arguments}`` with what the method returns, until the pipe is closed.
+It builds an object of that kind with the settings in JSON and prints the object's facts. Then it answers each line
+``{"ask": method, ...arguments}`` with what the method returns, until the pipe is closed.
 """
 
 import json
 import sys
 from importlib import import_module
 
-KINDS = {"steps": "contenders:Steps", "operations": "layers:Layers", "floors": "floors:Floors"}
+KINDS = {"steps": "contenders:Steps", "operations": "layers:Layers", "peaks": "peaks:Peaks"}
 
 
 def main(kind: str, settings: str) -> None:

@@ -1,7 +1,7 @@
-"""Who races: each contender builds a network and returns a function that makes one step of it.
+"""The contenders: each builds a network and returns a function that makes one step.
 
-A step is a training step (forward, backward, SGD with momentum and weight decay, dropout on), or a forward pass as one
-would use a trained network.
+A step is a training step (forward, backward, SGD with momentum and weight decay, dropout on), or a forward pass of a
+network in evaluation mode.
 """
 
 import math
@@ -13,14 +13,14 @@ import numpy as np
 
 from benchmarks import facts, networks
 
-Step = Callable[[], Any]  # which returns a number, or what becomes one when somebody waits for it
+Step = Callable[[], Any]  # returns a number, or an array on a GPU that float() waits for
 
 TORCH = ("torch NCHW", "torch channels_last")
 PRODUCTS = "matrix products alone"
 
 
 class Steps:
-    """One contender, ready to make steps; what a child process holds."""
+    """One contender, ready to make steps, in a child process."""
 
     def __init__(
         self,
@@ -43,10 +43,10 @@ class Steps:
         if device != "cpu":
             facts.use_gpu(device, theirs=build is torch_step)
         self.step, self.facts = build(network, batch, threads, forward_only, **arguments)
-        float(self.step())  # whatever is compiled or chosen at the first step is not the race
+        float(self.step())  # the first step compiles and chooses algorithms, and is not measured
 
     def seconds(self, steps: int) -> float:
-        """Make some steps, and return the seconds that one took, on a GPU until all are done."""
+        """Make some steps and return the seconds per step. On a GPU that includes waiting until all are done."""
         started = time.perf_counter()
         for _ in range(steps):
             number = self.step()
@@ -57,22 +57,23 @@ class Steps:
         return seconds
 
     def peak_bytes(self) -> int:
-        """Return the most memory that there was in use beside the libraries; on a GPU, what was taken of it."""
+        """Return the peak memory without the libraries'; on a GPU, the memory that the library has allocated."""
         if self.device != "cpu":
             return facts.gpu_bytes(self.facts)
-        return facts.peak_bytes() - self.facts["libraries_bytes"]
+        libraries: int = self.facts["libraries_bytes"]
+        return facts.peak_bytes() - libraries
 
     def kernels(self, steps: int) -> dict[str, Any]:
         """Return each kernel's launches, seconds and bytes in one step, the step's seconds, and a copy's bytes/s."""
-        from benchmarks import gpu
+        from benchmarks import gpu_profiling
 
-        with gpu.timed_kernels() as found:
+        with gpu_profiling.timed_kernels() as found:
             whole = self.seconds(steps)
         each = {name: {key: total / steps for key, total in sums.items()} for name, sums in found.items()}
-        return {"step_s": whole, "copy_bytes_per_s": gpu.copy_bytes_per_s(), "each": each}
+        return {"step_s": whole, "copy_bytes_per_s": gpu_profiling.copy_bytes_per_s(), "each": each}
 
     def profile(self, steps: int) -> dict[str, float]:
-        """Return the seconds that each operation has of one step; minicnn only."""
+        """Return the seconds of each operation in one step; minicnn only."""
         from benchmarks.profiling import timed_operations
 
         with timed_operations() as seconds:
@@ -148,9 +149,9 @@ def torch_step(
     return step, said
 
 
-# --- what a step would take if nothing but its matrix products took time ----------------------------------------
+# --- a step that consists of its matrix products alone ------------------------------------------------------------
 
-COLUMNS_BYTES = 1 << 23  # of im2col's columns in one product: BLAS is at its best where small maps are taken together
+COLUMNS_BYTES = 1 << 23  # of im2col's columns in one product: BLAS is faster when several small maps share one
 
 
 def products_step(
@@ -158,13 +159,13 @@ def products_step(
 ) -> tuple[Step, dict[str, Any]]:
     """Multiply matrices of the shapes that convolution by im2col and linear layers have, with NumPy's sgemm.
 
-    The numbers in them are arbitrary, and nothing is laid out or added up. Each core takes some of the images and runs
-    BLAS on one thread, which was never slower here than BLAS's own threads.
+    Their values are arbitrary; no columns are copied and no gradients are summed. Each core takes some of the images
+    and runs BLAS on one thread, which was never slower here than BLAS's own threads.
     """
     from minicnn import nn
 
     said = {**facts.minicnn_facts(threads, kernels), "libraries_bytes": facts.resident_bytes()}
-    weighty = [row for row in networks.walked(network, batch) if row.macs]
+    weighty = [row for row in networks.summary_of(network, batch) if row.macs]
     makers = [_conv_products if isinstance(row.layer, nn.Conv2d) else _linear_products for row in weighty]
     works = [make(row, forward_only, row is weighty[0]) for make, row in zip(makers, weighty, strict=True)]
 

@@ -1,4 +1,4 @@
-"""What a child process can say about itself."""
+"""Versions, libraries and memory of a child process."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -6,12 +6,12 @@ from typing import Any
 
 
 def resident_bytes() -> int:
-    """Return the memory that this process has now."""
+    """Return the memory that this process uses now."""
     return _status("VmRSS")
 
 
 def peak_bytes() -> int:
-    """Return the most memory that this process ever had.
+    """Return the peak memory of this process.
 
     Not ``ru_maxrss``: a process starts with its parent's.
     """
@@ -22,14 +22,14 @@ def _status(field: str) -> int:
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(field + ":"):
             return int(line.split()[1]) * 1024
-    raise RuntimeError(f"benchmarks: this system does not tell {field}")
+    raise RuntimeError(f"benchmarks: /proc/self/status has no {field}")
 
 
-_for_good = ExitStack()  # a child has the same kernels from its beginning to its end
+_for_good = ExitStack()  # a child process uses the same kernels until it ends
 
 
 def minicnn_facts(threads: int, kernels: str, device: str = "cpu", tf32: bool = False) -> dict[str, Any]:
-    """Set up minicnn; return the versions that count for it and for NumPy, and NumPy's BLAS, or the GPU's facts."""
+    """Set up minicnn; return its version, NumPy's and Numba's, and the BLAS that NumPy uses, or the GPU's facts."""
     import numpy as np
     import threadpoolctl
 
@@ -73,7 +73,7 @@ def torch_facts(threads: int, device: str = "cpu", tf32: bool = False) -> dict[s
 
 
 def gpu_bytes(facts: dict[str, Any]) -> int:
-    """Return the memory of the GPU that the library has taken, whose facts these are."""
+    """Return the GPU memory allocated by the library that these facts describe."""
     if "cudnn" in facts:
         import torch
 
@@ -84,7 +84,7 @@ def gpu_bytes(facts: dict[str, Any]) -> int:
 
 
 def use_gpu(device: str, theirs: bool) -> None:
-    """Make a GPU the one that is waited for and whose memory is counted: PyTorch's, if that is what is measured."""
+    """Make a GPU the current one, for PyTorch if that is measured, otherwise for CuPy."""
     if theirs:
         import torch
 

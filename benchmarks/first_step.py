@@ -1,7 +1,7 @@
-"""A process that has just begun: ``python -m benchmarks.first_step minicnn|torch BATCH THREADS KERNELS``.
+"""The import and the first training step, in a new process.
 
-It prints how long the import took, and how long it was from there to the end of the four-layer network's first training
-step, in seconds.
+``python -m benchmarks.first_step minicnn|torch BATCH THREADS KERNELS`` prints two times in seconds: that of the import,
+and that from there to the end of the four-layer network's first training step.
 """
 
 import sys

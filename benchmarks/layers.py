@@ -1,4 +1,4 @@
-"""Single operations at the shapes that a network's layers have, in minicnn and in PyTorch."""
+"""Single operations at the shapes of a network's layers, in minicnn and in PyTorch."""
 
 import statistics
 import time
@@ -11,16 +11,16 @@ from benchmarks import facts, networks
 from minicnn.summary import LayerRow
 
 Timed = Callable[[], float]
-"""Runs an operation once and returns the seconds that it took, without those of what had to come before."""
+"""Runs an operation once and returns its seconds, without those of its preparation."""
 
 MOST_TIMES = 50
 
 
 class Layers:
-    """The operations of one contender; what a child process holds."""
+    """The operations of one contender, in a child process."""
 
     def __init__(self, contender: str, network: str, batch: int, threads: int, kernels: str) -> None:
-        self.rows = networks.walked(network, batch)
+        self.rows = networks.summary_of(network, batch)
         weighty = [row for row in self.rows if row.macs]
         self.first = weighty[0].name
         if contender == "minicnn":
@@ -32,15 +32,15 @@ class Layers:
         self.ready: tuple[str, dict[str, Timed]] = ("", {})
 
     def seconds(self, name: str, which: str, at_least: float) -> float:
-        """Return the median seconds of an operation, repeated for so many seconds or `MOST_TIMES`.
+        """Return the median seconds of an operation, repeated for `at_least` seconds or `MOST_TIMES` times.
 
         `name` is a layer's, "cross entropy" or "SGD"; `which` is "forward", "backward", or "step" of SGD.
         """
         if self.ready[0] != name:
-            self.ready = "", {}  # the memory of what was ready before is given back first
+            self.ready = "", {}  # frees the memory of the last operation first
             self.ready = name, self._prepared(name)
         call = self.ready[1][which]
-        call()  # whatever is compiled or chosen at the first call
+        call()  # the first call compiles and chooses algorithms
         first = call()
         times = max(1, min(MOST_TIMES, int(at_least / first)))
         return statistics.median([first, *(call() for _ in range(times - 1))])
@@ -62,7 +62,7 @@ def _numbers(*shape: int) -> np.ndarray:
 
 
 def _both_ways(forward: Callable[[], Any], gradient: Any, inputs: list[Any]) -> tuple[Timed, Timed]:
-    """Return what times the forward pass, and what times the backward pass that follows it."""
+    """Return two functions that time the forward pass and the backward pass after it."""
 
     def time_forward() -> float:
         started = time.perf_counter()
@@ -90,7 +90,7 @@ def _one_step(optimizer: Any) -> Timed:
 
 
 class Minicnn:
-    """minicnn's operations."""
+    """Operations of minicnn."""
 
     def layer(self, row: LayerRow, needs_input_grad: bool) -> tuple[Timed, Timed]:
         from minicnn import Tensor
@@ -116,7 +116,7 @@ class Minicnn:
 
 
 class Torch:
-    """PyTorch's."""
+    """Operations of PyTorch."""
 
     def __init__(self, channels_last: bool) -> None:
         import torch
@@ -125,7 +125,7 @@ class Torch:
 
     def layer(self, row: LayerRow, needs_input_grad: bool) -> tuple[Timed, Timed]:
         layer = networks.torch_layer(row.layer).to(memory_format=self.channels_last)
-        layer.inplace = False  # for what is in place cannot be done twice
+        layer.inplace = False  # an in-place operation cannot be repeated
         x = self._laid_out(_numbers(*row.input_shape)).requires_grad_(needs_input_grad)
         gradient = self._laid_out(_numbers(*row.output_shape))
         return _both_ways(lambda: layer(x), gradient, [x, *layer.parameters()])

@@ -1,4 +1,4 @@
-"""The networks that are measured, as minicnn builds them, and the same ones in PyTorch."""
+"""The networks that are measured, in minicnn and in PyTorch."""
 
 from typing import Any
 
@@ -13,39 +13,39 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "alexnet-no-lrn": {"model": "alexnet", "variant": "paper", "in_size": 227, "lrn": False},
     "four-layer": {"model": "four_layer"},
 }
-"""By name. AlexNet is given pictures of 227x227, so that neither side pads."""
+"""By name. AlexNet takes images of 227x227, so that neither library has to pad them."""
 
 SGD: dict[str, Any] = {"lr": 0.001, "momentum": 0.9, "weight_decay": 0.0005}
-"""Of every contender."""
+"""The settings of every contender's optimiser."""
 
 
-def walked(network: str, batch: int = 1) -> Summary:
-    """Return what every layer makes of a batch of pictures."""
+def summary_of(network: str, batch: int = 1) -> Summary:
+    """Return each layer's shapes, parameters and multiply-adds for a batch of images."""
     return summary_of_config(CONFIGS[network], batch)
 
 
 def batch_of(network: str, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the same random pictures and labels for every contender."""
+    """Return random images and labels, the same for every contender."""
     rng = np.random.default_rng(0)
-    found = walked(network, size)
+    found = summary_of(network, size)
     labels = rng.integers(0, found.rows[-1].output_shape[1], size)
     return rng.standard_normal(found.input_shape, dtype=np.float32), labels
 
 
 def multiply_adds(row: LayerRow, backward: bool, needs_input_grad: bool = True) -> int:
-    """Return how many a layer's pass takes for one picture.
+    """Return the multiply-adds of a layer's pass for one image.
 
-    Backward, each product of the forward pass is one for the weights' gradient and one for the input's.
+    Backward needs as many as forward for the weights' gradient, and as many again for the input's.
     """
     return row.macs * (1 + needs_input_grad if backward else 1)
 
 
 def flops(network: str, forward_only: bool) -> int:
-    """Return the operations of one picture, a multiply-add being two, as the network's shapes give them.
+    """Return the operations for one image, counting a multiply-add as two.
 
-    The pictures themselves need no gradient, so the first layer makes none for its input.
+    Images need no gradient, so the first layer computes none for its input.
     """
-    weighty = [row for row in walked(network) if row.macs]
+    weighty = [row for row in summary_of(network) if row.macs]
     forward = sum(multiply_adds(row, backward=False) for row in weighty)
     backward = sum(multiply_adds(row, True, needs_input_grad=row is not weighty[0]) for row in weighty)
     return 2 * (forward if forward_only else forward + backward)
@@ -54,8 +54,8 @@ def flops(network: str, forward_only: bool) -> int:
 def torch_twin(network: str) -> Any:
     """Return the network as a ``torch.nn.Sequential``, its layers under the same names.
 
-    Its ReLUs work in place, as in torchvision's AlexNet. Its first values are PyTorch's own: no operation takes longer
-    for one finite number than for another.
+    Its ReLUs work in place, as in torchvision's AlexNet. It keeps PyTorch's initial weights, because speed does not
+    depend on their values.
     """
     import torch
 
@@ -87,6 +87,6 @@ def torch_layer(layer: nn.Module) -> Any:
             return theirs.Dropout(layer.p)
         case nn.Flatten():
             return theirs.Flatten()
-        case nn.PadTo():  # nothing to pad, see CONFIGS
+        case nn.PadTo():  # pads nothing, see CONFIGS
             return theirs.Identity()
-    raise TypeError(f"benchmarks: no PyTorch layer is known for {layer}")
+    raise TypeError(f"benchmarks: no PyTorch layer corresponds to {layer}")

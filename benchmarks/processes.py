@@ -1,4 +1,4 @@
-"""Children that measure: started in a clean environment, asked in turn."""
+"""Child processes that measure: started in a clean environment, asked in turn."""
 
 import json
 import os
@@ -13,21 +13,21 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 
 UNSET = ("OPENBLAS_", "MKL_", "OMP_", "GOTO_", "NUMBA_NUM_THREADS")
-"""Settings of an environment that a user's machine does not have, and that would decide the race."""
+"""Environment variables that a user does not normally set, and that would distort the measurement."""
 
 
 def clean_environment() -> dict[str, str]:
-    """Return this process's environment without those settings."""
+    """Return this process's environment without those variables."""
     return {name: value for name, value in os.environ.items() if not name.startswith(UNSET)}
 
 
 def unset() -> list[str]:
-    """Return the settings that are taken away, as they were."""
+    """Return the variables that are removed, with their values."""
     return [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(UNSET)]
 
 
 class Child:
-    """A process that holds what is measured; see ``benchmarks.child``."""
+    """A process that measures; see ``benchmarks.child``."""
 
     def __init__(self, kind: str, **settings: Any) -> None:
         self.command = [sys.executable, "-m", "benchmarks.child", kind, json.dumps(settings)]
@@ -38,7 +38,7 @@ class Child:
         self.facts: dict[str, Any] = self._answer()
 
     def ask(self, method: str, **arguments: Any) -> Any:
-        """Let it run one of its methods, and return what that returned."""
+        """Call a method of the object in the child process and return its result."""
         assert self.process.stdin is not None
         print(json.dumps({"ask": method, **arguments}), file=self.process.stdin, flush=True)
         return self._answer()
@@ -51,7 +51,7 @@ class Child:
         return json.loads(line)
 
     def close(self) -> None:
-        """Let it end."""
+        """End the process."""
         for pipe in (self.process.stdin, self.process.stdout):
             assert pipe is not None
             pipe.close()
@@ -60,7 +60,7 @@ class Child:
 
 @contextmanager
 def children(kind: str, settings: dict[str, dict[str, Any]]) -> Iterator[dict[str, Child]]:
-    """Start a child for each settings, and end them all afterwards."""
+    """Start a child process for each of the settings, and end them all afterwards."""
     started: dict[str, Child] = {}
     try:
         for name, each in settings.items():
@@ -72,5 +72,5 @@ def children(kind: str, settings: dict[str, dict[str, Any]]) -> Iterator[dict[st
 
 
 def spread(values: list[float]) -> dict[str, float]:
-    """Return the median of some values, and how far they lie apart."""
+    """Return the median, the minimum and the maximum of some values."""
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}

@@ -1,4 +1,4 @@
-"""Where a training step of minicnn spends its time."""
+"""Where the time of a training step of minicnn goes."""
 
 import functools
 import time
@@ -16,8 +16,8 @@ from minicnn.optim import Optimizer
 def timed_operations() -> Iterator[dict[str, float]]:
     """Add up the seconds of every operation's forward and backward, and of the optimiser, while the block runs.
 
-    A method that calls the same one of a class above is counted once. Cores that an operation shares its work among are
-    waited for, so these are seconds of the clock.
+    A method that calls its base class's is counted once. These are wall-clock seconds: an operation returns when all
+    cores have finished.
     """
     seconds: dict[str, float] = defaultdict(float)
     running: list[str] = []

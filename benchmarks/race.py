@@ -1,4 +1,4 @@
-"""Contenders take turns, A B A B ..., so that a machine that grows slower grows slower for all of them."""
+"""Contenders take turns, A B A B ..., so that a machine that slows down slows down all of them."""
 
 import itertools
 from typing import Any
@@ -7,7 +7,7 @@ from benchmarks import networks
 from benchmarks.contenders import PRODUCTS, TORCH
 from benchmarks.processes import children, spread, unset
 
-ROUND_SECONDS = 1.0  # a round has so many steps as fit into that
+ROUND_SECONDS = 1.0  # a round has as many steps as fit into this
 
 
 def race(
@@ -43,7 +43,7 @@ def race(
         }
         for _ in range(rounds):
             for label, child in running.items():
-                child.ask("seconds", steps=1)  # as in training, where one step follows another: its data are in reach
+                child.ask("seconds", steps=1)  # warms the caches, as a step in training does for the next
                 speeds[label].append(settings[label]["batch"] / child.ask("seconds", steps=steps[label]))
         for label, child in running.items():
             chosen = {name: settings[label][name] for name in ("contender", "batch", "threads")}
@@ -60,7 +60,7 @@ def race(
         }
     return {
         "benchmark": network,
-        "input_shape": list(networks.walked(network).input_shape[1:]),
+        "input_shape": list(networks.summary_of(network).input_shape[1:]),
         "forward_only": forward_only,
         "flops_per_image": work,
         "rounds": rounds,
@@ -78,9 +78,9 @@ def _label(name: str, batch: int | None, threads: int | None) -> str:
 
 
 def _ratios(found: dict[str, dict[str, Any]], speeds: dict[str, list[float]]) -> dict[str, dict[str, float]]:
-    """Return how many times as fast, round by round, minicnn is as others with the same batch and threads.
+    """Return the speed of minicnn relative to others with the same batch and threads, round by round.
 
-    And the first minicnn as those with another batch or number of threads.
+    And the speed of the first minicnn relative to those with another batch or number of threads.
     """
     ours = [label for label, facts in found.items() if facts["contender"] == "minicnn"]
     pairs = [(ours[0], other) for other in ours[1:]]

@@ -1,4 +1,4 @@
-"""The picture of ``ops``: how near each operation comes to what the machine can do."""
+"""The roofline figure of ``ops``: how close each operation comes to the limits of the machine."""
 
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,10 @@ MARKERS = {"forward": "o", "backward": "s", "step": "D"}
 
 
 def draw(result: dict[str, Any], path: Path) -> None:
-    """Draw the roofline: operations per byte against operations per second.
+    """Draw operations per second over operations per byte.
 
-    There is a point for each kind of layer and each pass, all its layers taken together; minicnn's are filled, those of
-    the best other contender hollow.
+    There is a point for each kind of layer and each pass, over all its layers: filled for minicnn, hollow for the best
+    other contender.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -50,7 +50,7 @@ def draw(result: dict[str, Any], path: Path) -> None:
     axes.set(
         xscale="log",
         yscale="log",
-        xlabel="operations for each byte that must be read or written",
+        xlabel="operations per byte that must be read or written",
         ylabel="GFLOP/s",
         title=f"{result['network']}, batch {result['batch']}: its layers under the roof of "
         f"{roofs['flops_per_s'] / 1e9:.0f} GFLOP/s and {roofs['bytes_per_s'] / 1e9:.0f} GB/s",

@@ -1,4 +1,4 @@
-"""How long one waits for the import and for the first training step, on a machine that never ran it, and later."""
+"""Seconds of the import and of the first training step, with an empty and with a filled cache of compiled kernels."""
 
 import subprocess
 import sys
@@ -11,8 +11,7 @@ from benchmarks.processes import ROOT, clean_environment, spread, unset
 def startup(against_torch: bool, batch: int, threads: int, kernels: str, rounds: int) -> dict[str, Any]:
     """Return the seconds of the import, and of the first step after it.
 
-    Each round has a new cache folder for compiled code, in which the first process finds nothing and the second one
-    what the first has left.
+    Each round has a new cache folder for compiled kernels: empty for the first process, filled by it for the second.
     """
     names = ["minicnn, empty cache", "minicnn, second process", *(["torch NCHW"] if against_torch else [])]
     imports: dict[str, list[float]] = {name: [] for name in names}

@@ -1,4 +1,4 @@
-"""Results as text."""
+"""Tables of the results."""
 
 from typing import Any
 
@@ -6,13 +6,13 @@ Result = dict[str, Any]
 
 
 def race_table(result: Result) -> str:
-    """Return a race's contenders, its ratios, and where minicnn's time goes."""
+    """Return the contenders, their ratios, and where minicnn's time goes."""
     what = "forward only" if result["forward_only"] else "training step"
-    picture = "x".join(map(str, result["input_shape"]))
+    size = "x".join(map(str, result["input_shape"]))
     contenders = result["contenders"]
     batches = sorted({facts["batch"] for facts in contenders.values()})
     lines = [
-        f"{result['benchmark']}, {what}, pictures of {picture}, {_batch(batches)}, "
+        f"{result['benchmark']}, {what}, images of {size}, {_batch(batches)}, "
         f"{result['flops_per_image'] / 1e9:.3g} GFLOP per image; median (min to max) of {result['rounds']} rounds"
     ]
     rows = [["", "images/s", "ms/image", "GFLOP/s", "peak memory"]]
@@ -32,9 +32,9 @@ def race_table(result: Result) -> str:
 
 
 def memory_table(result: Result) -> str:
-    """Return every contender's peak."""
+    """Return every contender's peak memory."""
     what = "forward only" if result["forward_only"] else "training step"
-    lines = [f"{result['network']}, {what}, {_batch([result['batch']])}: most memory in use, libraries not counted"]
+    lines = [f"{result['network']}, {what}, {_batch([result['batch']])}: peak memory without the libraries"]
     lines += _columns([[name, _bytes(each["peak_bytes"])] for name, each in result["contenders"].items()])
     if result["ratios"]:
         lines += ["", *_columns([[name, f"{ratio:.2f}"] for name, ratio in result["ratios"].items()])]
@@ -42,13 +42,13 @@ def memory_table(result: Result) -> str:
 
 
 def operations_table(result: Result) -> str:
-    """Return every operation's time, and in brackets how many times its floor that is."""
+    """Return every operation's time, and in brackets its ratio to the floor."""
     names = list(result["contenders"])
     roofs = result["roofs"]
     lines = [
         f"{result['network']}, {_batch([result['batch']])}, {_threads(result['threads'])}: ms, and (times the floor); "
         f"median of {result['rounds']} rounds",
-        f"floor: {roofs['flops_per_s'] / 1e9:.0f} GFLOP/s (one big matrix product), "
+        f"floor: {roofs['flops_per_s'] / 1e9:.0f} GFLOP/s (one large matrix product), "
         f"{roofs['bytes_per_s'] / 1e9:.1f} GB/s (a copy, read and written)",
     ]
     head = ["", "", "floor", *names]
@@ -65,9 +65,9 @@ def operations_table(result: Result) -> str:
 
 
 def startup_table(result: Result) -> str:
-    """Return the waits for the import and for the first step."""
+    """Return the seconds of the import and of the first step."""
     lines = [
-        f"start-up: seconds of the import, and from there to the end of {result['network']}'s first training step, "
+        f"start-up: seconds of the import, and from then to the end of {result['network']}'s first training step, "
         f"{_batch([result['batch']])}, {_threads(result['threads'])}; median (min to max) of {result['rounds']} rounds"
     ]
     rows = [["", "import", "first step"]]
@@ -119,7 +119,7 @@ def _facts(result: Result) -> list[str]:
 
 
 def _unset(result: Result) -> list[str]:
-    return [f"taken out of the environment: {', '.join(result['unset'])}"] if result["unset"] else []
+    return [f"removed from the environment: {', '.join(result['unset'])}"] if result["unset"] else []
 
 
 def _batch(batches: list[int]) -> str:
@@ -135,7 +135,7 @@ def _spread(values: dict[str, float]) -> str:
 
 
 def _number(value: float) -> str:
-    """Write three figures, and no fewer than stand before the point."""
+    """Write three significant digits, and at least those before the decimal point."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 

@@ -1,4 +1,4 @@
-"""How Sphinx makes a site of these pages: python -m sphinx -W docs docs/_build."""
+"""Sphinx builds the documentation with: python -m sphinx -W docs docs/_build."""
 
 import os
 import sys
@@ -6,14 +6,14 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE / "_extensions")]
-# Pages with code that runs have processes of their own, which shall find the same minicnn.
+# Pages that run code start processes, which must import the same minicnn.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 from minicnn import __version__  # noqa: E402
-from notebooks import build  # noqa: E402
+from tools import build_notebooks  # noqa: E402
 
-# Lessons are shown as `python notebooks/build.py --run` has left them; those that have not run, without outputs.
-build.fill_in_pages()
+# Lessons have the outputs of the last `python tools/build_notebooks.py --run`, or none.
+build_notebooks.fill_in_pages()
 
 project = "minicnn"
 author = "The minicnn authors"
@@ -33,13 +33,13 @@ exclude_patterns = ["_build", "_extensions"]
 
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
-nb_execution_mode = "cache"  # a notebook runs again when it has changed, and an error in it fails the build
+nb_execution_mode = "cache"  # a notebook runs again when it changes, and an error fails the build
 nb_execution_raise_on_error = True
 nb_execution_excludepatterns = ["lessons/*"]
 nb_merge_streams = True
 
 autosummary_generate = False
-autodoc_typehints = "none"  # numpydoc's sections say it, with shapes
+autodoc_typehints = "none"  # numpydoc's sections have the types, with shapes
 autodoc_member_order = "bysource"
 toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
@@ -51,7 +51,7 @@ html_static_path = ["_static"]
 html_css_files = ["minicnn.css"]
 html_show_sourcelink = False
 html_copy_source = False
-html_context = {"default_mode": "auto"}  # light or dark, as the reader's system is
+html_context = {"default_mode": "auto"}  # light or dark, like the reader's system
 html_theme_options = {
     "home_page_in_toc": True,
     "navbar_persistent": [],

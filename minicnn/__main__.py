@@ -12,7 +12,9 @@ def main() -> int:
     except ModuleNotFoundError as error:
         if error.name != "click":
             raise
-        print("minicnn: error: click is not installed: python -m pip install click", file=sys.stderr)
+        from minicnn.install import install_command
+
+        print(f"minicnn: error: click is not installed: {install_command()}", file=sys.stderr)
         return 2
     return cli.main()
 

@@ -27,6 +27,7 @@ import numpy as np
 import threadpoolctl
 
 from minicnn.errors import MinicnnError
+from minicnn.install import install_command
 
 __all__ = [
     "Array",
@@ -121,7 +122,7 @@ def checked_device(device: str) -> str:
         return device
     if not isinstance(device, str) or not re.fullmatch(r"cuda(:\d+)?", device, re.ASCII):
         raise ValueError(f"device must be 'cpu', 'cuda' or 'cuda:N', got {device!r}")
-    remedy = "install minicnn with the extra cuda12 or cuda13, the one for your driver: pip install 'minicnn[cuda12]'"
+    remedy = f"install minicnn with the extra cuda12 or cuda13, the one for your driver: {install_command('cuda12')}"
     try:
         import cupy
     except ImportError as error:

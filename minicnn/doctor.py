@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
 import shutil
 import subprocess
 import tempfile
@@ -21,6 +20,7 @@ import threadpoolctl
 from minicnn import kernels
 from minicnn._version import __version__
 from minicnn.backend import DeviceError, get_num_threads, gpu_facts, matmul
+from minicnn.install import DISTRIBUTION, install_command, pip_install
 
 __all__ = ["Diagnosis", "Report", "examine"]
 
@@ -98,16 +98,6 @@ def examine() -> Report:
     return Report(facts, (*diagnoses, *gpu_diagnoses))
 
 
-def pip_install(*arguments: str) -> str:
-    """Return a ``pip install`` command, quoted for a shell."""
-    return shlex.join(["python", "-m", "pip", "install", *arguments])
-
-
-def install_command(extra: str) -> str:
-    """Return the command that installs minicnn with an extra."""
-    return pip_install(f"minicnn[{extra}]")
-
-
 # --- requirements ----------------------------------------------------------------------------------------------------
 
 
@@ -118,7 +108,7 @@ def _requirements() -> list[Diagnosis]:
     except ModuleNotFoundError:
         return [Diagnosis("packaging is not installed", pip_install("packaging"), True)]
     try:
-        required = metadata.requires("minicnn") or []
+        required = metadata.requires(DISTRIBUTION) or []
     except metadata.PackageNotFoundError:  # run from the source, without an installation
         return []
     found = []

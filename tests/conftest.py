@@ -19,7 +19,7 @@ import pytest
 
 import minicnn
 from minicnn import kernels
-from notebooks import build
+from tools import build_notebooks as build
 
 # The first example of a test may compile a kernel, which no deadline should count.
 hypothesis.settings.register_profile("minicnn", deadline=None)
@@ -89,8 +89,7 @@ def once(tmp_path_factory: pytest.TempPathFactory, name: str, work: Callable[[Pa
 def lessons_that_ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What went wrong in each lesson's notebook, with solutions; they run once, and become pages of the docs."""
     pytest.importorskip("nbmake", reason="nbmake is not installed (extra test)")
-    notebooks = [source.with_suffix(".ipynb") for source in build.sources()]
-    _, wrong = once(tmp_path_factory, "lessons", lambda folder: json.dumps(build.run_for_docs(notebooks)))
+    _, wrong = once(tmp_path_factory, "lessons", lambda folder: json.dumps(build.run_for_docs(build.sources())))
     return json.loads(wrong)
 
 

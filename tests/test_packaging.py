@@ -18,6 +18,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from minicnn.install import DISTRIBUTION
+
 ROOT = Path(__file__).parents[1]
 NOT_SOURCE = shutil.ignore_patterns(".*_cache", ".git", ".venv", "venv", "__pycache__", "*.egg-info", "build", "dist")
 
@@ -100,7 +102,7 @@ def test_the_sdist_holds_what_is_needed_to_work_on_the_project(built: Path) -> N
     needed = "LICENSE README.md setup.cfg pyproject.toml ruff.toml .ci/run minicnn/py.typed".split()
     tests = [path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*.py")]
     docs = [path.relative_to(ROOT).as_posix() for path in (ROOT / "docs" / "results").rglob("*.*")]
-    lessons = [path.relative_to(ROOT).as_posix() for path in (ROOT / "notebooks").glob("*.*")]
+    lessons = [path.relative_to(ROOT).as_posix() for path in (ROOT / "notebooks").glob("*.py")]
     assert set(needed + tests + docs + lessons) <= names
     assert not [name for name in names if "__pycache__" in name]
 
@@ -108,7 +110,7 @@ def test_the_sdist_holds_what_is_needed_to_work_on_the_project(built: Path) -> N
 def test_the_metadata_says_what_pip_needs_to_know(metadata: Message) -> None:
     import minicnn
 
-    assert metadata["Name"] == "minicnn"
+    assert metadata["Name"] == DISTRIBUTION
     assert metadata["Version"] == minicnn.__version__
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["License-Expression"] == "MIT"

@@ -1,16 +1,16 @@
-"""What the pages show of minicnn itself, made anew in every build, so that pages and program cannot drift apart.
+"""Directives that generate pages from minicnn itself in every build, so that pages and program cannot drift apart.
 
 ``{command-line}``
     every command with its options, as the program's help has them.
 ``{summary} alexnet``
-    a network's shapes, parameters and multiply-adds, of the layers that change any of them.
+    a network's shapes, parameters and multiply-adds, for the layers that have any or change the shape.
 ``{picture} draw alexnet``
-    the picture that a command draws; its content is the caption.
+    the picture that a command draws; the directive's content is the caption.
 ``{walk-page} A star walks through a network``
-    the page that the commands below it write, embedded under this title, and the commands. Those that are not minicnn's
-    own are shown only.
+    the page that the commands in its content write, embedded under this title, and the commands. Only minicnn's own
+    commands are run.
 ``{contents} minicnn.nn``
-    what a module has to offer, a line each.
+    the public names of a module, with a line for each.
 ``{museum}``
     every exhibit: its story, the wrong code, and what the check says.
 """
@@ -38,7 +38,7 @@ from minicnn.cli.layout import Command
 from minicnn.lessons.museum import MUSEUM
 from minicnn.summary import summary_of_config
 
-# What minicnn lends from a module with a page of its own, where it is described with what belongs to it.
+# Exported by minicnn, but documented on the page of the module that defines it.
 DESCRIBED = {"minicnn.trace": "~tracing.trace", "minicnn.step_through": "~viz.step_through"}
 ROOT = Path(__file__).parents[2]
 WALK_PAGES = "walks"  # their folder, among the doctrees and in the site
@@ -115,7 +115,7 @@ class Picture(SphinxDirective):
 
 
 class WalkPage(SphinxDirective):
-    """Runs its commands in a folder that has the pictures they name, as a clone of the repository has them."""
+    """Runs its commands in a folder with copies of the pictures that they name, as in a clone of the repository."""
 
     has_content = True
     required_arguments = 1
@@ -132,7 +132,7 @@ class WalkPage(SphinxDirective):
             for picture in re.findall(r"docs/\S+\.png", last):
                 Path(picture).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / picture, picture)
-            if not page.exists():  # training takes a while, and comes out the same
+            if not page.exists():  # training takes a while, and gives the same result
                 for line in before:
                     run(line.removeprefix("minicnn "))
             run(last.removeprefix("minicnn "))
@@ -221,16 +221,16 @@ class Museum(Generated):
 
 
 def body(kind: type) -> str:
-    """Return a class's source without its docstring, which is shown as prose."""
+    """Return a class's source without its docstring, which is shown as text."""
     source = inspect.getsource(kind)
     return re.sub(r'    """.*?"""\n\n?', "", source, count=1, flags=re.DOTALL)
 
 
 def plain(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Make reStructuredText of what is written in docstrings for a reader of the source.
+    """Escape what reStructuredText would misread in a docstring.
 
-    A shape such as (N, C, *) begins no emphasis, |x| names no substitution, and an underlined word in the docstring of
-    a module is no chapter, which only numpydoc's sections of functions and classes are not either.
+    A shape such as (N, C, *) does not begin emphasis, |x| is not a substitution, and an underlined word in a module's
+    docstring is not a section: numpydoc handles these in functions and classes only.
     """
     text = "\n".join(lines)
     text = re.sub(r"(?<=[ (])\*(?=[,)])", r"\\*", text)
@@ -241,7 +241,7 @@ def plain(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[st
 
 
 def without_fields(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
-    """Leave out the fields of a NamedTuple: its class has said what they are, and Python calls each an alias."""
+    """Skip the fields of a NamedTuple: the class's docstring describes them, and their own call each an alias."""
     return True if inspect.isdatadescriptor(obj) and (obj.__doc__ or "").startswith("Alias for field") else None
 
 

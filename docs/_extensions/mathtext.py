@@ -1,6 +1,6 @@
-"""Formulas drawn by matplotlib, as outlines in the page: nothing is fetched from the network, and no TeX is needed.
+"""Formulas drawn by matplotlib as SVG: nothing is loaded from the network, and no TeX is needed.
 
-What matplotlib's mathtext does not know fails the build.
+A formula that matplotlib's mathtext does not support fails the build.
 """
 
 import html
@@ -11,7 +11,7 @@ from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 from sphinx.errors import SphinxError
 
-SIZE = 100  # of the outlines, in units of the drawing: 100 are one em
+SIZE = 100  # of the glyphs, in units of the drawing: 100 are one em
 CODES = {Path.MOVETO: "M", Path.LINETO: "L", Path.CURVE3: "Q", Path.CURVE4: "C"}
 
 
@@ -48,7 +48,7 @@ def inline(writer: Any, node: nodes.Node) -> None:
 
 
 def block(writer: Any, node: nodes.Node) -> None:
-    formula = node.astext().replace("\\frac", "\\dfrac")  # as TeX does where a formula stands alone
+    formula = node.astext().replace("\\frac", "\\dfrac")  # as TeX does in display style
     writer.body.append(f'<div class="formula">{drawn(formula)}</div>')
     raise nodes.SkipNode
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.backend import get_array_module
+from minicnn.install import pip_install
 from minicnn.kernels import numpy_kernels
 
 __all__ = [
@@ -79,7 +80,7 @@ def _load(name: str) -> ModuleType:
             from minicnn.kernels import numba_kernels
         except ImportError as error:
             raise ImportError(
-                f"use_kernels: the Numba kernels cannot be used ({error}); install them with 'pip install numba'"
+                f"use_kernels: the Numba kernels cannot be used ({error}); install Numba with {pip_install('numba')}"
             ) from error
         return numba_kernels
     raise ValueError(f"use_kernels: name must be 'numpy' or 'numba', got {name!r}")

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from minicnn.errors import MinicnnError
+from minicnn.install import install_command
 from minicnn.lessons.exercises import registry
 from minicnn.lessons.judging import Check
 from minicnn.lessons.report import Report
@@ -135,7 +136,7 @@ def how_to_open(folder: Path) -> str:
     first = next(iter(student_notebooks()))
     lines = ["", f"To begin: jupyter lab {shlex.quote(str(folder / first))}"]
     if find_spec("jupyterlab") is None:
-        lines.append("Jupyter is not installed yet: python -m pip install 'minicnn[notebooks]'")
+        lines.append(f"Jupyter is not installed yet: {install_command('notebooks')}")
     lines.append(f"To see what is done: minicnn lessons {shlex.quote(str(folder))} --progress")
     return "\n".join(lines)
 

@@ -15,6 +15,7 @@ from minicnn._version import __version__
 from minicnn.autograd import Tensor, no_grad
 from minicnn.backend import asnumpy
 from minicnn.errors import MinicnnError
+from minicnn.install import install_command
 
 if TYPE_CHECKING:
     import onnx
@@ -64,7 +65,7 @@ def onnx_model(
     try:
         import onnx
     except ImportError:
-        raise ExportError("the package onnx is not installed: python -m pip install 'minicnn[onnx]'") from None
+        raise ExportError(f"the package onnx is not installed: {install_command('onnx')}") from None
 
     for path, parameter in network.named_parameters():
         if parameter.dtype != np.float32:

@@ -222,9 +222,10 @@ class _Convolution:
         """Return what col2im makes of the first so many columns: (H, W)."""
         KH, KW = self.kernel.shape
         some = np.where(np.arange(self.count) < done, columns, 0).reshape(1, KH, KW, 1, self.OH, self.OW)
-        image = np.empty((1, 1, *self.image.shape))
-        kernels.col2im(some, KH, KW, *self.stride, *self.padding, image)
-        return image[0, 0]
+        images = np.empty((1, 1, *self.image.shape))
+        kernels.col2im(some, KH, KW, *self.stride, *self.padding, images)
+        image: NDArray[Any] = images[0, 0]
+        return image
 
     def padded(self) -> NDArray[Any]:
         """Return the picture with its margin."""

@@ -90,7 +90,8 @@ def show_confusion(saved: SavedModel, images: Pictures, labels: NDArray[Any]) ->
 
 def _seen(saved: SavedModel, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the part of the picture that the network sees, (crop, crop, 3)."""
-    return center_crop(image[None], size=saved.preparation.crop)[0].transpose(1, 2, 0)
+    crop: NDArray[np.uint8] = center_crop(image[None], size=saved.preparation.crop)[0].transpose(1, 2, 0)
+    return crop
 
 
 def _answer(saved: SavedModel, likely: NDArray[Any], target: int | None = None) -> str:

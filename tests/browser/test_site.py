@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from minicnn.lessons.exercises import registry
-from notebooks import build
+from tools import build_notebooks as build
 
 WIDE, NARROW = (1280, 900), (390, 800)
 SIZES = pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])

@@ -1,4 +1,4 @@
-"""What the pages and the README tell the reader to type works: Python is run, commands are at least understood."""
+"""The examples in README and docs work: Python is run, commands are at least parsed."""
 
 import re
 import shlex
@@ -18,16 +18,20 @@ from minicnn.models import four_layer
 from minicnn.training import save_model
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted(path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts)]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted(path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts),
+]
 
-# Programs that commands on the pages may begin with, apart from minicnn itself.
+# Commands on the pages that are not minicnn's own.
 OTHERS = (
     "python3 -m venv .venv",
     "source .venv/bin/activate",
     "python -m pip install ",
     "python -m sphinx ",
     "pytest",
-    "pip uninstall numba",
+    "python -m pip uninstall numba",
     "lint-imports",
     "jupyter lab ",
     "chromium ",

@@ -5,7 +5,6 @@ import csv
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -16,7 +15,7 @@ import pytest
 from matplotlib.mathtext import MathTextParser
 
 from minicnn.lessons.exercises import registry
-from notebooks import build
+from tools import build_notebooks as build
 
 SOURCES = build.sources()
 each_lesson = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
@@ -27,33 +26,34 @@ def cells(path: Path) -> list[dict[str, Any]]:
     return [{**cell, "source": "".join(cell["source"])} for cell in found]
 
 
-def student(source: Path) -> Path:
-    return build.STUDENT / f"{source.stem}.ipynb"
+def solved(source: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = build.read(source)["cells"]
+    return found
 
 
 # --- made from their sources ----------------------------------------------------------------------------------
 
 
 def test_the_notebooks_are_as_their_sources_say() -> None:
-    assert build.stale() == [], "python notebooks/build.py makes them anew"
+    assert build.stale() == [], "python tools/build_notebooks.py builds them"
 
 
 def test_a_stale_notebook_is_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(build, "ROOT", tmp_path)
-    monkeypatch.setattr(build, "HERE", tmp_path / "notebooks")
+    monkeypatch.setattr(build, "SOURCES", tmp_path / "notebooks")
     monkeypatch.setattr(build, "STUDENT", tmp_path / "student")
     for folder in ("notebooks", "student"):
         (tmp_path / folder).mkdir()
     source = tmp_path / "notebooks" / "07_seven.py"
     source.write_text("# %% [markdown]\n# # Seven\n\n# %%\nprint(7)\n", encoding="utf-8")
-    assert build.stale() == ["notebooks/07_seven.ipynb", "student/07_seven.ipynb"]
-    for path, content in build.files(source).items():
-        path.write_text(content, encoding="utf-8")
+    assert build.stale() == ["student/07_seven.ipynb"]
+    built = build.text(build.blank(build.read(source)))
+    build.student(source).write_text(built, encoding="utf-8")
     assert build.stale() == []
     source.write_text("# %% [markdown]\n# # Seven\n\n# %%\nprint(8)\n", encoding="utf-8")
-    assert len(build.stale()) == 2
+    assert build.stale() == ["student/07_seven.ipynb"]
     source.rename(tmp_path / "notebooks" / "08_eight.py")
-    assert len(build.stale()) == 4
+    assert build.stale() == ["student/07_seven.ipynb", "student/08_eight.ipynb"]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_half_a_region_is_refused(source: str) -> None:
 
 @each_lesson
 def test_a_lesson_is_built_like_the_others(source: Path) -> None:
-    found = cells(source.with_suffix(".ipynb"))
+    found = solved(source)
     headings = re.findall(
         r"^(#+) (.*)$", "\n".join(cell["source"] for cell in found if cell["cell_type"] == "markdown"), re.MULTILINE
     )
@@ -88,7 +88,9 @@ def test_a_lesson_is_built_like_the_others(source: Path) -> None:
 
 @each_lesson
 def test_its_exercises_are_those_of_its_module(source: Path) -> None:
-    asked = [cell["id"] for cell in cells(student(source)) if cell["metadata"].get("nbgrader", {}).get("solution")]
+    asked = [
+        cell["id"] for cell in cells(build.student(source)) if cell["metadata"].get("nbgrader", {}).get("solution")
+    ]
     lesson = int(source.stem[:2])
     assert asked == [name for name, exercise in registry().items() if exercise.lesson == lesson]
     assert 2 <= len(asked) <= 4
@@ -96,7 +98,7 @@ def test_its_exercises_are_those_of_its_module(source: Path) -> None:
 
 @each_lesson
 def test_a_grader_asks_whether_the_check_passes(source: Path) -> None:
-    graded = [cell for cell in cells(source.with_suffix(".ipynb")) if cell["metadata"].get("nbgrader", {}).get("grade")]
+    graded = [cell for cell in solved(source) if cell["metadata"].get("nbgrader", {}).get("grade")]
     asked = [cell["id"].removeprefix("check-") for cell in graded]
     assert asked == [name for name, exercise in registry().items() if exercise.lesson == int(source.stem[:2])]
     for name, cell in zip(asked, graded, strict=True):
@@ -105,26 +107,22 @@ def test_a_grader_asks_whether_the_check_passes(source: Path) -> None:
 
 @each_lesson
 def test_the_students_version_has_no_solution(source: Path) -> None:
-    text = student(source).read_text(encoding="utf-8")
+    text = build.student(source).read_text(encoding="utf-8")
     assert "BEGIN" not in text and "END" not in text
-    for cell in cells(student(source)):
+    for cell in cells(build.student(source)):
         if cell["metadata"].get("nbgrader", {}).get("solution"):
             assert cell["source"].endswith('"""\n    # YOUR CODE HERE\n    raise NotImplementedError()'), cell["source"]
 
 
-def test_colab_opens_each_lesson_and_installs_from_the_same_repository() -> None:
+def test_the_readme_links_to_each_lesson_without_its_solutions() -> None:
     readme = (build.ROOT / "README.md").read_text(encoding="utf-8")
-    links = re.findall(r"https://colab\.research\.google\.com/github/([^/]+/[^/]+)/blob/main/([^)]+)", readme)
-    assert [path for _, path in links] == [student(source).relative_to(build.ROOT).as_posix() for source in SOURCES]
-    (repository,) = {repository for repository, _ in links}
-    for source in SOURCES:
-        (cell,) = (cell for cell in cells(student(source)) if cell["id"] == "colab")
-        assert cell["source"].endswith(f"%pip install -q git+https://github.com/{repository}")
+    links = re.findall(r"^\| \[\d\d [^]]+\]\(([^)]+)\) \|$", readme, re.MULTILINE)
+    assert links == [build.student(source).relative_to(build.ROOT).as_posix() for source in SOURCES]
 
 
 def test_the_lesson_on_training_quotes_the_results_as_they_are() -> None:
     results = build.ROOT / "docs" / "results"
-    source = (build.HERE / "10_training.py").read_text(encoding="utf-8")
+    source = (build.SOURCES / "10_training.py").read_text(encoding="utf-8")
     (quoted,) = re.findall(r"^contributions = (\{.*?^\})", source, re.MULTILINE | re.DOTALL)
     variants = json.loads((results / "contributions.json").read_text(encoding="utf-8"))["results"]["variants"]
     measured = [tuple(round(100 * error, 2) for error in each["test_error"].values()) for each in variants.values()]
@@ -141,7 +139,7 @@ def test_the_lesson_on_training_quotes_the_results_as_they_are() -> None:
 @each_lesson
 def test_its_formulas_can_be_drawn_without_tex(source: Path) -> None:
     parser = MathTextParser("path")
-    for cell in cells(source.with_suffix(".ipynb")):
+    for cell in solved(source):
         if cell["cell_type"] == "markdown":
             text = re.sub(r"`[^`]*`", "", cell["source"])
             assert text.replace("$$", "").count("$") % 2 == 0, text
@@ -156,7 +154,7 @@ def test_nbgrader_makes_the_same_version_for_students(tmp_path: Path) -> None:
     course = tmp_path / "source" / "lessons"
     course.mkdir(parents=True)
     for source in SOURCES:
-        shutil.copy(source.with_suffix(".ipynb"), course)
+        (course / f"{source.stem}.ipynb").write_text(build.text(build.read(source)), encoding="utf-8")
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # it calls a command by its name
     command = [sys.executable, "-m", "nbgrader", "generate_assignment", "lessons", "--create"]
     command.append(f"--CourseDirectory.root={tmp_path}")
@@ -164,7 +162,7 @@ def test_nbgrader_makes_the_same_version_for_students(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     for source in SOURCES:
         theirs = cells(tmp_path / "release" / "lessons" / f"{source.stem}.ipynb")
-        ours = [cell for cell in cells(student(source)) if cell["id"] != "colab"]
+        ours = cells(build.student(source))
         assert len(theirs) == len(ours)
         for their, our in zip(theirs, ours, strict=True):
             for what in ("cell_type", "id", "source"):
@@ -194,7 +192,8 @@ def test_it_runs_and_every_check_passes(source: Path, lessons_that_ran: dict[str
 @pytest.fixture(scope="module")
 def blanks_that_ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
     folder = tmp_path_factory.mktemp("blank")
-    return folder, build.run([student(source) for source in SOURCES], folder, blank=True)
+    blanks = {source.stem: build.blank(build.read(source)) for source in SOURCES}
+    return folder, build.run(blanks, folder, skip_heavy=True)
 
 
 @pytest.mark.slow
@@ -216,7 +215,7 @@ def test_the_blank_runs_and_nothing_is_done_yet(source: Path, blanks_that_ran: t
 
 def test_a_page_has_solutions_to_unfold_and_no_marks() -> None:
     for source in SOURCES:
-        page = build.as_page(json.loads(source.with_suffix(".ipynb").read_text(encoding="utf-8")))
+        page = build.as_page(build.read(source))
         for cell in page["cells"]:
             assert not re.search("BEGIN|END|HIDDEN", cell["source"])
             if cell["id"] in registry():
@@ -226,19 +225,18 @@ def test_a_page_has_solutions_to_unfold_and_no_marks() -> None:
 
 def test_pages_that_are_missing_or_old_are_filled_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(build, "PAGES", tmp_path / "pages")
-    every = [source.with_suffix(".ipynb") for source in SOURCES]
-    assert build.not_run() == every
+    assert build.not_run() == SOURCES
     build.fill_in_pages()
-    assert build.not_run() == every, "they are there, and have no outputs"
-    first = build.PAGES / every[0].name
+    assert build.not_run() == SOURCES, "they are there, and have no outputs"
+    first = build.PAGES / f"{SOURCES[0].stem}.ipynb"
     page = json.loads(first.read_text(encoding="utf-8"))
     next(cell for cell in page["cells"] if cell["cell_type"] == "code")["outputs"] = [{"output_type": "stream"}]
     first.write_text(json.dumps(page), encoding="utf-8")
     (build.PAGES / "99_gone.ipynb").write_text("{}", encoding="utf-8")
-    assert build.not_run() == every[1:]
+    assert build.not_run() == SOURCES[1:]
     build.fill_in_pages()
     assert json.loads(first.read_text(encoding="utf-8")) == page
     assert not (build.PAGES / "99_gone.ipynb").exists()
     page["cells"][0]["source"] = "# Another lesson"
     first.write_text(json.dumps(page), encoding="utf-8")
-    assert build.not_run() == every
+    assert build.not_run() == SOURCES

@@ -11,7 +11,7 @@ import pytest
 from minicnn import cli
 from minicnn.lessons import notebooks
 from minicnn.lessons.notebooks import LessonError, check_notebook, copy_lessons, progress, student_notebooks
-from notebooks import build
+from tools import build_notebooks as build
 
 LRN = "05_local_response_normalisation.ipynb"
 Edit = Callable[[str, str], None]
@@ -68,7 +68,7 @@ def test_what_is_there_stays_as_it_is(
 
 def test_jupyter_is_named_where_it_is_absent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(notebooks, "find_spec", lambda name: None)
-    assert "pip install 'minicnn[notebooks]'" in notebooks.how_to_open(tmp_path)
+    assert "pip install -e '.[notebooks]'" in notebooks.how_to_open(tmp_path)
     monkeypatch.setattr(notebooks, "find_spec", lambda name: "found")
     assert "pip install" not in notebooks.how_to_open(tmp_path)
 
@@ -233,7 +233,7 @@ def test_an_empty_folder_is_told(tmp_path: Path) -> None:
 def test_all_solutions_are_done(tmp_path: Path) -> None:
     names = list(copy_lessons(tmp_path))
     assert names == sorted(names)
-    for name in names:
-        (tmp_path / name).write_bytes((build.HERE / name).read_bytes())
+    for source in build.sources():
+        (tmp_path / f"{source.stem}.ipynb").write_text(build.text(build.read(source)), encoding="utf-8")
     for lesson in progress(tmp_path):
         assert lesson.done == len(lesson.states) >= 2, lesson

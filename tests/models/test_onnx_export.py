@@ -162,5 +162,5 @@ def test_what_onnx_cannot_say_is_refused_with_the_name_of_the_layer() -> None:
 
 def test_without_onnx_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(ExportError, match=r"pip install 'minicnn\[onnx\]'"):
+    with pytest.raises(ExportError, match=r"pip install -e '\.\[onnx\]'"):
         onnx_model(models.lenet5(), (3, 32, 32))

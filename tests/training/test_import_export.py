@@ -142,7 +142,7 @@ def test_without_onnx_one_line_says_how_to_get_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
     assert call("export-onnx", checkpoint, "--out", tmp_path / "network.onnx") == 2
-    assert capsys.readouterr().err.strip().endswith("python -m pip install 'minicnn[onnx]'")
+    assert capsys.readouterr().err.strip().endswith("python -m pip install -e '.[onnx]'")
     assert call("export-onnx", tmp_path / "absent", "--out", tmp_path / "network.onnx") == 2
     assert "absent" in capsys.readouterr().err
     assert not (tmp_path / "network.onnx").exists()

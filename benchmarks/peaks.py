@@ -1,4 +1,4 @@
-"""What the machine can do at best: how fast it multiplies, and how fast it copies."""
+"""The limits of the machine: how fast it multiplies, and how fast it copies."""
 
 import time
 from collections.abc import Callable
@@ -8,23 +8,23 @@ import numpy as np
 from benchmarks import facts
 from minicnn.backend import matmul, split
 
-SIDE = 2048  # of the matrices, single precision: large enough for all that BLAS can do
-COPIED = 1 << 26  # numbers, 256 MB: no cache holds them
+SIDE = 2048  # of the matrices, single precision: large enough for BLAS to reach its peak
+COPIED = 1 << 26  # numbers, 256 MB: more than any cache holds
 
 
-class Floors:
-    """What a child process holds."""
+class Peaks:
+    """Measures both limits, in a child process."""
 
     def __init__(self, threads: int, kernels: str) -> None:
         self.facts = facts.minicnn_facts(threads, kernels)
 
     def flops_per_s(self) -> float:
-        """Return the operations per second of one big matrix product, a multiply-add being two."""
+        """Return the operations per second of one large matrix product, counting a multiply-add as two."""
         a, b = np.ones((2, SIDE, SIDE), np.float32)
         return 2 * SIDE**3 / _best(lambda: matmul(np, a, b))
 
     def bytes_per_s(self) -> float:
-        """Return the bytes per second that are read and written by a copy, on all cores."""
+        """Return the bytes per second that a copy reads and writes, on all cores."""
         a, b = np.ones((2, COPIED), np.float32)
 
         def some(start: int, stop: int) -> None:
