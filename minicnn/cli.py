@@ -751,7 +751,8 @@ def _show_confusion(options: argparse.Namespace) -> int:
 
 def _walk(options: argparse.Namespace) -> int:
     from minicnn.data import load_image
-    from minicnn.training import load_model, write_atomically
+    from minicnn.files import write_atomically
+    from minicnn.training import load_model
     from minicnn.viz import step_page
 
     _use_threads(options)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import shutil
 import subprocess
 import tempfile
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import threadpoolctl
+from packaging.requirements import Requirement
 
 from minicnn import kernels
 from minicnn._version import __version__
@@ -108,26 +108,20 @@ def _requirements() -> list[Diagnosis]:
     except metadata.PackageNotFoundError:  # run from its source, without an installation
         return []
     found = []
-    for line in required:
-        parts = re.match(r"([\w.-]+)>=([\d.]+)", line.replace(" ", ""))
-        if parts is None or "extra==" in line.replace(" ", ""):
+    for requirement in map(Requirement, required):
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
-        name, least = parts.groups()
+        name, accepted = requirement.name, requirement.specifier
         try:
             version = metadata.version(name)
         except metadata.PackageNotFoundError:
             if name != "numba":
-                found.append(Diagnosis(f"{name} is not installed", f"pip install '{name}>={least}'", True))
+                found.append(Diagnosis(f"{name} is not installed", f"pip install '{name}{accepted}'", True))
             continue
-        if _numbers(version) < _numbers(least):
+        if not accepted.contains(version, prereleases=True):
             what = f"{name} {version} is older than minicnn works with"
-            found.append(Diagnosis(what, f"pip install --upgrade '{name}>={least}'", True))
+            found.append(Diagnosis(what, f"pip install --upgrade '{name}{accepted}'", True))
     return found
-
-
-def _numbers(version: str) -> list[int]:
-    """Return 2, 4, 0 for "2.4.0rc1"."""
-    return [int(number) for number in re.findall(r"\d+", re.split(r"[a-z+]", version)[0])]
 
 
 def _wrong_products() -> list[Diagnosis]:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from minicnn.viz.curves import FAINT, INK
+from minicnn.viz.style import FAINT, GRID, INK
 
 __all__ = ["Dots", "draw_contributions"]
 
@@ -125,5 +125,5 @@ def _style(axes: Axes, lines: Sequence[Dots]) -> None:
     axes.spines["bottom"].set_color(FAINT)
     axes.tick_params(axis="x", colors=FAINT, labelcolor=INK)
     axes.tick_params(axis="y", length=0)
-    axes.grid(color="#ececec", linewidth=0.8)
+    axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)

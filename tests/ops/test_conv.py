@@ -250,8 +250,8 @@ def test_refusals(changes: dict[str, Any], error: type[Exception], message: str)
     [
         (("int64", "float64", "float64"), "input must be float32 or float64, got int64"),
         (("uint8", "float32", "float32"), "input must be float32 or float64, got uint8"),
-        (("float32", "float64", "float32"), "weight is float64 but input is float32"),
-        (("float64", "float64", "float32"), "bias is float32 but input is float64"),
+        (("float32", "float64", "float32"), "weight must be float32, as input is, got float64"),
+        (("float64", "float64", "float32"), "bias must be float64, as input is, got float32"),
     ],
 )
 def test_dtypes_that_do_not_fit(dtypes: tuple[str, str, str], message: str) -> None:

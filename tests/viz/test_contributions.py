@@ -4,7 +4,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from minicnn.viz.contributions import COLORS, Dots, draw_contributions
-from minicnn.viz.curves import INK
+from minicnn.viz.style import INK
 
 EVERYTHING = Dots("everything on", [0.30, 0.34, 0.32], "unclear", "32.0 %")
 OTHERS = [
