@@ -66,8 +66,8 @@ def draw_contributions(everything: Dots, others: Sequence[Dots], title: str = ""
     for dots in (everything, *others):
         if not dots.errors or dots.verdict not in COLORS:
             raise ValueError(
-                f"draw_contributions: {dots.label!r} has {len(dots.errors)} errors and the verdict {dots.verdict!r}; "
-                f"expected at least one, and one of {', '.join(COLORS)}"
+                f"draw_contributions: {dots.label!r} must have at least one error and a verdict of "
+                f"{', '.join(COLORS)}; got {len(dots.errors)} errors and {dots.verdict!r}"
             )
     lines = [everything, *others]
     height = 1.7 + 0.48 * len(lines)

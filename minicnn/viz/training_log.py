@@ -39,7 +39,7 @@ def draw_log(rows: Sequence[Mapping[str, Any]], title: str = "") -> Figure:
         If there is no row.
     """
     if not rows:
-        raise ValueError("draw_log: rows is empty; expected at least one")
+        raise ValueError("draw_log: rows must hold at least one row, got none")
     figure = Figure(figsize=(9.6, 4.2), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08))
     left, right = figure.subplots(1, 2)
     for axes, name in ((left, "loss"), (right, "error")):
