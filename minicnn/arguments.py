@@ -66,10 +66,10 @@ def one_of(function: str, name: str, value: Any, accepted: Collection[Any]) -> A
 
 def probability(function: str, name: str, value: Any) -> float:
     """Return a number between 0 and 1 as a float."""
-    value = number(function, name, value)
-    if not 0 <= value <= 1:
-        raise ValueError(f"{function}: {name} must lie between 0 and 1, got {value}")
-    return value
+    found = number(function, name, value)
+    if not 0 <= found <= 1:
+        raise ValueError(f"{function}: {name} must lie between 0 and 1, got {found}")
+    return found
 
 
 def floating(function: str, name: str, array: Any) -> None:

@@ -178,7 +178,8 @@ class ImageFolder:
         if not self._is_cached[index]:
             self._cached[index] = load_image(self.paths[index], self.size)
             self._is_cached[index] = True  # not earlier: another thread may be reading
-        return self._cached[index]
+        image: NDArray[np.uint8] = self._cached[index]
+        return image
 
     def _start_cache(self) -> None:
         self._cached = None

@@ -15,15 +15,15 @@ of geometry: one figure of size 1, upright, at the origin.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minicnn.arguments import whole
+from minicnn.backend import Array
 from minicnn.data.dataset import Dataset
 
-Plane = NDArray[np.floating[Any]]  # float32, (N, 32, 32)
+Plane = Array  # float32, (N, 32, 32)
 
 SIDE = 32
 BLOCK = 100  # images drawn at a time, from a generator of their own

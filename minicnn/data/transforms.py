@@ -86,12 +86,13 @@ def _crop_anywhere(images: Array, rng: np.random.Generator, height: int, width: 
         return crops[np.arange(N), :, top, left]  # (N, C, height, width)
     rows, columns = top[:, None] + np.arange(height), left[:, None] + np.arange(width)  # (N, height), (N, width)
     with on_device_of(images):  # indexing such a view in CuPy would copy all of it first
-        return images[
+        cropped: Array = images[
             np.arange(N)[:, None, None, None],
             np.arange(C)[:, None, None],
             rows[:, None, :, None],
             columns[:, None, None],
         ]
+    return cropped
 
 
 def center_crop(images: Array, rng: np.random.Generator | None = None, *, size: int = 224) -> Array:
@@ -126,7 +127,8 @@ def ten_crop(images: Array, rng: np.random.Generator | None = None, *, size: int
     xp = get_array_module(images)
     with on_device_of(images):
         five = xp.stack([*corners, center_crop(images, size=size)], axis=1)  # (N, 5, C, size, size)
-        return xp.concatenate([five, five[..., ::-1]], axis=1)
+        ten: Array = xp.concatenate([five, five[..., ::-1]], axis=1)
+    return ten
 
 
 def random_flip(images: Array, rng: np.random.Generator, *, p: float = 0.5) -> Array:
@@ -185,7 +187,8 @@ def pca_colour(images: Array, rng: np.random.Generator, *, components: Array, st
     a = rng.normal(0, std, (len(images), 3))
     shift = a @ np.asarray(components).T  # (N, 3): row n is components @ a[n]
     with on_device_of(images):
-        return images + get_array_module(images).asarray(shift.astype(_float_of(images)))[:, :, None, None]
+        shifted: Array = images + get_array_module(images).asarray(shift.astype(_float_of(images)))[:, :, None, None]
+    return shifted
 
 
 def subtract_mean(images: Array, rng: np.random.Generator | None = None, *, mean: Array) -> Array:
@@ -216,7 +219,8 @@ def subtract_mean(images: Array, rng: np.random.Generator | None = None, *, mean
             f"got {np.shape(mean)}; subtract before cropping"
         )
     with on_device_of(images):
-        return images - get_array_module(images).asarray(mean, dtype=_float_of(images))
+        difference: Array = images - get_array_module(images).asarray(mean, dtype=_float_of(images))
+    return difference
 
 
 def _float_of(images: Array) -> np.dtype[Any]:
