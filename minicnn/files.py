@@ -70,12 +70,14 @@ def locked(path: Path, when_busy: Callable[[], None] | None = None) -> Iterator[
         If the folder cannot be written to, or its file system has no locks.
     """
     while True:
+        existed = path.exists()
         file = open(path, "ab")
         try:
             try:
                 free = lock_descriptor(file.fileno(), blocking=False)
             except OSError:
-                path.unlink(missing_ok=True)
+                if not existed:
+                    _remove(path)
                 raise
             if not free:
                 if when_busy is None:
@@ -87,14 +89,17 @@ def locked(path: Path, when_busy: Callable[[], None] | None = None) -> Iterator[
             try:
                 yield
             finally:
-                with suppress(OSError):  # Windows refuses while the file is open
-                    path.unlink()
+                _remove(path)  # before the lock is released; Windows refuses while the file is open
             return
         finally:
             file.close()
-            if os.name == "nt":  # which refuses if another process has opened it; elsewhere it may be another's by now
-                with suppress(OSError):
-                    path.unlink()
+            if os.name == "nt":  # it refuses as long as another process has the file open, so this cannot take its lock
+                _remove(path)
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
 
 
 def _is_open_at(descriptor: int, path: Path) -> bool:
