@@ -1,11 +1,23 @@
-"""Checks that every operation makes of its arguments, so that a mistake is named where it is made."""
+"""Checks of arguments, all in one idiom: "<function>: <argument> must be <what is accepted>, got <value>"."""
 
 import numbers
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
-__all__ = ["axis", "floating", "image", "pair", "probability", "same_dtype", "whole"]
+__all__ = [
+    "axis",
+    "floating",
+    "image",
+    "number",
+    "one_of",
+    "pair",
+    "probability",
+    "same_dtype",
+    "switch",
+    "whole",
+]
 
 
 def _is_whole(value: Any) -> bool:
@@ -22,7 +34,7 @@ def whole(function: str, name: str, value: Any, minimum: int | None = None) -> i
 
 
 def pair(function: str, name: str, value: Any, minimum: int) -> tuple[int, int]:
-    """Return an int or a pair of ints as a pair (for height, for width), each of at least `minimum`."""
+    """Return an int or a pair of ints as a pair (height, width), each of at least `minimum`."""
     values = (value, value) if _is_whole(value) else value
     if not isinstance(values, (tuple, list)) or len(values) != 2 or not all(map(_is_whole, values)):
         raise TypeError(f"{function}: {name} must be an integer or a pair of integers, got {value!r}")
@@ -38,12 +50,26 @@ def number(function: str, name: str, value: Any) -> float:
     return float(value)
 
 
+def switch(function: str, name: str, value: Any) -> bool:
+    """Return True or False, and refuse anything else."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{function}: {name} must be True or False, got {value!r}")
+    return value
+
+
+def one_of(function: str, name: str, value: Any, accepted: Collection[Any]) -> Any:
+    """Return `value` if it is one of the accepted ones."""
+    if value not in list(accepted):
+        raise ValueError(f"{function}: {name} must be one of {', '.join(map(str, accepted))}; got {value!r}")
+    return value
+
+
 def probability(function: str, name: str, value: Any) -> float:
     """Return a number between 0 and 1 as a float."""
-    value = number(function, name, value)
-    if not 0 <= value <= 1:
-        raise ValueError(f"{function}: {name} must lie between 0 and 1, got {value}")
-    return value
+    found = number(function, name, value)
+    if not 0 <= found <= 1:
+        raise ValueError(f"{function}: {name} must lie between 0 and 1, got {found}")
+    return found
 
 
 def floating(function: str, name: str, array: Any) -> None:
@@ -59,7 +85,7 @@ def same_dtype(function: str, **arrays: Any) -> None:
     floating(function, *first)
     for name, array in others:
         if array.dtype != first[1].dtype:
-            raise TypeError(f"{function}: {name} is {array.dtype} but {first[0]} is {first[1].dtype}; convert one")
+            raise TypeError(f"{function}: {name} must be {first[1].dtype}, as {first[0]} is, got {array.dtype}")
 
 
 def image(function: str, array: Any) -> None:
@@ -73,7 +99,7 @@ def image(function: str, array: Any) -> None:
 
 
 def axis(function: str, name: str, value: Any, ndim: int) -> int:
-    """Return a dimension's number counted from the front."""
+    """Return the number of a dimension, counted from the front."""
     if not _is_whole(value):
         raise TypeError(f"{function}: {name} must be an integer, got {value!r}")
     # a 0-d array counts as having one dimension, as in PyTorch

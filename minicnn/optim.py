@@ -167,7 +167,7 @@ class Optimizer:
         by_number: dict[int, Tensor] = {}
         for ours, theirs in zip(self.param_groups, state_dict["param_groups"], strict=True):
             if set(theirs) != set(ours):
-                raise ValueError(f"{name}: a group has the keys {sorted(theirs)}, expected {sorted(ours)}")
+                raise ValueError(f"{name}: each group must have the keys {sorted(ours)}, got {sorted(theirs)}")
             self._check(theirs)
             groups.append({**theirs, "params": ours["params"]})
             by_number.update(zip(theirs["params"], ours["params"], strict=True))
@@ -176,7 +176,7 @@ class Optimizer:
             if position not in by_number:
                 raise ValueError(f"{name}: state {position!r} belongs to no parameter")
             if set(memories) != set(self.memories):
-                raise ValueError(f"{name}: state {position} has {sorted(memories)}, expected {self.memories}")
+                raise ValueError(f"{name}: state {position} must have {self.memories}, got {sorted(memories)}")
             parameter = by_number[position]
             for key, value in memories.items():
                 if not isinstance(value, int) and np.shape(value) != parameter.shape:
@@ -424,8 +424,8 @@ class LRScheduler:
         expected = set(self.state_dict())
         if set(state_dict) != expected:
             raise ValueError(
-                f"{type(self).__name__}.load_state_dict: state_dict has the keys {sorted(state_dict)}, "
-                f"expected {sorted(expected)}"
+                f"{type(self).__name__}.load_state_dict: state_dict must have the keys {sorted(expected)}, "
+                f"got {sorted(state_dict)}"
             )
         vars(self).update(state_dict)
 

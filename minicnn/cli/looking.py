@@ -163,7 +163,8 @@ def walk(checkpoint: Path, image: Path, target: str | None, out: Path, threads: 
     The gradient of the loss then flows back through it. The page is one file and works offline.
     """
     from minicnn.data import load_image
-    from minicnn.training import load_model, write_atomically
+    from minicnn.files import write_atomically
+    from minicnn.training import load_model
     from minicnn.viz import step_page
 
     options.use_threads(threads)

@@ -11,7 +11,7 @@ import click
 
 from minicnn.cli import options
 from minicnn.cli.layout import Argument, Command
-from minicnn.models.alexnets import DEPTHS
+from minicnn.models.cifar_alexnet import DEPTHS
 from minicnn.models.four_layers import INITS
 from minicnn.models.network import ACTIVATIONS
 from minicnn.training import inference, trainer

@@ -1,12 +1,14 @@
-"""Labelled pictures and how to feed them to a network: CIFAR-10, drawn shapes, image folders, scaling, batches."""
+"""Labelled images and how to feed them to a network: CIFAR-10, drawn shapes, image folders, scaling, batches."""
 
 from minicnn.data import transforms
 from minicnn.data.cifar10 import load_cifar10
 from minicnn.data.dataset import DataError, Dataset
-from minicnn.data.image_folder import ImageFolder, Splits, find_splits, load_image, split_validation
+from minicnn.data.decoding import load_image
+from minicnn.data.image_folder import ImageFolder
 from minicnn.data.loader import Loader
 from minicnn.data.preparation import Preparation
 from minicnn.data.shapes import load_shapes
+from minicnn.data.splits import Splits, find_splits, split_validation
 from minicnn.data.statistics import PixelStatistics, pixel_statistics
 
 __all__ = [

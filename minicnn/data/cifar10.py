@@ -1,8 +1,10 @@
-"""CIFAR-10 (Krizhevsky 2009) in its official binary layout: found on this machine, or fetched once.
+"""CIFAR-10 (Krizhevsky 2009) in its official binary format: found on this machine, or downloaded once.
 
 The data are six files of 10,000 records; a record is one label byte and 3,072 pixel bytes, the red plane first, then
-green and blue, each row by row. They are read from the unpacked folder or straight from the archive, without pickle
+green and blue, each row by row. They are read from the unpacked folder or directly from the archive, without pickle
 and without unpacking anything to disk.
+
+The downloader is our own because it resumes an interrupted download; libraries such as pooch start from the beginning.
 """
 
 from __future__ import annotations
@@ -14,18 +16,14 @@ import sys
 import tarfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minicnn.data.dataset import DataError, Dataset
-
-try:
-    import fcntl
-except ImportError:  # Windows: two downloads at once may spoil each other, which the checksum notices
-    fcntl = None  # type: ignore[assignment]
+from minicnn.files import cache_folder, locked
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 TRAIN_FILES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
@@ -43,28 +41,27 @@ TIMEOUT = 60  # seconds without a byte from the server
 
 
 def load_cifar10(data_dir: str | os.PathLike[str] | None = None, download: bool = True) -> Dataset:
-    """Load the 50,000 training and 10,000 test pictures of CIFAR-10.
+    """Load the 50,000 training and 10,000 test images of CIFAR-10.
 
     Parameters
     ----------
     data_dir : path, optional
-        The folder that holds ``cifar-10-batches-bin/`` or ``cifar-10-binary.tar.gz`` (``cifar-10-batches-bin``
-        itself will do). Default: the environment variable ``MINICNN_DATA``, else the user's cache,
-        ``~/.cache/minicnn`` (or ``$XDG_CACHE_HOME/minicnn``).
+        The folder that holds ``cifar-10-batches-bin/`` or ``cifar-10-binary.tar.gz``, or ``cifar-10-batches-bin``
+        itself. By default the environment variable ``MINICNN_DATA``, else the user's cache folder, on Linux
+        ``$XDG_CACHE_HOME/minicnn`` or ``~/.cache/minicnn``.
     download : bool
-        Fetch the archive (170 MB) into that folder if it holds neither. It comes from the official server or from
+        Whether to download the archive (170 MB) into that folder if it holds neither: from the official server, or from
         ``MINICNN_CIFAR_URL``, a mirror or a local path (see `fetch`).
 
     Returns
     -------
     Dataset
-        Pictures (50000, 3, 32, 32) and (10000, 3, 32, 32) uint8, labels int64.
+        Images (50000, 3, 32, 32) and (10000, 3, 32, 32) uint8, labels int64.
 
     Raises
     ------
     DataError
-        If a file is missing, truncated or corrupt, or the archive cannot be fetched; the message names the file and
-        what is wrong with it.
+        If a file is missing, truncated or corrupt, or the archive cannot be downloaded.
 
     References
     ----------
@@ -104,17 +101,19 @@ def load_cifar10(data_dir: str | os.PathLike[str] | None = None, download: bool 
     )
 
 
-_ADVICE = "delete it, and it will be downloaded again"
+_ADVICE = "delete it to download it again"
 
 
 def _data_dir(data_dir: str | os.PathLike[str] | None) -> Path:
     if data_dir is None:
         data_dir = os.environ.get("MINICNN_DATA") or None
     if data_dir is None:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minicnn"
+        return cache_folder()
     home = Path(data_dir).expanduser()
     if home.exists() and not home.is_dir():
-        raise DataError(f"data_dir {home} is a file; expected the folder that holds {FOLDER}/ or {ARCHIVE}")
+        raise DataError(
+            f"load_cifar10: data_dir must be the folder that holds {FOLDER}/ or {ARCHIVE}, got the file {home}"
+        )
     return home
 
 
@@ -133,7 +132,7 @@ def _files_of_archive(archive: Path) -> Iterator[tuple[Path, bytes]]:
                 path, file = archive / member.name, members.extractfile(member)
                 if file is not None and path.name in TRAIN_FILES + TEST_FILES:
                     yield path, file.read()
-            while unzipped.read(1 << 20):  # to the end: only there does gzip hold its checksum against the contents
+            while unzipped.read(1 << 20):  # to the end: only there does gzip compare its checksum
                 pass
     except (gzip.BadGzipFile, EOFError, zlib.error, tarfile.TarError) as error:
         raise DataError(f"{archive} is truncated or corrupt ({error}); {_ADVICE}") from error
@@ -156,21 +155,21 @@ def _parse(path: Path, data: bytes) -> tuple[NDArray[np.uint8], NDArray[np.uint8
 def fetch(url: str, target: Path) -> None:
     """Download the CIFAR-10 archive to `target`, which appears only when it is complete and its SHA-256 is right.
 
-    What has arrived waits in ``<target>.part``: an interrupted download goes on from there next time. If two
-    processes want the archive at once, one downloads and the other waits for it.
+    An incomplete download is kept in ``<target>.part`` and resumed next time. If two processes download the archive at
+    once, one of them waits for the other.
 
     Parameters
     ----------
     url : str
-        A URL (``http``, ``https``, ``ftp``, ``file``) or a path: of the archive, or of the folder it is in (such a
+        A URL (``http``, ``https``, ``ftp``, ``file``) or a path of the archive, or of the folder that holds it (such a
         URL ends in ``/``).
     target : Path
-        Where it shall be; the folder is made if need be.
+        Its folder is created if necessary.
 
     Raises
     ------
     DataError
-        If the server cannot be reached, breaks off, or has another file than the official archive.
+        If the server cannot be reached, breaks off, or has a file that is not the official archive.
     """
     from http.client import HTTPException
 
@@ -182,8 +181,10 @@ def fetch(url: str, target: Path) -> None:
     part = target.with_name(target.name + ".part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(target.with_name(target.name + ".lock")):
-            if target.exists():  # another process was quicker
+        with ExitStack() as stack:
+            with suppress(OSError):  # without a lock, the checksum still notices two downloads that disturb each other
+                stack.enter_context(locked(target.with_name(target.name + ".lock"), lambda: _say_waiting(target)))
+            if target.exists():  # another process has downloaded it
                 return
             _fill(url, part)
             with open(part, "rb") as file:
@@ -191,21 +192,25 @@ def fetch(url: str, target: Path) -> None:
             if found != ARCHIVE_SHA256:
                 part.unlink()
                 raise DataError(
-                    f"what came from {url} is not the official archive (SHA-256 {found}, expected {ARCHIVE_SHA256}) "
+                    f"the file from {url} is not the official archive (SHA-256 {found}, expected {ARCHIVE_SHA256}) "
                     f"and has been removed"
                 )
             os.replace(part, target)
     except (OSError, HTTPException, ValueError) as error:
         kept = part.stat().st_size if part.exists() else 0
-        resume = f"{kept:,} of {ARCHIVE_BYTES:,} bytes are kept; run again to go on from there, or " * (kept > 0)
+        resume = f"{kept:,} of {ARCHIVE_BYTES:,} bytes are kept; run again to resume, or " * (kept > 0)
         raise DataError(
-            f"cannot fetch {url} to {target}: {error or type(error).__name__} "
+            f"cannot download {url} to {target}: {error or type(error).__name__} "
             f"({resume}set MINICNN_CIFAR_URL to a mirror or a local copy)"
         ) from error
 
 
+def _say_waiting(target: Path) -> None:
+    print(f"another process is downloading to {target.parent}: waiting for it", file=sys.stderr)
+
+
 def _fill(url: str, part: Path) -> None:
-    """Bring `part` to the archive's size, from where it stands if the server can do that."""
+    """Download the rest of `part`, or all of it from a server that cannot resume."""
     from urllib.request import Request, urlopen
 
     from tqdm.auto import tqdm
@@ -215,12 +220,12 @@ def _fill(url: str, part: Path) -> None:
         return
     request = Request(url, headers={"Range": f"bytes={done}-"} if 0 < done < ARCHIVE_BYTES else {})
     with urlopen(request, timeout=TIMEOUT) as answer:
-        resumed = answer.status == 206  # any other answer is the file from its beginning
+        resumed = answer.status == 206  # any other answer is the file from the beginning
         start = done if resumed else 0
         announced = answer.headers["Content-Length"]
         if announced is not None and start + int(announced) != ARCHIVE_BYTES:
             if resumed:
-                part.unlink()  # else the same answer would come for ever
+                part.unlink()  # else the server would give the same answer forever
             raise DataError(f"{url} has {start + int(announced):,} bytes; the official archive has {ARCHIVE_BYTES:,}")
         bar = tqdm(desc=ARCHIVE, total=ARCHIVE_BYTES, initial=start, unit="B", unit_scale=True)
         with bar, open(part, "ab" if resumed else "wb") as file:
@@ -229,29 +234,3 @@ def _fill(url: str, part: Path) -> None:
                 bar.update(len(chunk))
     if part.stat().st_size < ARCHIVE_BYTES:
         raise OSError("the connection broke off")
-
-
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Wait until no other process is in this block for the same lock file; leave no lock file behind."""
-    while True:
-        with open(lock, "ab") as file:
-            if fcntl is not None:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    print(f"another process is downloading to {lock.parent}: waiting for it", file=sys.stderr)
-                    fcntl.flock(file, fcntl.LOCK_EX)
-                except OSError:
-                    pass  # some network file systems cannot lock; the checksum still notices
-            try:
-                if not os.path.samestat(os.fstat(file.fileno()), os.stat(lock)):
-                    continue
-            except FileNotFoundError:
-                continue  # whoever held it has removed it, and a third process may lock a new one: try again
-            try:
-                yield
-            finally:
-                with suppress(OSError):  # Windows keeps it while it is open
-                    lock.unlink()
-            return

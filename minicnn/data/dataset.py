@@ -1,4 +1,4 @@
-"""What every data source of this package returns, and the error they all raise."""
+"""The class that data sources return, and the error that they raise."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from minicnn.errors import MinicnnError
 
 
 class DataError(MinicnnError):
-    """A data file is missing, truncated, corrupt or cannot be fetched; the message names the file."""
+    """A data file is missing, truncated, corrupt or cannot be downloaded; the message names the file."""
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Labelled training and test pictures.
+    """Labelled training and test images.
 
     Attributes
     ----------
     name : str
-        What the data are called in plots and tables.
+        The name of the data in plots and tables.
     train_images, test_images : ndarray of uint8, (N, 3, H, W)
         Red, green and blue planes, 0 to 255.
     train_labels, test_labels : ndarray of int64, (N,)

@@ -1,4 +1,4 @@
-"""Batches of a labelled set of pictures, in a new random order each epoch."""
+"""Batches of a labelled set of images, in a new random order each epoch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from minicnn.arguments import whole
 from minicnn.backend import on_device_of
 from minicnn.data.prefetch import run_ahead
 
@@ -15,7 +16,7 @@ Array = NDArray[Any]
 
 
 class Pictures(Protocol):
-    """What a loader takes batches from: an array, or what is read when it is indexed, as an ImageFolder."""
+    """A source of batches: an array, or something that reads images when it is indexed, such as an ImageFolder."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -28,32 +29,31 @@ class Pictures(Protocol):
 class Loader:
     """Iterate over (images, labels) in batches; each iteration is an epoch, in an order of its own.
 
-    The order is drawn from (seed, epoch), so a run that starts again at epoch k (set `epoch`) sees what the
-    unbroken run saw.
+    The order is drawn from (seed, epoch), so a run that is resumed at epoch k (set `epoch`) gets the batches of an
+    uninterrupted run.
 
     Parameters
     ----------
     images : ndarray, cupy.ndarray or ImageFolder, (N, ...)
-        The pictures, of any dtype; a batch is a copy of some of them, on a GPU if they are there.
+        Of any dtype. A batch is a copy of some of them, on the GPU if they are there.
     labels : ndarray, (N,)
-        Their labels.
     batch_size : int
-        Pictures in a batch; the last one has what is left.
+        The last batch has the remaining images.
     shuffle : bool
         False keeps the order of `images`.
     seed : int
-        Not negative; with the epoch's number it determines the order and the transforms.
+        At least 0. With the number of the epoch it determines the order and the transforms.
     drop_last : bool
         Leave out a last batch that is smaller than `batch_size`.
     transform : callable, optional
-        ``transform(images, rng) -> images``, applied to each batch with a `numpy.random.Generator` of its own,
-        which depends on nothing but (seed, epoch, number of the batch).
+        ``transform(images, rng) -> images``, applied to each batch. Its `numpy.random.Generator` depends only on
+        (seed, epoch, number of the batch).
     workers : int
-        How many threads read and transform the next batches while the consumer is busy with this one; 0 for none. The
-        batches and their order are the same for any number. `transform` must not change what the threads share.
+        The number of threads that read and transform the next batches while this one is in use; 0 for none. It does not
+        change the batches or their order. `transform` must not modify what the threads share.
     prefetch : int
-        How many batches may lie ready for the consumer: at most ``workers + prefetch`` batches are in memory besides
-        its own.
+        The number of batches that may be ready in advance: at most ``workers + prefetch`` batches are in memory besides
+        the one in use.
 
     Attributes
     ----------
@@ -62,14 +62,12 @@ class Loader:
 
     Raises
     ------
-    TypeError, ValueError
-        If an argument is not as above, `images` and `labels` differ in length, or there would be no batch at all.
     Exception
-        While iterating: what reading a batch or `transform` raised, when its turn comes, in a thread or not.
+        While iterating, in the turn of that batch: any error of reading it or of `transform`.
 
     Notes
     -----
-    A consumer that leaves an epoch early (``break``, an error, Ctrl-C) stops the threads, and waits for none of them.
+    Leaving an epoch early (``break``, an error, Ctrl-C) stops the threads without waiting for them.
 
     Examples
     --------
@@ -94,28 +92,23 @@ class Loader:
     ) -> None:
         for name, array in (("images", images), ("labels", labels)):
             if not hasattr(array, "shape"):
-                raise TypeError(f"Loader: {name} is a {type(array).__name__}; expected an array")
+                raise TypeError(f"Loader: {name} must be an array, got a {type(array).__name__}")
         if labels.ndim != 1 or len(images.shape) < 1 or len(images) != len(labels):
             raise ValueError(
-                f"Loader: images has shape {images.shape} and labels has shape {labels.shape}; "
-                f"expected (N, ...) and (N,) with the same N"
+                f"Loader: images and labels must have shapes (N, ...) and (N,) with the same N, "
+                f"got {images.shape} and {labels.shape}"
             )
-        numbers = (("batch_size", batch_size, 1), ("seed", seed, 0), ("workers", workers, 0), ("prefetch", prefetch, 0))
-        for name, value, least in numbers:
-            if not isinstance(value, int | np.integer) or isinstance(value, bool):
-                raise TypeError(f"Loader: {name} is {value!r}; expected an int of at least {least}")
-            if value < least:
-                raise ValueError(f"Loader: {name} is {value}; expected an int of at least {least}")
         if transform is not None and not callable(transform):
-            raise TypeError(f"Loader: transform is {transform!r}; expected a callable or None")
+            raise TypeError(f"Loader: transform must be a callable or None, got {transform!r}")
         self.images, self.labels = images, labels
-        self.batch_size, self.shuffle, self.seed, self.drop_last = int(batch_size), shuffle, int(seed), drop_last
-        self.transform, self.workers, self.prefetch = transform, int(workers), int(prefetch)
+        self.batch_size, self.seed = whole("Loader", "batch_size", batch_size, 1), whole("Loader", "seed", seed, 0)
+        self.workers, self.prefetch = whole("Loader", "workers", workers, 0), whole("Loader", "prefetch", prefetch, 0)
+        self.shuffle, self.drop_last, self.transform = shuffle, drop_last, transform
         self.epoch = 0
         if len(self) == 0:
             raise ValueError(
-                f"Loader: images holds {len(images)} pictures, which make no batch of batch_size {batch_size} "
-                f"with drop_last={drop_last}; expected at least {batch_size if drop_last else 1}"
+                f"Loader: images must hold at least {batch_size if drop_last else 1} for a batch with "
+                f"batch_size={batch_size} and drop_last={drop_last}, got {len(images)}"
             )
 
     def __len__(self) -> int:
@@ -130,9 +123,9 @@ class Loader:
         return self.batches(epoch)
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[tuple[Array, Array]]:
-        """Iterate over the batches of a certain epoch, from number `start` on, and leave `epoch` as it is.
+        """Iterate over the batches of a certain epoch, from number `start` on, without changing `epoch`.
 
-        So a run that was stopped within an epoch goes on there, without reading again what it has seen.
+        So a run that was interrupted within an epoch resumes there, without reading the earlier batches again.
         """
         order = np.arange(len(self.images))
         if self.shuffle:

@@ -1,4 +1,4 @@
-"""Work that runs ahead of whoever waits for it, in threads, and still arrives in order."""
+"""Work that threads do in advance, with results in order."""
 
 from __future__ import annotations
 
@@ -16,29 +16,30 @@ def run_ahead(
 ) -> Iterator[Result]:
     """Yield ``work(item)`` for each item, in the order of the items, while threads work on the next ones.
 
-    Threads are enough where the work is done in C outside the interpreter lock, as Pillow's decoding and NumPy's
-    arithmetic are.
+    Threads are enough if the work runs in C without the interpreter lock, as Pillow's decoding and NumPy's arithmetic
+    do.
 
     Parameters
     ----------
     work : callable
-        Runs in several threads at once, so it must not change what they share.
+        Runs in several threads at once, so it must not modify what they share.
     items : iterable
-        What to work on.
+        The arguments of `work`, one at a time.
     workers : int
-        How many threads; with 0 there are none, and each item is worked on when it is asked for.
+        The number of threads. With 0, each item is processed when its result is requested.
     prefetch : int
-        How many results may lie ready. So at most ``workers + prefetch`` are begun or ready but not yet asked for.
+        The number of results that may be ready in advance. At most ``workers + prefetch`` are started or ready, but not
+        yet requested.
 
     Yields
     ------
     object
-        The results. If `work` raised an error, it is raised here when its turn comes; nothing follows it.
+        The results. An error in `work` is raised here, in the turn of its item, and ends the iteration.
 
     Notes
     -----
-    Whoever stops early (``break``, an error, Ctrl-C) stops the threads too: what has not begun never will, and what
-    has begun is finished in the background, without anybody waiting for it.
+    A consumer that stops early (``break``, an error, Ctrl-C) stops the threads too: items that have not been started
+    are cancelled, and the others finish in the background.
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""The two ways to present pixels to a network: as in 2012, and as is usual since.
+"""The two ways to scale pixels for a network: as in 2012, and as is usual since.
 
-Both take their statistics from the training pictures alone and give float32.
+Both use the statistics of the training images only, and return float32.
 """
 
 from __future__ import annotations
@@ -10,61 +10,49 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-PIECE = 1_000  # pictures in float64 at a time
+PIECE = 1_000  # images in float64 at a time
 
 
 def raw(train: NDArray[Any], *others: NDArray[Any]) -> tuple[NDArray[np.float32], ...]:
-    """Subtract the training set's mean image, and nothing more: pixels stay on their scale of 0 to 255.
+    """Only subtract the training set's mean image: pixels stay on their scale of 0 to 255.
 
     Parameters
     ----------
     train : ndarray, (N, C, H, W)
-        The training pictures.
+        The training images.
     *others : ndarray, (M, C, H, W)
-        More pictures (a test set), to be scaled alike.
+        More images, such as a test set, from which the same mean is subtracted.
 
     Returns
     -------
     tuple of ndarray of float32
-        As many arrays as were given, of the same shapes.
-
-    Raises
-    ------
-    ValueError
-        If `train` is empty, or an array is not (N, C, H, W) with the C, H, W of `train`.
+        The arrays, in the same order and of the same shapes.
 
     References
     ----------
     Krizhevsky et al. 2012, section 2.
     """
-    _check(train, others)
+    _check("raw", train, others)
     mean = train.mean(axis=0, dtype=np.float64).astype(np.float32)  # (C, H, W)
     return tuple(_scaled(images, mean) for images in (train, *others))
 
 
 def standardised(train: NDArray[Any], *others: NDArray[Any]) -> tuple[NDArray[np.float32], ...]:
-    """Bring each colour channel to mean zero and variance one over the training set.
-
-    A channel that is constant has no scale to bring to one, and becomes zero.
+    """Scale each colour channel to mean zero and variance one over the training set; a constant one becomes zero.
 
     Parameters
     ----------
     train : ndarray, (N, C, H, W)
-        The training pictures.
+        The training images.
     *others : ndarray, (M, C, H, W)
-        More pictures (a test set), to be scaled by the same numbers.
+        More images, such as a test set, that are scaled by the same numbers.
 
     Returns
     -------
     tuple of ndarray of float32
-        As many arrays as were given, of the same shapes.
-
-    Raises
-    ------
-    ValueError
-        If `train` is empty, or an array is not (N, C, H, W) with the C, H, W of `train`.
+        The arrays, in the same order and of the same shapes.
     """
-    _check(train, others)
+    _check("standardised", train, others)
     count, channels, height, width = train.shape
     mean = train.mean(axis=(0, 2, 3), dtype=np.float64)
     squares = np.zeros(channels)
@@ -76,14 +64,14 @@ def standardised(train: NDArray[Any], *others: NDArray[Any]) -> tuple[NDArray[np
     return tuple(_scaled(images, shift, scale) for images in (train, *others))
 
 
-def _check(train: NDArray[Any], others: tuple[NDArray[Any], ...]) -> None:
+def _check(function: str, train: NDArray[Any], others: tuple[NDArray[Any], ...]) -> None:
     if train.ndim != 4 or train.size == 0:
-        raise ValueError(f"train has shape {train.shape}; expected (N, C, H, W), none of them 0")
+        raise ValueError(f"{function}: train must have shape (N, C, H, W), none of it 0, got {train.shape}")
     for position, images in enumerate(others):
         if images.ndim != 4 or images.shape[1:] != train.shape[1:]:
-            channels, height, width = train.shape[1:]
+            C, H, W = train.shape[1:]
             raise ValueError(
-                f"others[{position}] has shape {images.shape}; expected (M, {channels}, {height}, {width}) as in train"
+                f"{function}: others[{position}] must have shape (M, {C}, {H}, {W}), as in train, got {images.shape}"
             )
 
 

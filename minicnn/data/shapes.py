@@ -1,31 +1,32 @@
-"""Shapes: ten classes of drawn 32x32 colour pictures, made here in two seconds, with no network.
+"""Shapes: ten classes of drawn 32x32 colour images, made in two seconds, without a download.
 
-Six classes are figures (disc, ring, square, triangle, cross, star), four are textures (stripes, waves, checks,
-dots). Place, size, angle, the two colours, shading, noise and three spots of clutter are drawn at random and tell
-nothing of the class. A linear classifier, which weighs each pixel for itself, finds little to go by; edges and
-corners, and how they lie to each other, say all, and that is what convolutions see. Only one thing helps both: the
-figure is lighter than its ground in every channel, so the mean picture of a class is a blur of its figure. Without
-it the small weights of 2012 take epochs to leave their start.
+Six classes are figures (disc, ring, square, triangle, cross, star), four are textures (stripes, waves, checks, dots).
+Position, size, angle, the two colours, shading, noise and three spots of clutter are random and do not depend on the
+class. A linear classifier, which weighs each pixel by itself, learns little from that; the class is in the edges and
+corners and their arrangement, which convolutions see. Only one thing helps both: the figure is lighter than its
+background in every channel, so the mean image of a class is a blurred figure. Without it, the small initial weights of
+2012 take epochs before they begin to learn.
 
-A figure is drawn from its *signed distance*: how far a point is from the edge, negative inside. Points are given
-as (u, v), seen from the centre of the figure, turned by its angle and measured in its size. So a class is a line
-or two of geometry: one figure of size 1, upright, at the origin.
+A figure is drawn from its *signed distance*: how far a point is from the edge, negative inside. Points are given as
+(u, v), relative to the centre of the figure, rotated by its angle and in units of its size. So a class is a line or two
+of geometry: one figure of size 1, upright, at the origin.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from minicnn.arguments import whole
+from minicnn.backend import Array
 from minicnn.data.dataset import Dataset
 
-Plane = NDArray[np.floating[Any]]  # float32, (N, 32, 32)
+Plane = Array  # float32, (N, 32, 32)
 
 SIDE = 32
-BLOCK = 100  # pictures drawn at a time, from a generator of their own
+BLOCK = 100  # images drawn at a time, from a generator of their own
 SPOTS = 3
 
 
@@ -42,7 +43,7 @@ def _square(u: Plane, v: Plane) -> Plane:
 
 
 def _triangle(u: Plane, v: Plane) -> Plane:
-    slanted = 0.5 * v + 0.75**0.5 * np.abs(u)  # the two upper sides are mirror images
+    slanted = 0.5 * v + 0.75**0.5 * np.abs(u)  # by symmetry, both upper sides
     return np.maximum(-v, slanted) - 0.58
 
 
@@ -52,7 +53,7 @@ def _cross(u: Plane, v: Plane) -> Plane:
 
 
 def _star(u: Plane, v: Plane) -> Plane:
-    # A star of five points is ten mirror images of one edge, from the tip (1, 0) to the notch 36 degrees on.
+    # A five-pointed star is ten mirror images of one edge, from the tip (1, 0) to the notch at 36 degrees.
     fold = np.float32(np.pi / 5)
     angle = np.abs((np.arctan2(v, u) + fold) % (2 * fold) - fold)
     radius = np.hypot(u, v)
@@ -62,7 +63,7 @@ def _star(u: Plane, v: Plane) -> Plane:
 
 
 def _band(u: Plane) -> Plane:
-    return np.abs(u % 1 - np.float32(0.5)) - np.float32(0.25)  # half of each unit, over and over
+    return np.abs(u % 1 - np.float32(0.5)) - np.float32(0.25)  # half of each unit, periodically
 
 
 def _stripes(u: Plane, v: Plane) -> Plane:
@@ -98,26 +99,21 @@ CLASSES = tuple(FIGURES)
 
 
 def load_shapes(train: int = 10_000, test: int = 2_000, seed: int = 0) -> Dataset:
-    """Draw the pictures.
+    """Draw the images.
 
     Parameters
     ----------
     train, test : int
-        How many pictures of each, at least 1. The first pictures of a larger set are those of a smaller one, and
+        The number of training and test images, at least 1. A larger set begins with the images of a smaller one, and
         every 100 have 10 of each class.
     seed : int
-        Not negative. The same seed gives the same pictures (the last bit may depend on NumPy's version and the
-        processor). Training and test pictures come from different random streams.
+        At least 0. The same seed gives the same images (except for the last bit, which may depend on NumPy's version
+        and the processor). Training and test images come from different random streams.
 
     Returns
     -------
     Dataset
-        Pictures (train, 3, 32, 32) and (test, 3, 32, 32) uint8, labels int64.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is no integer, or too small.
+        Images (train, 3, 32, 32) and (test, 3, 32, 32) uint8, labels int64.
 
     Examples
     --------
@@ -125,11 +121,8 @@ def load_shapes(train: int = 10_000, test: int = 2_000, seed: int = 0) -> Datase
     >>> load_shapes(train=100, test=10)
     Dataset('shapes': 100 train and 10 test pictures of 32x32, 10 classes)
     """
-    for name, value, least in (("train", train, 1), ("test", test, 1), ("seed", seed, 0)):
-        if not isinstance(value, int | np.integer) or isinstance(value, bool):
-            raise TypeError(f"load_shapes: {name} is {value!r}; expected an int of at least {least}")
-        if value < least:
-            raise ValueError(f"load_shapes: {name} is {value}; expected an int of at least {least}")
+    for name, value, minimum in (("train", train, 1), ("test", test, 1), ("seed", seed, 0)):
+        whole("load_shapes", name, value, minimum)
     return Dataset("shapes", *_draw(train, (seed, 0)), *_draw(test, (seed, 1)), CLASSES)
 
 
@@ -173,5 +166,5 @@ def _draw_block(rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np
 
 
 def _inside(distance: Plane) -> Plane:
-    """How much of each pixel the figure covers, for all three channels; one on the edge is partly covered."""
+    """Return the covered part of each pixel, 0 to 1, for all three channels; at the edge it is in between."""
     return np.clip(0.5 - distance, 0, 1)[:, None]

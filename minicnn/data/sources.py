@@ -1,4 +1,4 @@
-"""Pictures by name (CIFAR-10, drawn shapes, a folder), in three parts: to learn from, to steer by, and to report."""
+"""Training, validation and test sets of a named source: CIFAR-10, drawn shapes, or a folder of images."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from minicnn.data.cifar10 import load_cifar10
 from minicnn.data.dataset import DataError, Dataset
-from minicnn.data.image_folder import ImageFolder, Splits, find_splits, split_validation
+from minicnn.data.image_folder import ImageFolder
 from minicnn.data.shapes import load_shapes
+from minicnn.data.splits import Splits, find_splits, split_validation
 
 __all__ = ["NAMES", "Part", "Parts", "load_parts", "load_test"]
 
@@ -21,27 +22,25 @@ NAMES = ("cifar10", "shapes")
 
 
 class Part(NamedTuple):
-    """Some of the pictures: an array or an :class:`ImageFolder` (N, 3, size, size), and labels (N,)."""
+    """Labelled images: an array or an :class:`ImageFolder` (N, 3, size, size), and labels (N,)."""
 
     images: NDArray[np.uint8] | ImageFolder
     labels: NDArray[np.int64]
 
     def checksum(self) -> str:
-        """Return a text that changes with the pictures and their labels."""
+        """Return a checksum of the images and their labels."""
         if isinstance(self.images, ImageFolder):
             return self.images.fingerprint()
         return f"{zlib.crc32(self.labels.tobytes(), zlib.crc32(np.ascontiguousarray(self.images).data)):08x}"
 
 
 class Parts(NamedTuple):
-    """What :func:`load_parts` returns.
+    """The training, validation and test sets; there may be no test set.
 
     Attributes
     ----------
     train, validation : Part
-        To learn from, and to steer by.
     test : Part or None
-        To report at the end, and nothing else.
     classes : tuple of str
         The name of each label.
     """
@@ -63,24 +62,24 @@ def load_parts(
     skip_bad: bool = False,
     cache: bool = False,
 ) -> Parts:
-    """Load pictures to train with.
+    """Load a training, a validation and a test set.
 
     Parameters
     ----------
     data : str
-        "cifar10", "shapes", or a folder: ``FOLDER/CLASS/*.jpg``, or ``FOLDER/train/CLASS/*.jpg``, beside which there
-        may be ``val`` and ``test``.
+        "cifar10", "shapes", or a folder: ``FOLDER/CLASS/*.jpg``, or ``FOLDER/train/CLASS/*.jpg``, perhaps with ``val``
+        and ``test`` beside ``train``.
     size : int
-        What a folder's pictures are brought to. The others have 32.
+        Height and width to which a folder's images are resized. The others have 32.
     data_dir : path, optional
-        Where CIFAR-10 is, see :func:`load_cifar10`.
+        The folder of CIFAR-10, see :func:`load_cifar10`.
     validation : float
-        The share of the training pictures that is held back, unless a folder has ``val``.
+        The fraction of the training images to hold out for validation, unless a folder has ``val``.
     seed : int
-        Decides which these are.
+        Determines which images are held out.
     limit : int, optional
-        Use so many training and test pictures only: the first of an array, and of a folder, which is sorted by
-        classes, some that are evenly spaced.
+        The number of training images and of test images to use: the first ones of an array; evenly spaced ones of a
+        folder, which is sorted by class.
     skip_bad, cache : bool
         See :class:`ImageFolder`.
 
@@ -91,11 +90,9 @@ def load_parts(
     Raises
     ------
     DataError
-        If the data cannot be found, fetched or read, or are too few.
-    ValueError
-        If `size` or `validation` is out of range.
+        If the data cannot be found, downloaded or read, or are too few.
     """
-    held_back = None
+    held_out = None
     if data in NAMES:
         dataset = _dataset(data, data_dir, limit)
         train = Part(dataset.train_images[:limit], dataset.train_labels[:limit])
@@ -106,16 +103,16 @@ def load_parts(
         folder = ImageFolder(splits.train, size, skip_bad, cache)
         classes = folder.classes
         train = _thinned(folder, limit)
-        held_back, test = (
+        held_out, test = (
             None if path is None else _thinned(ImageFolder(path, size, skip_bad, cache, classes), limit)
             for path in (splits.val, splits.test)
         )
-    if held_back is None:
+    if held_out is None:
         if len(train.labels) < 2:
-            raise DataError(f"{data}: one picture cannot be split into training and validation; expected at least 2")
-        learnt, steering = split_validation(train.labels, validation, seed)
-        train, held_back = _some(train, learnt), _some(train, steering)
-    return Parts(train, held_back, test, classes)
+            raise DataError(f"{data}: one image cannot be split into training and validation sets; expected at least 2")
+        kept, chosen = split_validation(train.labels, validation, seed)
+        train, held_out = _some(train, kept), _some(train, chosen)
+    return Parts(train, held_out, test, classes)
 
 
 def load_test(
@@ -127,16 +124,16 @@ def load_test(
     limit: int | None = None,
     skip_bad: bool = False,
 ) -> Part:
-    """Load pictures to judge a network by, with the labels that its classes have.
+    """Load a test set for a trained network, labelled by the network's classes.
 
     Parameters
     ----------
     data, data_dir, limit, skip_bad
-        As for :func:`load_parts`. Of a folder, ``test`` is taken, else ``val``, else the folder itself.
+        As for :func:`load_parts`. Of a folder, ``test`` is used, else ``val``, else the folder itself.
     size : int
-        The side of the pictures that the network was trained on.
+        Height and width of the images that the network was trained on.
     classes : tuple of str
-        What the network calls its outputs.
+        The names of the network's outputs.
 
     Returns
     -------
@@ -145,7 +142,7 @@ def load_test(
     Raises
     ------
     DataError
-        If the data cannot be read, their pictures have another size, or they have a class that is not in `classes`.
+        If the data cannot be read, the images have another size, or a class is not in `classes`.
     """
     if data not in NAMES:
         splits = find_splits(data) if os.path.isdir(data) else Splits(Path(data), None, None)

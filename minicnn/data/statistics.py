@@ -1,4 +1,4 @@
-"""What the training pictures have in common: their mean image, and how their colours vary."""
+"""Statistics of the training images: their mean image, and how their colours vary."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minicnn.data.cache import load_cached, save_cached
 from minicnn.data.image_folder import ImageFolder
+from minicnn.files import load_cached, save_cached
 
-PIECE = 1 << 20  # pixels of an array that are measured at a time
+PIECE = 1 << 20  # pixels of an array that are added up at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,7 @@ class PixelStatistics:
     mean : ndarray of float32, (3, H, W)
         The mean image.
     eigenvalues : ndarray of float64, (3,)
-        Of the covariance of (red, green, blue) over all pixels of all pictures; the largest first. They are variances:
+        Of the covariance of (red, green, blue) over all pixels of all images, the largest first. They are variances:
         grey levels squared.
     eigenvectors : ndarray of float64, (3, 3)
         Column i belongs to ``eigenvalues[i]``. Its length is 1, and its largest number is positive.
@@ -41,23 +41,23 @@ class PixelStatistics:
     def components(self) -> NDArray[np.float64]:
         """Each eigenvector times its standard deviation, as columns (3, 3): for `transforms.pca_colour`.
 
-        The standard deviation is the *square root* of the eigenvalue; `pca_colour` says why the paper's formula, which
-        has the eigenvalue itself, cannot be meant.
+        The standard deviation is the *square root* of the eigenvalue; `pca_colour` explains why the paper's formula,
+        which has the eigenvalue itself, must be a mistake.
         """
         return self.eigenvectors * np.sqrt(self.eigenvalues)
 
 
 def pixel_statistics(pictures: ImageFolder | NDArray[np.uint8]) -> PixelStatistics:
-    """Compute the mean image and the principal components of the colours, of the training pictures only.
+    """Compute the mean image and the principal components of the colours of the training images.
 
-    All sums are of integers, so the result does not depend on their order or on the number of threads. For an
-    :class:`ImageFolder` they are kept in the user's cache, under a fingerprint of its files: a second call reads no
-    picture, unless one was added, taken away or changed.
+    All sums are of integers, so the result does not depend on their order or on the number of threads. Those of an
+    :class:`ImageFolder` are cached under a fingerprint of its files: a second call reads no image, unless one was
+    added, removed or changed.
 
     Parameters
     ----------
     pictures : ImageFolder, or ndarray of uint8, (N, 3, H, W)
-        The training pictures.
+        The training images.
 
     Returns
     -------
@@ -67,9 +67,7 @@ def pixel_statistics(pictures: ImageFolder | NDArray[np.uint8]) -> PixelStatisti
     Raises
     ------
     DataError
-        If pictures of the folder cannot be read; all of them are named.
-    TypeError, ValueError
-        If the array is not as above.
+        If images of the folder cannot be read.
 
     References
     ----------
@@ -89,15 +87,15 @@ def pixel_statistics(pictures: ImageFolder | NDArray[np.uint8]) -> PixelStatisti
     if isinstance(pictures, ImageFolder):
         return _from_sums(_sums_of_folder(pictures))
     if pictures.dtype != np.uint8:
-        raise TypeError(f"pixel_statistics: pictures has dtype {pictures.dtype}; expected uint8")
+        raise TypeError(f"pixel_statistics: pictures must be uint8, got {pictures.dtype}")
     if pictures.ndim != 4 or pictures.shape[1] != 3 or pictures.size == 0:
-        raise ValueError(f"pixel_statistics: pictures has shape {pictures.shape}; expected (N, 3, H, W), none of it 0")
+        raise ValueError(f"pixel_statistics: pictures must have shape (N, 3, H, W), none of it 0, got {pictures.shape}")
     step = max(1, PIECE // (pictures.shape[2] * pictures.shape[3]))
     return _from_sums(_add_up(_measure(pictures[start : start + step]) for start in range(0, len(pictures), step)))
 
 
 class _Sums(NamedTuple):
-    """Sums over pictures: their number, their pixels (3, H, W), and each pair of channels' products (3, 3); int64."""
+    """Sums over images, int64: their number, their pixels (3, H, W), and products of each pair of channels (3, 3)."""
 
     images: NDArray[np.int64]
     pixels: NDArray[np.int64]
@@ -106,7 +104,7 @@ class _Sums(NamedTuple):
 
 def _measure(pictures: NDArray[np.uint8]) -> _Sums:
     colours = pictures.transpose(1, 0, 2, 3).reshape(3, -1).astype(np.float64)
-    # Whole numbers below 2^53 are exact. einsum stays off BLAS's threads, which would take the cores from ours.
+    # Integers below 2^53 are exact. einsum does not use BLAS's threads, which would take the cores from ours.
     products = np.einsum("ip,jp->ij", colours, colours)
     return _Sums(np.array(len(pictures)), pictures.sum(axis=0, dtype=np.int64), products.astype(np.int64))
 
@@ -117,15 +115,15 @@ def _add_up(parts: Iterable[_Sums]) -> _Sums:
 
 def _sums_of_folder(folder: ImageFolder) -> _Sums:
     name = f"{folder.fingerprint()}-sums.npz"
-    kept = load_cached(name)
-    if kept is not None:
+    cached = load_cached(name)
+    if cached is not None:
         try:
-            with np.load(io.BytesIO(kept)) as arrays:
+            with np.load(io.BytesIO(cached)) as arrays:
                 sums = _Sums(*(arrays[field] for field in _Sums._fields))
             if sums.images == len(folder) and sums.pixels.shape == folder.shape[1:] and sums.products.shape == (3, 3):
                 return sums
         except (ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile):
-            pass  # not ours; it will be replaced
+            pass  # corrupt; it will be replaced
     sums = _add_up(folder.survey("mean image", _measure))
     file = io.BytesIO()
     np.savez(file, **sums._asdict())
@@ -138,9 +136,9 @@ def _from_sums(sums: _Sums) -> PixelStatistics:
     colour = sums.pixels.sum(axis=(1, 2)) / pixels
     eigenvalues, eigenvectors = np.linalg.eigh(sums.products / pixels - np.outer(colour, colour))  # ascending
     largest = eigenvectors[np.abs(eigenvectors).argmax(axis=0), np.arange(3)]
-    eigenvectors = eigenvectors * np.sign(largest)  # either sign would do; everywhere the same one is chosen
+    eigenvectors = eigenvectors * np.sign(largest)  # both signs are right; the choice is the same everywhere
     return PixelStatistics(
         mean=(sums.pixels / sums.images).astype(np.float32),
-        eigenvalues=np.maximum(eigenvalues[::-1], 0),  # a zero may come out as a little less
+        eigenvalues=np.maximum(eigenvalues[::-1], 0),  # rounding may make a zero slightly negative
         eigenvectors=eigenvectors[:, ::-1],
     )

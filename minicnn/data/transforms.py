@@ -1,23 +1,24 @@
-"""What is done to a batch of pictures before the network sees it: crops, mirror images, shifts of colour.
+"""Transforms of a batch of images before it enters the network: crops, flips, shifts of colour.
 
 Each function is called as ``transform(images, rng)`` with a batch (N, C, H, W) of uint8 or floats and a
-`numpy.random.Generator`, as :class:`minicnn.data.Loader` does, and returns a new batch; its argument stays as it is,
-and the same `rng` gives the same result. Each picture draws for itself. Pictures that are on a GPU stay there: what is
-random is drawn by the processor, so that it is the same. Settings are set with `functools.partial`,
-several steps make one with :func:`compose`. The paper's training (section 4.1), for pictures of 256x256:
+`numpy.random.Generator`, as :class:`minicnn.data.Loader` does. It returns a new batch of the same dtype, with random
+values drawn for each image; the same `rng` gives the same result. Images on a GPU stay there, but the random numbers
+come from the processor, so that they are the same. Where `rng` is optional, nothing is random. Use `functools.partial`
+to set other arguments, and :func:`compose` to join several steps. The paper's training (section 4.1), for images of
+256x256:
 
 >>> from functools import partial
 >>> import numpy as np
 >>> from minicnn.data import pixel_statistics, transforms
->>> pictures = np.random.default_rng(0).integers(0, 256, (4, 3, 256, 256), dtype=np.uint8)
->>> statistics = pixel_statistics(pictures)
+>>> images = np.random.default_rng(0).integers(0, 256, (4, 3, 256, 256), dtype=np.uint8)
+>>> statistics = pixel_statistics(images)
 >>> augment = transforms.compose(
 ...     partial(transforms.subtract_mean, mean=statistics.mean),
 ...     transforms.random_crop,
 ...     transforms.random_flip,
 ...     partial(transforms.pca_colour, components=statistics.components),
 ... )
->>> batch = augment(pictures, np.random.default_rng(1))
+>>> batch = augment(images, np.random.default_rng(1))
 >>> batch.shape, batch.dtype
 ((4, 3, 224, 224), dtype('float32'))
 """
@@ -30,6 +31,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minicnn.arguments import number, probability, whole
 from minicnn.backend import get_array_module, on_device_of
 
 Array = NDArray[Any]
@@ -37,7 +39,7 @@ Transform = Callable[[Array, np.random.Generator], Array]
 
 
 def compose(*steps: Transform) -> Transform:
-    """Return the transform that takes these steps one after the other, all of them with the same `rng`."""
+    """Return the transform that applies these steps in turn, all with the same `rng`."""
 
     def transform(images: Array, rng: np.random.Generator) -> Array:
         for step in steps:
@@ -48,61 +50,27 @@ def compose(*steps: Transform) -> Transform:
 
 
 def random_crop(images: Array, rng: np.random.Generator, *, size: int = 224) -> Array:
-    """Cut a square out of each picture, at a place of its own: every place is equally likely.
+    """Crop a random square of each image, (N, C, size, size). All positions are equally likely.
 
-    Parameters
-    ----------
-    images : ndarray, (N, C, H, W)
-        The pictures.
-    rng : numpy.random.Generator
-        Draws the N top edges, then the N left edges.
-    size : int
-        The side of the square.
-
-    Returns
-    -------
-    ndarray, (N, C, size, size)
-        Of the dtype of `images`.
-
-    Raises
-    ------
-    ValueError
-        If `images` is no batch of pictures, or they are smaller than the square.
+    `rng` draws the N top edges, then the N left edges.
 
     References
     ----------
-    Krizhevsky et al. 2012, section 4.1: 224x224 out of 256x256.
+    Krizhevsky et al. 2012, section 4.1: 224x224 of 256x256.
     """
     _check_size("random_crop", images, size)
     return _crop_anywhere(images, rng, size, size)
 
 
 def pad_and_crop(images: Array, rng: np.random.Generator, *, padding: int = 4) -> Array:
-    """Shift each picture by up to `padding` pixels each way: the usual thing for CIFAR's 32x32 pictures.
+    """Shift each image by up to `padding` pixels each way, which is usual for CIFAR's 32x32 images.
 
-    Parameters
-    ----------
-    images : ndarray, (N, C, H, W)
-        The pictures. What moves in at their edges is 0, so subtract the mean first: then it is grey, not black.
-    rng : numpy.random.Generator
-        Draws the N top edges, then the N left edges.
-    padding : int
-        The width of the edge of zeros that a crop of the old size is taken from.
-
-    Returns
-    -------
-    ndarray, (N, C, H, W)
-        Of the dtype of `images`.
-
-    Raises
-    ------
-    ValueError
-        If `images` is no batch of pictures, or `padding` is negative.
+    The pixels that move in at the edges are 0, so subtract the mean first: then they are grey, not black. `rng` draws
+    the N top edges, then the N left edges.
     """
     _check("pad_and_crop", images)
     xp = get_array_module(images)
-    if padding < 0:
-        raise ValueError(f"pad_and_crop: padding is {padding}; expected 0 or more")
+    padding = whole("pad_and_crop", "padding", padding, 0)
     edge = (padding, padding)
     with on_device_of(images):
         padded = xp.pad(images, ((0, 0), (0, 0), edge, edge))
@@ -113,41 +81,22 @@ def _crop_anywhere(images: Array, rng: np.random.Generator, height: int, width: 
     N, C, H, W = images.shape
     top, left = rng.integers(0, H - height + 1, N), rng.integers(0, W - width + 1, N)
     if get_array_module(images) is np:
-        # Every crop of every picture, without a copy: (N, C, places from top, places from left, height, width).
+        # A view of every crop of every image: (N, C, top edges, left edges, height, width).
         crops = np.lib.stride_tricks.sliding_window_view(images, (height, width), axis=(2, 3))
         return crops[np.arange(N), :, top, left]  # (N, C, height, width)
     rows, columns = top[:, None] + np.arange(height), left[:, None] + np.arange(width)  # (N, height), (N, width)
-    with on_device_of(images):  # which would make such a view's copy first
-        return images[
+    with on_device_of(images):  # indexing such a view in CuPy would copy all of it first
+        cropped: Array = images[
             np.arange(N)[:, None, None, None],
             np.arange(C)[:, None, None],
             rows[:, None, :, None],
             columns[:, None, None],
         ]
+    return cropped
 
 
 def center_crop(images: Array, rng: np.random.Generator | None = None, *, size: int = 224) -> Array:
-    """Cut the square in the middle out of each picture; one pixel nearer to the top or left if it does not fit evenly.
-
-    Parameters
-    ----------
-    images : ndarray, (N, C, H, W)
-        The pictures.
-    rng : numpy.random.Generator, optional
-        Not used: nothing here is random.
-    size : int
-        The side of the square.
-
-    Returns
-    -------
-    ndarray, (N, C, size, size)
-        Of the dtype of `images`.
-
-    Raises
-    ------
-    ValueError
-        If `images` is no batch of pictures, or they are smaller than the square.
-    """
+    """Crop the central square of each image, (N, C, size, size); one pixel nearer to the top or left if need be."""
     _check_size("center_crop", images, size)
     top, left = (images.shape[2] - size) // 2, (images.shape[3] - size) // 2
     with on_device_of(images):
@@ -155,7 +104,7 @@ def center_crop(images: Array, rng: np.random.Generator | None = None, *, size: 
 
 
 def ten_crop(images: Array, rng: np.random.Generator | None = None, *, size: int = 224) -> Array:
-    """Cut five squares out of each picture, and add their mirror images.
+    """Crop the four corners and the centre of each image, and add their mirror images.
 
     At test time the paper averages the softmax over the ten::
 
@@ -163,25 +112,10 @@ def ten_crop(images: Array, rng: np.random.Generator | None = None, *, size: int
         scores = model(Tensor(crops.reshape(-1, *crops.shape[2:])))  # (N * 10, classes)
         F.softmax(scores, 1).numpy().reshape(N, 10, -1).mean(axis=1)
 
-    Parameters
-    ----------
-    images : ndarray, (N, C, H, W)
-        The pictures.
-    rng : numpy.random.Generator, optional
-        Not used: nothing here is random.
-    size : int
-        The side of the squares.
-
     Returns
     -------
     ndarray, (N, 10, C, size, size)
-        Top left, top right, bottom left, bottom right, centre, then the mirror image of each, in the same order. Of
-        the dtype of `images`.
-
-    Raises
-    ------
-    ValueError
-        If `images` is no batch of pictures, or they are smaller than the squares.
+        Top left, top right, bottom left, bottom right, centre, then the mirror image of each, in the same order.
 
     References
     ----------
@@ -193,78 +127,51 @@ def ten_crop(images: Array, rng: np.random.Generator | None = None, *, size: int
     xp = get_array_module(images)
     with on_device_of(images):
         five = xp.stack([*corners, center_crop(images, size=size)], axis=1)  # (N, 5, C, size, size)
-        return xp.concatenate([five, five[..., ::-1]], axis=1)
+        ten: Array = xp.concatenate([five, five[..., ::-1]], axis=1)
+    return ten
 
 
 def random_flip(images: Array, rng: np.random.Generator, *, p: float = 0.5) -> Array:
-    """Turn some pictures into their mirror images, left to right.
-
-    Parameters
-    ----------
-    images : ndarray, (N, C, H, W)
-        The pictures.
-    rng : numpy.random.Generator
-        Draws one number for each picture.
-    p : float
-        How likely a picture is to be turned, 0 to 1.
-
-    Returns
-    -------
-    ndarray, (N, C, H, W)
-        Of the dtype of `images`.
-
-    Raises
-    ------
-    ValueError
-        If `images` is no batch of pictures, or `p` is no probability.
+    """Flip each image left to right with probability `p`.
 
     References
     ----------
     Krizhevsky et al. 2012, section 4.1.
     """
     _check("random_flip", images)
-    if not 0 <= p <= 1:
-        raise ValueError(f"random_flip: p is {p}; expected 0 to 1")
-    turned = np.flatnonzero(rng.random(len(images)) < p)
+    chosen = np.flatnonzero(rng.random(len(images)) < probability("random_flip", "p", p))
     with on_device_of(images):
         flipped = images.copy()
-        flipped[turned] = images[turned][..., ::-1]
+        flipped[chosen] = images[chosen][..., ::-1]
     return flipped
 
 
 def pca_colour(images: Array, rng: np.random.Generator, *, components: Array, std: float = 0.1) -> Array:
-    """Shift the colour of each picture along the directions in which the training set's colours vary.
+    """Shift the colour of each image along the directions in which the training set's colours vary.
 
-    Every pixel of a picture is moved by the same  [p1 p2 p3] [a1 s1, a2 s2, a3 s3]^T : p_i are the eigenvectors of the
-    covariance of the colours of all training pixels, and a_i ~ N(0, std), drawn once for each picture.
+    To every pixel of an image the same  [p1 p2 p3] [a1 s1, a2 s2, a3 s3]^T  is added: p_i are the eigenvectors of the
+    covariance of the colours of all training pixels, and a_i ~ N(0, std) is drawn once for each image.
 
     A trap: the paper says that s_i is the *eigenvalue*. But an eigenvalue is a variance, in grey levels squared
-    (CIFAR-10's largest is 11,649), and a_i s_i would move colours by a thousand grey levels, far out of any picture.
-    What fits the units is its square root, the standard deviation along p_i. The authors' own programs do that: the
-    shift is then about six grey levels, and so it is here.
+    (CIFAR-10's largest is 11,649), and a_i s_i would shift colours by a thousand grey levels, far outside any image.
+    Its square root has the right unit, the standard deviation along p_i. The authors' own programs use it, and so does
+    this function: the shift is then about six grey levels.
 
     Parameters
     ----------
     images : ndarray, (N, 3, H, W)
-        The pictures.
     rng : numpy.random.Generator
         Draws the (N, 3) numbers a.
     components : ndarray, (3, 3)
-        The columns p_i s_i: :attr:`minicnn.data.PixelStatistics.components`. For pictures whose channels were divided
-        by ``deviation`` (3,), give ``components / deviation[:, None]``.
+        The columns p_i s_i: :attr:`minicnn.data.PixelStatistics.components`. For images whose channels were divided by
+        ``deviation`` (3,), use ``components / deviation[:, None]``.
     std : float
-        The standard deviation of a.
+        The standard deviation of a, at least 0.
 
     Returns
     -------
     ndarray, (N, 3, H, W)
-        float32 for uint8 pictures (a shift is no whole number, and nothing is clipped to 0..255), else of the dtype of
-        `images`.
-
-    Raises
-    ------
-    ValueError
-        If `images` is no batch of colour pictures, `components` is not (3, 3), or `std` is negative.
+        float32 for uint8 images (a shift is not an integer, and nothing is clipped to 0..255), else of their dtype.
 
     References
     ----------
@@ -272,38 +179,33 @@ def pca_colour(images: Array, rng: np.random.Generator, *, components: Array, st
     """
     _check("pca_colour", images)
     if images.shape[1] != 3:
-        raise ValueError(f"pca_colour: images has {images.shape[1]} channels; expected red, green and blue")
+        raise ValueError(f"pca_colour: images must have 3 channels, red, green and blue, got {images.shape[1]}")
     if np.shape(components) != (3, 3):
-        raise ValueError(f"pca_colour: components has shape {np.shape(components)}; expected (3, 3)")
-    if not std >= 0:
-        raise ValueError(f"pca_colour: std is {std}; expected 0 or more")
+        raise ValueError(f"pca_colour: components must have shape (3, 3), got {np.shape(components)}")
+    if not number("pca_colour", "std", std) >= 0:
+        raise ValueError(f"pca_colour: std must be at least 0, got {std}")
     a = rng.normal(0, std, (len(images), 3))
     shift = a @ np.asarray(components).T  # (N, 3): row n is components @ a[n]
     with on_device_of(images):
-        return images + get_array_module(images).asarray(shift.astype(_float_of(images)))[:, :, None, None]
+        shifted: Array = images + get_array_module(images).asarray(shift.astype(_float_of(images)))[:, :, None, None]
+    return shifted
 
 
 def subtract_mean(images: Array, rng: np.random.Generator | None = None, *, mean: Array) -> Array:
-    """Subtract the training set's mean image, pixel by pixel. This comes before any crop, which moves the pixels.
+    """Subtract the training set's mean image, pixel by pixel. Do this before cropping, which moves the pixels.
 
     Parameters
     ----------
     images : ndarray, (N, C, H, W)
-        The pictures.
     rng : numpy.random.Generator, optional
-        Not used: nothing here is random.
+        Not used.
     mean : ndarray, (C, H, W) or (C, 1, 1)
         The mean image (:attr:`minicnn.data.PixelStatistics.mean`), or a mean colour.
 
     Returns
     -------
     ndarray, (N, C, H, W)
-        float32 for uint8 pictures, else of the dtype of `images`.
-
-    Raises
-    ------
-    ValueError
-        If `images` is no batch of pictures, or `mean` is of another size.
+        float32 for uint8 images, else of their dtype.
 
     References
     ----------
@@ -313,24 +215,25 @@ def subtract_mean(images: Array, rng: np.random.Generator | None = None, *, mean
     C, H, W = images.shape[1:]
     if np.shape(mean) not in ((C, H, W), (C, 1, 1)):
         raise ValueError(
-            f"subtract_mean: mean has shape {np.shape(mean)} and images has shape {images.shape}; expected a mean of "
-            f"({C}, {H}, {W}) or ({C}, 1, 1): subtract before cropping"
+            f"subtract_mean: mean must have shape ({C}, {H}, {W}) or ({C}, 1, 1), as images of {images.shape} need, "
+            f"got {np.shape(mean)}; subtract before cropping"
         )
     with on_device_of(images):
-        return images - get_array_module(images).asarray(mean, dtype=_float_of(images))
+        difference: Array = images - get_array_module(images).asarray(mean, dtype=_float_of(images))
+    return difference
 
 
 def _float_of(images: Array) -> np.dtype[Any]:
     return images.dtype if images.dtype.kind == "f" else np.dtype(np.float32)
 
 
-def _check(name: str, images: Array) -> None:
+def _check(function: str, images: Array) -> None:
     if images.ndim != 4:
-        raise ValueError(f"{name}: images has shape {images.shape}; expected (N, C, H, W)")
+        raise ValueError(f"{function}: images must have shape (N, C, H, W), got {images.shape}")
 
 
-def _check_size(name: str, images: Array, size: int) -> None:
-    _check(name, images)
+def _check_size(function: str, images: Array, size: int) -> None:
+    _check(function, images)
     H, W = images.shape[2:]
     if not 1 <= size <= min(H, W):
-        raise ValueError(f"{name}: size is {size}; expected 1 to {min(H, W)} for pictures of {H}x{W}")
+        raise ValueError(f"{function}: size must be 1 to {min(H, W)} for images of {H}x{W}, got {size}")

@@ -9,7 +9,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
-from minicnn.viz.curves import FAINT, INK
+from minicnn.viz.style import FAINT, INK
 
 __all__ = ["HUMAN", "RUNNER_UP_2012", "WINNERS", "Winner", "draw_winners"]
 

@@ -51,7 +51,7 @@ from minicnn.training import (
     say,
     train_epoch,
 )
-from minicnn.viz.curves import Curve, Panel, error_curves, save_figure
+from minicnn.viz import Curve, Panel, error_curves, save_figure
 
 __all__ = ["run"]
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from minicnn.errors import MinicnnError
-from minicnn.training.checkpoint import write_atomically
+from minicnn.files import write_atomically
 from minicnn.training.environment import FolderError, alone_in, machine, versions
 
 __all__ = ["ResultsFolder", "StudyError", "check_settings", "machine", "versions"]

@@ -1,7 +1,8 @@
 """Networks, ready to train."""
 
-from minicnn.models.alexnets import alexnet, alexnet_cifar
+from minicnn.models.alexnets import alexnet
 from minicnn.models.building import MODELS, build
+from minicnn.models.cifar_alexnet import alexnet_cifar
 from minicnn.models.four_layers import four_layer
 from minicnn.models.lenet import lenet5
 from minicnn.models.network import Network

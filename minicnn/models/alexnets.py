@@ -1,44 +1,41 @@
-"""AlexNet in four variants, and its recipe for pictures of 32x32."""
+"""AlexNet in four variants: the paper's, the same without towers, a widely copied one, and torchvision's."""
 
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import dataclass
 
 from minicnn import nn
-from minicnn.arguments import probability, whole
-from minicnn.models.network import ACTIVATIONS, Network, one_of, switch
+from minicnn.arguments import one_of, probability, switch, whole
+from minicnn.models.initial_weights import he_weights, keras_weights, paper_weights
+from minicnn.models.network import ACTIVATIONS, Network
 from minicnn.models.towers import TwoTowers
 
-__all__ = ["alexnet", "alexnet_cifar"]
-
-
-# --- AlexNet ------------------------------------------------------------------------------------------------
+__all__ = ["GROUPED", "POOLED", "alexnet"]
 
 
 @dataclass(frozen=True)
 class AlexNetVariant:
-    """What distinguishes one AlexNet from another.
+    """The differences between the AlexNets.
 
     Attributes
     ----------
     widths : tuple of int
-        The filters of conv1 to conv5.
+        The number of filters of conv1 to conv5.
     groups : int
-        The towers, 2 or 1: conv2, conv4 and conv5 see only their own.
+        The number of towers, 1 or 2: conv2, conv4 and conv5 read only the maps of their own.
     lrn : bool
         Whether local response normalisation follows conv1 and conv2.
     in_size : int
-        Height and width of the pictures.
+        Height and width of the images.
     padded : bool
-        Whether zeros below and to the right make the stride of conv1 fit.
+        Whether images are padded with zeros at the bottom and right until the stride of conv1 fits.
     conv1_padding : int
         Zeros on all four sides.
     last_pool : int
-        The window of the last pool; the stride is 2.
+        The window of the last pool, whose stride is 2.
     dropout_first : bool
-        Whether dropout stands before fc6 and fc7 (in their inputs) or after them.
+        Whether dropout comes before fc6 and fc7 or after them.
     """
 
     widths: tuple[int, int, int, int, int] = (96, 256, 384, 384, 256)
@@ -78,7 +75,7 @@ def alexnet(
     """Build AlexNet: five convolutions and three fully connected layers.
 
     ============= =================== ====== === ========= ======================== ==================
-    variant       filters, conv1 to 5 groups LRN last pool first values             parameters, MACs
+    variant       filters, conv1 to 5 groups LRN last pool initial weights          parameters, MACs
     ============= =================== ====== === ========= ======================== ==================
     "paper"       96 256 384 384 256  2      yes 3x3       N(0, 0.01^2), biases 0/1 61.0 M, 0.72 G
     "merged"      the same            1      yes 3x3       the same                 62.4 M, 1.14 G
@@ -86,53 +83,48 @@ def alexnet(
     "torchvision" 64 192 384 256 256  1      no  3x3       PyTorch's                61.1 M, 0.71 G
     ============= =================== ====== === ========= ======================== ==================
 
-    "paper" is the network of 2012, with its two towers as two groups of channels in conv2, conv4 and conv5, and
-    "merged" is the same without towers. "article" follows a Keras version that is often copied. "torchvision" is
-    the one of PyTorch's model zoo, whose weights it takes under the same keys; its dropout stands before fc6 and
-    fc7, in the others it stands behind them.
+    "paper" is the network of 2012, with its two towers as two groups of channels in conv2, conv4 and conv5. "merged"
+    is the same without towers. "article" follows a Keras version that is often copied. "torchvision" is the network of
+    PyTorch's model zoo and loads its weights under the same keys; its dropout comes before fc6 and fc7, in the others
+    after them.
 
     Parameters
     ----------
     variant : {"paper", "merged", "article", "torchvision"}
         See the table.
     num_classes : int
-        How many outputs fc8 has.
+        The number of outputs of fc8.
     in_size : int, optional
-        Height and width of the pictures: 227 for "paper" and "merged", else 224. Section 3.5 says 224, but only
-        227 gives its 55x55 maps, (227 - 11)/4 + 1. The authors' program lets the last windows hang over the edge;
-        accordingly "paper" and "merged" pad pictures by up to three zeros below and to the right, until the stride
-        fits, so that they take 224 and 227 alike. Another size gives fc6 another number of inputs.
+        Height and width of the images: by default 227 for "paper" and "merged", else 224. Section 3.5 says 224, but
+        only 227 gives its 55x55 maps, (227 - 11)/4 + 1. In the authors' program the last windows extend over the edge;
+        accordingly "paper" and "merged" pad images by up to three zeros at the bottom and right, until the stride fits,
+        so that 224 and 227 both work. Another size changes the number of inputs of fc6.
     activation : {"relu", "tanh", "sigmoid"}
-        Section 3.1. Biases of 1 are there to give ReLUs positive inputs; with another activation all are 0.
+        Section 3.1. Biases of 1 give ReLUs positive inputs; with another activation all are 0.
     lrn : bool, optional
-        Section 3.3: local response normalisation behind the ReLUs of conv1 and conv2, with n = 5, k = 2,
-        alpha = 1e-4, beta = 0.75. As in Caffe it looks across the border between the towers, but see `devices`.
+        Section 3.3: local response normalisation after the ReLUs of conv1 and conv2, with n = 5, k = 2, alpha = 1e-4,
+        beta = 0.75. As in Caffe it crosses the border between the towers, but see `devices`.
     dropout : float
-        Section 4.2: the probability with which units of fc6 and fc7 are dropped; 0 for none.
+        Section 4.2: the probability of dropping a unit of fc6 and fc7; 0 for none.
     overlapping : bool
-        Section 3.4: max pools of 3x3 at stride 2; False has 2x2 at stride 2, which give maps of the same size.
+        Section 3.4: max pools of 3x3 at stride 2. False: 2x2 at stride 2, which give maps of the same size.
     groups : int, optional
         Section 3.2: 2 for two towers, 1 for one.
     init : {None, "he"}
-        The first weights: the variant's own, or as He et al. 2015 have them (for tanh and sigmoid, as Glorot and
-        Bengio 2010 have them), with biases of 0. From N(0, 0.01^2) a
-        network as deep as this needs thousands of steps before it learns anything, which a million pictures have in
-        them and a few thousand have not; "he" starts at once, on standardised pixels.
+        The initial weights: the variant's own, or those of He et al. 2015 (for tanh and sigmoid, of Glorot and Bengio
+        2010), with biases of 0. From N(0, 0.01^2) a network of this depth needs thousands of steps before it learns
+        anything: a million images give that many, a few thousand do not. With "he" it learns at once, on standardised
+        pixels.
     devices : pair of str, optional
-        Section 3.2: where the two towers live, such as ``("cuda:0", "cuda:1")``; both may be the same. Then
-        :class:`minicnn.models.TwoTowers` is returned, with the same first values, in which the towers meet at conv3 and
-        the fully connected layers only: response normalisation does not look across the border between them.
+        Section 3.2: the devices of the two towers, such as ``("cuda:0", "cuda:1")``, or twice the same. Then a
+        :class:`minicnn.models.TwoTowers` is returned, with the same initial weights, in which the towers exchange maps
+        only at conv3 and the fully connected layers: response normalisation does not cross the border between them.
 
     Returns
     -------
     Network
         (N, 3, in_size, in_size) to (N, num_classes): scores, without a softmax. Its layers are named conv1, relu1,
         norm1, pool1, ... fc6, relu6, drop6, fc7, relu7, drop7, fc8; those of "torchvision" features.0, ...
-
-    Raises
-    ------
-    TypeError, ValueError
-        Naming the argument, its value and what is accepted; for a picture that is too small, the smallest.
 
     References
     ----------
@@ -197,15 +189,15 @@ def alexnet(
 
     if variant == "torchvision":
         parts = {"features": _numbered(features), "flatten": nn.Flatten(), "classifier": _numbered(classifier)}
-        network = Network(parts)  # its first values are PyTorch's, which every layer has from the start
+        network = Network(parts)  # every layer has PyTorch's initial weights already
     else:
         network = Network(features | {"flatten": nn.Flatten()} | classifier)
         if variant == "article":
-            _keras_values(network)
+            keras_weights(network)
         else:
-            _paper_values(network, ones=activation == "relu")
+            paper_weights(network, ones=activation == "relu")
     if init == "he":
-        _he_values(network, activation)
+        he_weights(network, activation)
     network.config = {
         "model": "alexnet",
         "variant": variant,
@@ -228,7 +220,7 @@ def _padded(in_size: int) -> int:
 
 
 def _padding(kind: AlexNetVariant, number: int) -> int:
-    """Return conv1's own padding, and for the others the one that keeps the size."""
+    """Return conv1's own padding, or the padding with which the others keep the size."""
     return kind.conv1_padding if number == 1 else KERNELS[number - 1] // 2
 
 
@@ -238,7 +230,7 @@ def _window(kind: AlexNetVariant, number: int, overlapping: bool) -> int:
 
 
 def _final_size(kind: AlexNetVariant, in_size: int, overlapping: bool) -> int:
-    """Return the height and width of the maps that fc6 reads; less than 1 if nothing is left."""
+    """Return the height and width of the maps that fc6 reads; below 1 if the image is too small."""
     size = _padded(in_size) if kind.padded else in_size
     for number in range(1, len(KERNELS) + 1):
         size = (size + 2 * _padding(kind, number) - KERNELS[number - 1]) // STRIDES[number - 1] + 1
@@ -248,167 +240,9 @@ def _final_size(kind: AlexNetVariant, in_size: int, overlapping: bool) -> int:
 
 
 def _numbered(layers: dict[str, nn.Module]) -> nn.Sequential:
-    """Name the layers by their positions, as torchvision does; LRN, which it does not have, keeps its name."""
+    """Name the layers by position, as torchvision does; LRN, which it does not have, keeps its name."""
     positions = itertools.count()
     norm = nn.LocalResponseNorm
     return nn.Sequential(
         {name if isinstance(layer, norm) else str(next(positions)): layer for name, layer in layers.items()}
     )
-
-
-def _paper_values(network: Network, ones: bool) -> None:
-    """Weights from N(0, 0.01^2); biases 1 in conv2, 4, 5, fc6 and fc7, else 0. Section 5."""
-    for name, layer in network.named_children():
-        if isinstance(layer, (nn.Conv2d, nn.Linear)):
-            nn.init.normal_(layer.weight, std=0.01)
-            if layer.bias is not None:
-                nn.init.constant_(layer.bias, float(ones and name in ("conv2", "conv4", "conv5", "fc6", "fc7")))
-
-
-def _keras_values(network: Network) -> None:
-    """Convolutions from U(-0.05, 0.05), Keras's "uniform"; dense layers from Glorot's uniform; biases 0."""
-    for layer in network:
-        if isinstance(layer, nn.Conv2d):
-            nn.init.uniform_(layer.weight, -0.05, 0.05)
-        elif isinstance(layer, nn.Linear):
-            nn.init.xavier_uniform_(layer.weight)
-        if isinstance(layer, (nn.Conv2d, nn.Linear)) and layer.bias is not None:
-            nn.init.zeros_(layer.bias)
-
-
-def _he_values(network: Network, activation: str) -> None:
-    """Weights from N(0, 2 / inputs), or Glorot's for tanh and sigmoid, N(0, 0.01^2) in the last layer; biases 0."""
-    layers = [layer for layer in network.modules() if isinstance(layer, (nn.Conv2d, nn.Linear, nn.LocalResponseNorm))]
-    gain = 1.0
-    for layer in layers:
-        if isinstance(layer, nn.LocalResponseNorm):
-            gain = layer.k**layer.beta  # what it divides by at least; the next layer's weights make up for it
-            continue
-        if layer.bias is not None:
-            nn.init.zeros_(layer.bias)
-        if layer is layers[-1]:
-            nn.init.normal_(layer.weight, std=0.01)  # small, so that no class is preferred much at first
-        elif activation == "relu":
-            nn.init.normal_(layer.weight, std=gain * math.sqrt(2 / layer.weight.data[0].size))
-        else:
-            nn.init.xavier_normal_(layer.weight, gain)
-        gain = 1.0
-
-
-# --- its recipe for small pictures --------------------------------------------------------------------------
-
-CIFAR_WIDTHS = (48, 96, 144, 144, 96)
-CIFAR_KERNELS = (5, 3, 3, 3, 3)
-CIFAR_UNITS = 512
-DEPTHS = (5, 3)
-# 1e-4 is made for pixels of 0 to 255. Standardised ones are some 60 times smaller, their squares 3,600 times.
-CIFAR_ALPHA = 0.36
-
-
-def alexnet_cifar(
-    num_classes: int = 10,
-    in_size: int = 28,
-    activation: str = "relu",
-    lrn: bool = True,
-    dropout: float = 0.5,
-    overlapping: bool = True,
-    depth: int = 5,
-    groups: int = 1,
-) -> Network:
-    """Build AlexNet's recipe for pictures of 32x32: its layers and their order, with fewer and smaller filters.
-
-    conv1 5x5/48 - LRN - pool, conv2 3x3/96 - LRN - pool, conv3 3x3/144, conv4 3x3/144, conv5 3x3/96 - pool, fc6 512,
-    fc7 512, fc8. All strides are 1, all convolutions keep the size, and each pool halves it, rounding down:
-    28 - 14 - 7 - 3. 1,191,722 parameters and 33 million multiply-accumulates for the default arguments.
-
-    What differs from the paper, besides the sizes: weights (but fc8's) as He et al. 2015 have them for ReLU, and as
-    Glorot and Bengio 2010 have them for tanh and sigmoid, because from N(0, 0.01^2) a network as small as this hardly
-    starts to learn; behind LRN they are 2^0.75 times larger, which is what LRN divides by at least; biases 0; and
-    LRN's alpha is 0.36, the paper's 1e-4 for pixels that are standardised
-    (:func:`minicnn.data.scaling.standardised`) instead of 0 to 255.
-
-    Parameters
-    ----------
-    num_classes : int
-        How many outputs fc8 has.
-    in_size : int
-        Height and width of the pictures, at least 12. 28 of 32 is the paper's 224 of 256: room for random crops
-        (section 4.1).
-    activation : {"relu", "tanh", "sigmoid"}
-        Section 3.1.
-    lrn : bool
-        Section 3.3: local response normalisation behind the activations of conv1 and conv2.
-    dropout : float
-        Section 4.2: the probability with which units of fc6 and fc7 are dropped; 0 for none.
-    overlapping : bool
-        Section 3.4: max pools of 3x3 at stride 2, whose last windows hang over the edge where the size is even;
-        False has 2x2 at stride 2, which give maps of the same size.
-    depth : {5, 3}
-        How many convolutions; 3 leaves out conv3 and conv4. Section 7: depth matters.
-    groups : int
-        Section 3.2: 2 makes two towers, which conv2, conv4 and conv5 do not leave.
-
-    Returns
-    -------
-    Network
-        (N, 3, in_size, in_size) to (N, num_classes): scores, without a softmax. Layers are named as in
-        :func:`alexnet`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Naming the argument, its value and what is accepted.
-
-    References
-    ----------
-    Krizhevsky et al. 2012, sections 3 to 5. He et al. 2015, "Delving deep into rectifiers".
-    """
-    one_of("alexnet_cifar", "activation", activation, ACTIVATIONS)
-    num_classes = whole("alexnet_cifar", "num_classes", num_classes, 1)
-    dropout = probability("alexnet_cifar", "dropout", dropout)
-    switch("alexnet_cifar", "lrn", lrn)
-    switch("alexnet_cifar", "overlapping", overlapping)
-    one_of("alexnet_cifar", "depth", depth, DEPTHS)
-    groups = whole("alexnet_cifar", "groups", groups, 1)
-    for width in CIFAR_WIDTHS:
-        if width % groups:
-            raise ValueError(f"alexnet_cifar: groups must divide {CIFAR_WIDTHS}, got {groups}")
-    in_size = whole("alexnet_cifar", "in_size", in_size, 12)
-
-    parts: dict[str, nn.Module] = {}
-    channels, size = 3, in_size
-    for number, (filters, kernel) in enumerate(zip(CIFAR_WIDTHS, CIFAR_KERNELS, strict=True), start=1):
-        if depth == 3 and number in (3, 4):
-            continue
-        grouped = groups if GROUPED[number - 1] else 1
-        parts[f"conv{number}"] = nn.Conv2d(channels, filters, kernel, padding=kernel // 2, groups=grouped)
-        parts[f"{activation}{number}"] = ACTIVATIONS[activation]()
-        if lrn and number <= 2:
-            parts[f"norm{number}"] = nn.LocalResponseNorm.from_paper(alpha=CIFAR_ALPHA)
-        if POOLED[number - 1]:
-            parts[f"pool{number}"] = nn.MaxPool2d(3 if overlapping else 2, stride=2, ceil_mode=overlapping)
-            size //= 2
-        channels = filters
-    parts["flatten"] = nn.Flatten()
-    inputs = channels * size * size
-    for number in (6, 7):
-        parts[f"fc{number}"] = nn.Linear(inputs, CIFAR_UNITS)
-        parts[f"{activation}{number}"] = ACTIVATIONS[activation]()
-        parts[f"drop{number}"] = nn.Dropout(dropout)
-        inputs = CIFAR_UNITS
-    parts["fc8"] = nn.Linear(inputs, num_classes)
-
-    network = Network(parts)
-    _he_values(network, activation)
-    network.config = {
-        "model": "alexnet_cifar",
-        "num_classes": num_classes,
-        "in_size": in_size,
-        "activation": activation,
-        "lrn": lrn,
-        "dropout": dropout,
-        "overlapping": overlapping,
-        "depth": depth,
-        "groups": groups,
-    }
-    return network

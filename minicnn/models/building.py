@@ -1,4 +1,4 @@
-"""A network from its config, as a checkpoint keeps it."""
+"""Building a network from its config, which checkpoints contain."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from minicnn.models.alexnets import alexnet, alexnet_cifar
+from minicnn.models.alexnets import alexnet
+from minicnn.models.cifar_alexnet import alexnet_cifar
 from minicnn.models.four_layers import four_layer
 from minicnn.models.lenet import lenet5
 from minicnn.models.network import Network
@@ -19,13 +20,13 @@ MODELS: dict[str, Callable[..., Network]] = {
 
 
 def build(config: Mapping[str, Any]) -> Network:
-    """Build the network that `config` describes, with new first values.
+    """Build the network that `config` describes, with new initial weights.
 
     Parameters
     ----------
     config : mapping
-        A network's ``config``: ``"model"``, one of the functions of :mod:`minicnn.models`, and arguments of it by
-        name. An argument that is not there has its default.
+        A network's ``config``: ``"model"``, the name of a function of :mod:`minicnn.models`, and arguments of it by
+        name. Missing arguments have their defaults.
 
     Returns
     -------
@@ -33,9 +34,8 @@ def build(config: Mapping[str, Any]) -> Network:
 
     Raises
     ------
-    TypeError, ValueError
-        If `config` is no mapping, names no model of ours, or holds an argument that the model does not have or a
-        value that it does not accept.
+    ValueError
+        If there is no such model, or it has no such argument.
 
     Examples
     --------

@@ -1,7 +1,8 @@
 """The four-layer network of the paper's Figure 1, on which ReLU is compared with tanh."""
 
 from minicnn import nn
-from minicnn.models.network import ACTIVATIONS, Network, one_of
+from minicnn.arguments import one_of
+from minicnn.models.network import ACTIVATIONS, Network
 
 __all__ = ["four_layer"]
 
@@ -9,32 +10,26 @@ INITS = ("normal", "xavier", "he")
 
 
 def four_layer(activation: str = "relu", num_classes: int = 10, init: str = "normal") -> Network:
-    """Build three convolutions and a linear layer for pictures of 32x32 in three colours.
+    """Build three convolutions and a linear layer for colour images of 32x32.
 
-    conv 5x5/32 - act - max 3/2, conv 5x5/32 - act - max 3/2, conv 5x5/64 - act - max 3/2, fc. The
-    convolutions are padded by 2 and keep the size; the pools round down: 32 - 15 - 7 - 3. 85,098 parameters
-    for ten classes. The paper does not publish its network; this one, after cuda-convnet's for CIFAR-10,
-    brings its picture back.
+    conv 5x5/32 - act - max 3/2, conv 5x5/32 - act - max 3/2, conv 5x5/64 - act - max 3/2, fc. The convolutions are
+    padded by 2 and keep the size; the pools round down: 32 - 15 - 7 - 3. 85,098 parameters for ten classes. The paper
+    does not publish its network; this one, modelled on cuda-convnet's for CIFAR-10, reproduces its figure.
 
     Parameters
     ----------
     activation : {"relu", "tanh", "sigmoid"}
-        What follows each convolution.
+        After each convolution.
     num_classes : int
-        How many outputs the last layer has.
+        The number of outputs of the last layer.
     init : {"normal", "xavier", "he"}
-        Weights from N(0, 0.01^2) as in the paper; or uniform as Glorot and Bengio 2010 have them; or normal
-        as He et al. 2015 have them for ReLU. Biases start at zero.
+        Weights from N(0, 0.01^2) as in the paper; or uniform, of Glorot and Bengio 2010; or normal, of He et al. 2015
+        for ReLU. Biases start at zero.
 
     Returns
     -------
     Network
         (N, 3, 32, 32) to (N, num_classes): scores, without a softmax.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `activation` or `init` is none of the above, or `num_classes` is not a positive integer.
 
     References
     ----------

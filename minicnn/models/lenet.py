@@ -1,10 +1,10 @@
-"""LeNet-5, AlexNet's predecessor by fourteen years."""
+"""LeNet-5, fourteen years before AlexNet."""
 
 from __future__ import annotations
 
 from minicnn import nn
-from minicnn.arguments import whole
-from minicnn.models.network import ACTIVATIONS, Network, one_of
+from minicnn.arguments import one_of, whole
+from minicnn.models.network import ACTIVATIONS, Network
 
 __all__ = ["lenet5"]
 
@@ -13,36 +13,30 @@ def lenet5(num_classes: int = 10, in_size: int = 32, in_channels: int = 3, activ
     """Build LeNet-5: two convolutions with average pools, and three fully connected layers.
 
     C1 conv 5x5/6 - S2 pool, C3 conv 5x5/16 - S4 pool, C5 120, F6 84, output: 32 - 28 - 14 - 10 - 5. 61,706 parameters
-    for grey pictures and ten classes.
+    for grey images and ten classes.
 
-    As LeCun et al. have it: the sizes and widths, tanh, pools that average 2x2 side by side. Simpler here, as nearly
-    everywhere today: S2 and S4 have no coefficient and bias to learn and no activation behind them; each map of C3
-    reads all six before it, not a chosen few; tanh is not stretched to 1.7159 tanh(2x/3); and the output is a linear
-    layer for a softmax, not distances to drawn patterns. First values are Glorot and Bengio's of 2010, which keep
-    the size of activations with plain gradient descent.
+    The sizes and widths, tanh, and average pools of 2x2 without overlap are those of LeCun et al. Other details are
+    simpler, as nearly everywhere today: S2 and S4 have no learned coefficient and bias and no activation; each map of
+    C3 reads all six before it, not a chosen few; tanh is not scaled to 1.7159 tanh(2x/3); and the output is a linear
+    layer for a softmax, not distances to drawn patterns. Initial weights are those of Glorot and Bengio 2010, which
+    keep the size of activations with plain gradient descent.
 
     Parameters
     ----------
     num_classes : int
-        How many outputs the last layer has.
+        The number of outputs of the last layer.
     in_size : int
-        Height and width of the pictures: 32 or more, or 28, MNIST's, where C1 adds the margin of two that its
-        pictures have in 32x32.
+        Height and width of the images: at least 32, or 28 for MNIST, where C1 pads by 2 to make them 32x32.
     in_channels : int
-        1 for grey pictures, 3 for colour.
+        1 for grey images, 3 for colour.
     activation : {"relu", "tanh", "sigmoid"}
-        Behind C1, C3, C5 and F6.
+        After C1, C3, C5 and F6.
 
     Returns
     -------
     Network
         (N, in_channels, in_size, in_size) to (N, num_classes): scores, without a softmax. Its layers are named
         conv1, tanh1, pool1, conv2, tanh2, pool2, flatten, fc3, tanh3, fc4, tanh4, fc5.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Naming the argument, its value and what is accepted.
 
     References
     ----------

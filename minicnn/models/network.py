@@ -1,8 +1,7 @@
-"""What the models share: a chain of layers that remembers how it was built."""
+"""The class of all models: a chain of layers that remembers how it was built."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
 from minicnn import nn
@@ -18,22 +17,8 @@ class Network(nn.Sequential):
     Attributes
     ----------
     config : dict
-        ``"model"``, the name of that function, and its arguments; JSON can hold all of it.
-        :func:`minicnn.models.build` makes the same network from it again, with new first values.
+        ``"model"``, the name of that function, and its arguments, all of them types that JSON has.
+        :func:`minicnn.models.build` builds the same network from it, with new initial weights.
     """
 
     config: dict[str, Any]
-
-
-def one_of(function: str, argument: str, value: Any, accepted: Collection[Any]) -> Any:
-    """Return `value` if it is accepted, and refuse it by name otherwise."""
-    if value not in list(accepted):
-        raise ValueError(f"{function}: {argument} must be one of {', '.join(map(str, accepted))}; got {value!r}")
-    return value
-
-
-def switch(function: str, argument: str, value: Any) -> bool:
-    """Return True or False, and refuse anything else."""
-    if not isinstance(value, bool):
-        raise TypeError(f"{function}: {argument} must be True or False, got {value!r}")
-    return value

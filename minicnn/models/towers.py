@@ -1,4 +1,4 @@
-"""A network with two towers, each of which may live on a GPU of its own: figure 2 of the paper."""
+"""A network of two towers, each on a GPU of its own if there are two: figure 2 of the paper."""
 
 from __future__ import annotations
 
@@ -20,27 +20,25 @@ __all__ = ["TwoTowers"]
 
 
 class TwoTowers(Network):
-    """The two halves of a network whose convolutions have two groups, and its last layer, which both of them feed.
+    """The two halves of a network whose convolutions have two groups, and its last layer, which reads both.
 
-    Each tower has half of every layer's filters or units. A grouped convolution reads the maps of its own tower alone;
-    before every other layer with weights, except the first, each tower sends its output to the other: in AlexNet
-    before conv3, fc6 and fc7, and both send theirs to fc8. So that nothing else has to cross, response normalisation
-    looks at its own tower's maps only, as in the authors' program. Otherwise it computes what the network in one piece
-    computes, which has the same values under the same names in its ``state_dict``: each can load the other's.
+    Each tower has half of every layer's filters or units. A grouped convolution reads only the maps of its own tower;
+    before every other layer with weights, except the first, each tower sends its output to the other: in AlexNet before
+    conv3, fc6 and fc7, and both send theirs to fc8. So that nothing else has to cross, response normalisation uses only
+    the maps of its own tower, as in the authors' program. Otherwise it computes the same as the network in one piece
+    and has the same ``state_dict``: each can load the other's.
 
     Parameters
     ----------
     network : Network
         A chain of layers whose grouped convolutions have two groups.
     devices : pair of str
-        For the two towers; the last layer lives with the first. The two may be the same.
+        Of the two towers; the last layer is with the first. The two may be the same.
 
     Raises
     ------
-    TypeError, ValueError
-        If `devices` is no pair of devices.
     DeviceError
-        If CuPy, a GPU, or this GPU is absent.
+        If CuPy or one of the GPUs is absent.
 
     References
     ----------
@@ -57,12 +55,12 @@ class TwoTowers(Network):
     def __init__(self, network: Network, devices: tuple[str, str]) -> None:
         layers = dict(network.named_children())
         *names, last = layers
-        weighty = [name for name in layers if isinstance(layers[name], (nn.Conv2d, nn.Linear))]
+        weighted = [name for name in layers if isinstance(layers[name], (nn.Conv2d, nn.Linear))]
         towers = [nn.Sequential({name: _half(layers[name], side) for name in names}) for side in (0, 1)]
         super().__init__({"tower0": towers[0], "tower1": towers[1], last: copy.deepcopy(layers[last])})
         self.last = last
-        self.crossings = tuple(name for name in weighty[1:] if getattr(layers[name], "groups", 1) == 1)
-        self.config = {**network.config, "devices": ["cpu", "cpu"]}  # whoever loads it says where the towers go
+        self.crossings = tuple(name for name in weighted[1:] if getattr(layers[name], "groups", 1) == 1)
+        self.config = {**network.config, "devices": ["cpu", "cpu"]}  # the devices are chosen when it is loaded
         self.to(*_pair(devices))
 
     def forward(self, input: Tensor) -> Tensor:
@@ -82,7 +80,7 @@ class TwoTowers(Network):
 
     @property
     def devices(self) -> tuple[str, str]:
-        """Where the two towers are."""
+        """The devices of the two towers."""
         left, right = itertools.islice(self, 2)
         return left.device, right.device
 
@@ -94,7 +92,7 @@ class TwoTowers(Network):
         return self
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Return a copy of every parameter, the towers' halves joined, under the names of the network in one piece."""
+        """Return a copy of every parameter, with the towers' halves joined, named as in the network in one piece."""
         halves = super().state_dict()
         joined = {}
         for key, array in halves.items():
@@ -106,7 +104,7 @@ class TwoTowers(Network):
         return joined
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
-        """Take over the parameters of the network in one piece, or of another one with towers."""
+        """Load the parameters of the network in one piece, or of another one with towers."""
         if not isinstance(state_dict, Mapping):
             return super().load_state_dict(state_dict, strict)  # which refuses it
         halves: dict[str, Any] = {}
@@ -121,12 +119,12 @@ class TwoTowers(Network):
 
 
 def _both(outputs: list[Tensor], device: str) -> Tensor:
-    """Return what the two towers have computed, on one device: (N, C, ...) from (N, C/2, ...) of each."""
+    """Return the outputs of both towers on one device: (N, C, ...) from (N, C/2, ...) of each."""
     return F.cat([output.to(device) for output in outputs], 1)
 
 
 def _half(layer: nn.Module, side: int) -> nn.Module:
-    """Return the layer with half of its filters or units, or a copy of one that has none."""
+    """Return the layer with half of its filters or units, or a copy of a layer without any."""
     if isinstance(layer, nn.Conv2d):
         size, stride, padding = layer.kernel_size, layer.stride, layer.padding
         inputs = layer.in_channels // layer.groups

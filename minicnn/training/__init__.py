@@ -10,7 +10,6 @@ from minicnn.training.checkpoint import (
     save_model,
     save_state,
     save_training,
-    write_atomically,
 )
 from minicnn.training.evaluation import Evaluation, evaluate, probabilities
 from minicnn.training.loop import DivergedError, EpochProgress, TrainingError, train_epoch
@@ -38,5 +37,4 @@ __all__ = [
     "save_training",
     "say",
     "train_epoch",
-    "write_atomically",
 ]

@@ -1,9 +1,8 @@
-"""Files that are whole or not there: written under another name, flushed to the disk, then renamed.
+"""Checkpoints: a trained network with everything that is needed to use it, in one safetensors file.
 
-A *checkpoint* is a trained network with all that is needed to use it: one safetensors file. Its arrays are
-``model.<path>`` for each parameter, ``input.mean`` and ``input.deviation`` for the pictures' preparation, and, if
-training is to go on from it, ``optimizer.<number>.<name>``. The text ``minicnn`` among its metadata is a checksum and
-JSON: the network's config, the classes, how pictures are prepared, checksums of the arrays, and whatever else is told.
+Its arrays are ``model.<path>`` for each parameter, ``input.mean`` and ``input.deviation`` for the preparation of
+images, and, if training can resume from it, ``optimizer.<number>.<name>``. The metadata entry ``minicnn`` is a checksum
+and JSON: the network's config, the classes, how images are prepared, checksums of the arrays, and further information.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +21,7 @@ from minicnn import models, nn
 from minicnn.backend import asnumpy, get_default_device, to_device
 from minicnn.data.preparation import Preparation
 from minicnn.errors import MinicnnError
+from minicnn.files import write_atomically
 from minicnn.models import Network
 from minicnn.nn import Module
 from minicnn.optim import Optimizer
@@ -37,62 +36,30 @@ __all__ = [
     "save_model",
     "save_state",
     "save_training",
-    "write_atomically",
 ]
 
 
 class CheckpointError(MinicnnError):
-    """A saved state cannot be read, or belongs to something else; the message names the file."""
+    """A checkpoint cannot be read, or belongs to another network; the message names the file."""
 
 
-def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> None:
-    """Write a file so that at any moment, even a power cut, `path` is the old file or the new one, never a part.
-
-    Parameters
-    ----------
-    path : path
-        Its folder must exist.
-    content : str or bytes
-        Text is written as UTF-8.
-
-    Raises
-    ------
-    OSError
-        If the disk is full or the folder cannot be written; what was there before is untouched.
-    """
-    path = Path(path)
-    part = path.with_name(f"{path.name}.part")
-    try:
-        with open(part, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-
-
-# --- a network and how its training stands -------------------------------------------------------------------
-
-
-MAX_BYTES = 8 << 30  # AlexNet and its optimiser take half a gigabyte: a file with more than this is none of ours
+MAX_BYTES = 8 << 30  # AlexNet and its optimiser take half a gigabyte: a larger file than this is not ours
 
 
 @dataclass(frozen=True, eq=False)
 class SavedModel:
-    """What a checkpoint holds.
+    """The contents of a checkpoint.
 
     Attributes
     ----------
     network : Network
         Built from its config, with the saved parameters.
     preparation : Preparation
-        What is done to pictures before the network sees them.
+        How images are prepared for the network.
     classes : tuple of str
         The name of each output.
     info : dict
-        Whatever else was saved with it.
+        Further information that was saved with it.
     """
 
     network: Network
@@ -103,16 +70,16 @@ class SavedModel:
 
 @dataclass(frozen=True, eq=False)
 class SavedTraining:
-    """What a checkpoint holds that training can go on from.
+    """The contents of a checkpoint that training can resume from.
 
     Attributes
     ----------
     model : SavedModel
-        The network and what belongs to it.
+        The network, its preparation and its classes.
     optimizer : dict
         For ``Optimizer.load_state_dict``.
     progress : dict
-        Where training stands.
+        The progress of training: see :mod:`minicnn.training.trainer`.
     """
 
     model: SavedModel
@@ -132,22 +99,21 @@ def save_model(
     Parameters
     ----------
     path : path
-        Where to.
     network : Network
         One of :mod:`minicnn.models`, whose ``config`` says how to build it.
     preparation : Preparation
-        What is done to pictures before the network sees them.
+        How images are prepared for the network.
     classes : sequence of str
         The name of each output.
     info : mapping, optional
-        Anything else that JSON can hold.
+        Further information, in types that JSON has.
 
     Raises
     ------
     OSError
         If the file cannot be written.
     ValueError
-        If there are fewer names than outputs, or more.
+        If the number of names is not the number of outputs.
     """
     _write(path, _model_arrays(network, preparation), _model_settings(network, preparation, classes, info))
 
@@ -161,7 +127,7 @@ def save_training(
     optimizer: Optimizer,
     progress: Mapping[str, Any],
 ) -> None:
-    """Save a network as :func:`save_model` does, with all that its training needs to go on.
+    """Save a network as :func:`save_model` does, with everything that is needed to resume its training.
 
     Parameters
     ----------
@@ -170,63 +136,59 @@ def save_training(
     optimizer : Optimizer
         Of the network's parameters.
     progress : mapping
-        Where training stands, in anything that JSON can hold.
+        The progress of training, in types that JSON has.
 
     Raises
     ------
     OSError
         If the file cannot be written.
     """
-    memories, settings = _optimizer_state(optimizer)
+    arrays, settings = _optimizer_state(optimizer)
     _write(
         path,
-        _model_arrays(network, preparation) | memories,
+        _model_arrays(network, preparation) | arrays,
         _model_settings(network, preparation, classes, info) | {"optimizer": settings, "progress": dict(progress)},
     )
 
 
 def load_model(path: str | os.PathLike[str]) -> SavedModel:
-    """Read a checkpoint, whether training can go on from it or not.
+    """Read a checkpoint, whether training can resume from it or not.
 
-    Nothing in the file is trusted: the arrays must be exactly those of the network that its config describes, and that
-    is known before any memory is taken for them.
+    Nothing in the file is trusted: its arrays must be exactly those of the network that its config describes. This is
+    checked before memory is allocated for them.
 
     Parameters
     ----------
     path : path
-        The file.
 
     Returns
     -------
     SavedModel
-        The network, and what belongs to it.
 
     Raises
     ------
     CheckpointError
-        If the file is absent, truncated, corrupt, not one of ours, or does not fit together.
+        If the file is absent, truncated, corrupt, inconsistent or not a checkpoint of minicnn.
     """
     with _opened(path) as (file, settings):
         return _model(file, settings)
 
 
 def load_training(path: str | os.PathLike[str]) -> SavedTraining:
-    """Read a checkpoint that training can go on from.
+    """Read a checkpoint that training can resume from.
 
     Parameters
     ----------
     path : path
-        The file.
 
     Returns
     -------
     SavedTraining
-        The network and the state of its training.
 
     Raises
     ------
     CheckpointError
-        If :func:`load_model` would raise it, or the file holds a network alone.
+        If :func:`load_model` raises it, or the file does not hold the state of training.
     """
     with _opened(path) as (file, settings):
         if not {"optimizer", "progress"} <= set(settings):
@@ -245,7 +207,7 @@ def _model_settings(
     network: Network, preparation: Preparation, classes: Sequence[str], info: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     if len(classes) != (outputs := _outputs(network)):
-        raise ValueError(f"save_model: classes holds {len(classes)} names; the network has {outputs} outputs")
+        raise ValueError(f"save_model: classes must hold {outputs} names, one for each output, got {len(classes)}")
     return {
         "config": network.config,
         "input": {"size": preparation.size, "crop": preparation.crop},
@@ -255,7 +217,7 @@ def _model_settings(
 
 
 def _outputs(network: Network) -> int:
-    """Return how many classes the last layer tells apart: one for each of its biases."""
+    """Return the number of classes, which is the number of the last layer's biases."""
     return list(network.parameters())[-1].shape[0]
 
 
@@ -270,7 +232,7 @@ def _write(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], setti
 
 @contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """Open a checkpoint for reading, and turn whatever goes wrong with it into one kind of error."""
+    """Open a checkpoint for reading, and turn every error that comes from its contents into a CheckpointError."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -279,14 +241,14 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[Any, dict[str, Any]]
         with safe_open(path, framework="numpy") as file:
             checksum, _, text = (file.metadata() or {}).get("minicnn", "").partition(" ")
             if not text:
-                raise ValueError("it is no checkpoint of minicnn")
+                raise ValueError("it is not a checkpoint of minicnn")
             if checksum != f"{zlib.crc32(text.encode()):08x}":
                 raise ValueError("it is corrupt: its description has changed since it was written")
             yield file, json.loads(text)
     except OSError as error:
         raise CheckpointError(f"{os.fspath(path)} cannot be read: {error.strerror or error}") from error
     except SafetensorError as error:
-        raise CheckpointError(f"{os.fspath(path)} is truncated, corrupt or no checkpoint: {error}") from error
+        raise CheckpointError(f"{os.fspath(path)} is truncated, corrupt or not a checkpoint: {error}") from error
     except KeyError as error:
         raise CheckpointError(f"{os.fspath(path)} cannot be used: {error} is missing in it") from error
     except (ValueError, TypeError, AttributeError, ArithmeticError, MemoryError, RecursionError) as error:
@@ -297,7 +259,7 @@ def _model(file: Any, settings: Mapping[str, Any]) -> SavedModel:
     with nn.init.skip_arrays():
         network = models.build(settings["config"])
     parameters = dict(network.named_parameters())
-    # Until here a parameter is a shape. Once it is known to be that of an array in the file, it takes memory.
+    # So far a parameter is only a shape. It gets memory once the file is known to hold an array of that shape.
     expected = {f"model.{name}": parameter.shape for name, parameter in parameters.items()}
     found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys() if name.startswith("model.")}
     for name in expected | found:
@@ -314,7 +276,7 @@ def _model(file: Any, settings: Mapping[str, Any]) -> SavedModel:
         deviation=_array(file, settings, "input.deviation"),
     )
     for name, parameter in parameters.items():
-        array = np.array(_array(file, settings, f"model.{name}"))  # a copy lies in memory as any array does
+        array = np.array(_array(file, settings, f"model.{name}"))  # a copy owns its memory and is aligned
         parameter.data = to_device(array, get_default_device())
     return SavedModel(network, preparation, tuple(classes), dict(settings["info"]))
 
@@ -322,7 +284,7 @@ def _model(file: Any, settings: Mapping[str, Any]) -> SavedModel:
 def _array(file: Any, settings: Mapping[str, Any], name: str) -> np.ndarray:
     kind = file.get_slice(name).get_dtype()
     if kind != "F32":
-        raise ValueError(f"{name} holds numbers of kind {kind}; expected F32")
+        raise ValueError(f"{name} must be of type F32, got {kind}")
     array: np.ndarray = file.get_tensor(name)
     if zlib.crc32(array.data) != settings["checksums"][name]:
         raise ValueError(f"it is corrupt: {name} has changed since it was written")
@@ -330,24 +292,24 @@ def _array(file: Any, settings: Mapping[str, Any], name: str) -> np.ndarray:
 
 
 def _optimizer_state(optimizer: Optimizer) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Take an optimiser's state apart into arrays, and what JSON can hold."""
+    """Return an optimiser's state as arrays, and the rest in types that JSON has."""
     state = optimizer.state_dict()
     arrays: dict[str, np.ndarray] = {}
     counters: dict[str, Any] = {}
-    for number, memories in state["state"].items():
-        for name, value in memories.items():
+    for number, slots in state["state"].items():
+        for name, value in slots.items():
             place: dict[str, Any] = arrays if isinstance(value, np.ndarray) else counters
             place[f"optimizer.{number}.{name}"] = value
     return arrays, {"counters": counters, "param_groups": state["param_groups"]}
 
 
 def _optimizer_dict(arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Put together what :func:`_optimizer_state` took apart."""
-    memories: dict[int, dict[str, Any]] = {}
+    """Do the reverse of :func:`_optimizer_state`."""
+    slots: dict[int, dict[str, Any]] = {}
     for key, value in {**arrays, **settings["counters"]}.items():
         _, number, name = key.split(".", 2)
-        memories.setdefault(int(number), {})[name] = value
-    return {"state": memories, "param_groups": settings["param_groups"]}
+        slots.setdefault(int(number), {})[name] = value
+    return {"state": slots, "param_groups": settings["param_groups"]}
 
 
 # --- any parameters, without what they belong to -------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Where a run takes place: a folder that is its own, on a machine with certain versions of everything."""
+"""The environment of a run: a folder of its own, the versions of libraries, and the machine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,11 @@ from minicnn import kernels
 from minicnn._version import __version__
 from minicnn.backend import get_default_device, get_num_threads, get_tf32, gpu_facts
 from minicnn.errors import MinicnnError
-
-try:
-    import fcntl
-except ImportError:  # Windows: there, nobody notices two runs in one folder
-    fcntl = None  # type: ignore[assignment]
+from minicnn.files import locked
 
 __all__ = ["FolderError", "alone_in", "machine", "versions"]
+
+LOCK = ".lock"
 
 
 class FolderError(MinicnnError):
@@ -30,37 +28,34 @@ class FolderError(MinicnnError):
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Make a folder and keep every other process that does the same out of it; afterwards remove it if it is empty.
+    """Make a folder and keep other processes that use it in this way out; afterwards remove it if it is empty.
+
+    Meanwhile the folder holds a file ``.lock``. After a process was killed it stays, but excludes nobody.
 
     Raises
     ------
     FolderError
-        If another one is at work there, or the folder cannot be made.
+        If another process uses the folder, or it cannot be made or written to.
     """
     made = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FolderError(f"{folder} cannot be used for the results: {error.strerror}") from error
-    if fcntl is None:
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise FolderError(f"another run is writing to {folder}; choose another --out") from None
-        yield
+        with ExitStack() as stack:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(folder / LOCK))
+            except BlockingIOError:
+                raise FolderError(f"another run is writing to {folder}; choose another --out") from None
+            except OSError as error:
+                raise FolderError(f"{folder} cannot be used for the results: {error.strerror or error}") from error
+            yield
     finally:
-        os.close(handle)
         for each in made:
-            with suppress(OSError):  # as a rule there are results in it
+            with suppress(OSError):  # usually there are results in it
                 each.rmdir()
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of everything that has a part in the numbers."""
+    """Return the versions of everything that can change the numbers."""
     found = {"minicnn": __version__, "python": platform.python_version(), "numpy": metadata.version("numpy")}
     if kernels.current() == "numba":
         found["numba"] = metadata.version("numba")
@@ -68,7 +63,7 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, Any]:
-    """Return what is computed on; of a GPU its name, the versions of CUDA and CuPy, and whether it rounds to TF32."""
+    """Return the processor, cores and settings; of a GPU, its name, the versions of CUDA and CuPy, and use of TF32."""
     device = get_default_device()
     gpu: dict[str, Any] = {} if device == "cpu" else {**gpu_facts(device), "tf32": get_tf32()}
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -10,9 +10,10 @@ import numpy as np
 
 from minicnn.data.preparation import Preparation
 from minicnn.data.transforms import center_crop
+from minicnn.files import write_atomically
 from minicnn.models.onnx_export import onnx_model
 from minicnn.models.torch_files import WeightsError, torchvision_alexnet
-from minicnn.training.checkpoint import load_model, save_model, write_atomically
+from minicnn.training.checkpoint import load_model, save_model
 
 __all__ = ["export_onnx", "import_torchvision"]
 

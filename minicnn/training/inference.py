@@ -15,7 +15,8 @@ from tqdm.auto import tqdm
 
 from minicnn.data import load_image
 from minicnn.data.sources import load_test
-from minicnn.training.checkpoint import load_model, write_atomically
+from minicnn.files import write_atomically
+from minicnn.training.checkpoint import load_model
 from minicnn.training.evaluation import Evaluation, evaluate, probabilities
 from minicnn.training.progress import shows_bar
 

@@ -180,7 +180,7 @@ def train_epoch(
     if unread:
         read()
     if progress.steps == 0:
-        raise ValueError("train_epoch: loader has no batch; expected at least one")
+        raise ValueError("train_epoch: loader must hold at least one batch, got none")
     return progress
 
 

@@ -1,4 +1,4 @@
-"""The folder of one training run: checkpoints, the log, and never two runs at once."""
+"""The folder of one training run: its checkpoints, its log, and a lock against a second run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from minicnn.training.checkpoint import CheckpointError, SavedTraining, load_training, write_atomically
+from minicnn.files import write_atomically
+from minicnn.training.checkpoint import CheckpointError, SavedTraining, load_training
 from minicnn.training.environment import FolderError, alone_in
 from minicnn.training.loop import TrainingError
 from minicnn.training.progress import say
@@ -22,14 +23,14 @@ __all__ = ["RunFolder"]
 class RunFolder:
     """The files of one run.
 
-    ``step-NNNNNNNN.safetensors`` are the last checkpoints, by the number of steps that were done; training goes on from
-    the newest. ``best.safetensors`` is the network of the epoch with the lowest validation error, ``log.csv`` has a
-    row an epoch, ``curves.png`` shows it, and ``result.json`` tells how it ended.
+    ``step-NNNNNNNN.safetensors`` are the last checkpoints, named by the number of steps; training resumes from the
+    newest. ``best.safetensors`` is the network of the epoch with the lowest validation error, ``log.csv`` has a row for
+    each epoch, ``curves.png`` plots it, and ``result.json`` holds the final errors, the recipe and the environment.
 
     Parameters
     ----------
     folder : path
-        Made when it is needed.
+        Created when it is needed.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -41,12 +42,12 @@ class RunFolder:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Make the folder, and keep every other process that trains out of it.
+        """Make the folder, and refuse other processes that train in it.
 
         Raises
         ------
         TrainingError
-            If another one is at work there, or the folder cannot be made.
+            If another process trains there, or the folder cannot be made or written to.
         """
         try:
             with alone_in(self.folder):
@@ -55,21 +56,21 @@ class RunFolder:
             raise TrainingError(str(error)) from None
 
     def holds_a_run(self) -> bool:
-        """Return whether there is anything to go on with, or to be overwritten."""
+        """Return whether there is a run to resume, or that would be overwritten."""
         return bool(self.checkpoints()) or any(path.exists() for path in (self.best, self.log, self.result))
 
     def checkpoints(self) -> list[Path]:
-        """Return the checkpoints that training can go on from, the newest first."""
+        """Return the checkpoints that training can resume from, newest first."""
         return sorted(self.folder.glob("step-*.safetensors"), reverse=True)
 
     def remove_parts(self) -> None:
-        """Remove what a process that was killed while it wrote has left."""
+        """Remove unfinished files of a process that was killed while writing."""
         for pattern in ("step-*.safetensors", self.best.name, self.log.name, self.curves.name, self.result.name):
             for path in self.folder.glob(f"{pattern}.part"):
                 path.unlink()
 
     def newest(self) -> SavedTraining:
-        """Read the newest checkpoint that can be read, and tell of those that cannot.
+        """Return the newest checkpoint that can be read, and report those that cannot.
 
         Raises
         ------
@@ -78,7 +79,7 @@ class RunFolder:
         """
         paths = self.checkpoints()
         if not paths:
-            raise CheckpointError(f"{self.folder} holds a run, but no checkpoint step-*.safetensors to go on from")
+            raise CheckpointError(f"{self.folder} holds a run, but no checkpoint step-*.safetensors to resume from")
         for path in paths:
             try:
                 return load_training(path)
@@ -88,7 +89,7 @@ class RunFolder:
         raise reason
 
     def keep(self, steps: int, save: Callable[[Path], None], count: int) -> Path:
-        """Add a checkpoint, then remove the oldest others until `count` are left; return where it is."""
+        """Save a checkpoint, then remove the oldest others until `count` are left; return its path."""
         path = self.folder / f"step-{steps:08d}.safetensors"
         save(path)
         others = [other for other in self.checkpoints() if other != path]
@@ -97,7 +98,7 @@ class RunFolder:
         return path
 
     def write_log(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write ``log.csv``, atomically. There is at least one row, and all have the same columns."""
+        """Write ``log.csv``, atomically. There must be at least one row, and all must have the same columns."""
         text = io.StringIO()
         writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
         writer.writeheader()

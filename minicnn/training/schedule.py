@@ -90,7 +90,7 @@ class Plateau:
         """
         if set(state_dict) != set(self.state_dict()):
             raise ValueError(
-                f"Plateau.load_state_dict: state_dict has the keys {sorted(state_dict)}, "
-                f"expected {sorted(self.state_dict())}"
+                f"Plateau.load_state_dict: state_dict must have the keys {sorted(self.state_dict())}, "
+                f"got {sorted(state_dict)}"
             )
         vars(self).update(state_dict)

@@ -4,13 +4,14 @@ from minicnn.viz.animations import animate_col2im, animate_im2col
 from minicnn.viz.cards import card
 from minicnn.viz.checkpoint_figures import show_confusion, show_features, show_filters, show_saliency
 from minicnn.viz.confusion import confusion_matrix, draw_confusion
-from minicnn.viz.curves import Curve, Panel, error_curves, save_figure
+from minicnn.viz.curves import Curve, Panel, error_curves
 from minicnn.viz.drawing import Drawn, draw_network
 from minicnn.viz.features import Layer, draw_features, feature_maps
 from minicnn.viz.filters import draw_filters, first_filters
 from minicnn.viz.predictions import draw_predictions
 from minicnn.viz.saliency import draw_saliency, gradient_saliency, occlusion_saliency
 from minicnn.viz.stepping import step_page, step_through
+from minicnn.viz.style import save_figure
 from minicnn.viz.walk_page import page, receptive_field
 
 __all__ = [

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from minicnn import kernels
 from minicnn.arguments import pair
-from minicnn.viz.curves import FAINT, INK
 from minicnn.viz.mosaic import frameless
+from minicnn.viz.style import FAINT, INK
 
 __all__ = ["Playable", "animate_col2im", "animate_im2col"]
 

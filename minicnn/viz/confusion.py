@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
-from minicnn.viz.curves import FAINT, INK
+from minicnn.viz.style import FAINT, INK
 
 __all__ = ["confusion_matrix", "draw_confusion"]
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from minicnn.viz.curves import FAINT, INK
+from minicnn.viz.style import FAINT, GRID, INK
 
 __all__ = ["Dots", "draw_contributions"]
 
@@ -66,8 +66,8 @@ def draw_contributions(everything: Dots, others: Sequence[Dots], title: str = ""
     for dots in (everything, *others):
         if not dots.errors or dots.verdict not in COLORS:
             raise ValueError(
-                f"draw_contributions: {dots.label!r} has {len(dots.errors)} errors and the verdict {dots.verdict!r}; "
-                f"expected at least one, and one of {', '.join(COLORS)}"
+                f"draw_contributions: {dots.label!r} must have at least one error and a verdict of "
+                f"{', '.join(COLORS)}; got {len(dots.errors)} errors and {dots.verdict!r}"
             )
     lines = [everything, *others]
     height = 1.7 + 0.48 * len(lines)
@@ -125,5 +125,5 @@ def _style(axes: Axes, lines: Sequence[Dots]) -> None:
     axes.spines["bottom"].set_color(FAINT)
     axes.tick_params(axis="x", colors=FAINT, labelcolor=INK)
     axes.tick_params(axis="y", length=0)
-    axes.grid(color="#ececec", linewidth=0.8)
+    axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import math
-import os
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from minicnn.training.checkpoint import write_atomically
 from minicnn.training.metrics import crossings, epochs_to_target
+from minicnn.viz.style import FAINT, GRID, INK
 
-__all__ = ["Curve", "Panel", "error_curves", "save_figure"]
-
-INK, FAINT = "#222222", "#767676"
+__all__ = ["Curve", "Panel", "error_curves"]
 
 
 @dataclass(frozen=True)
@@ -124,7 +118,7 @@ def _draw_panel(axes: Axes, panel: Panel, target: float) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)
     axes.tick_params(colors=FAINT, labelcolor=INK, labelleft=True)
-    axes.grid(axis="y", color="#ececec", linewidth=0.8)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
 
     axes.axhline(target, color=FAINT, linewidth=1, linestyle=(0, (1, 2)))
@@ -186,29 +180,3 @@ def _write_crossing(axes: Axes, curve: Curve, target: float, above: bool) -> Non
         fontsize=9.5,
         arrowprops={"arrowstyle": "-", "color": curve.color, "linewidth": 0.8, "shrinkB": 4},
     )
-
-
-def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write a figure to a file, atomically; the suffix (``.png``, ``.svg``, ``.pdf``) says as what.
-
-    The same figure gives the same bytes: no date, and no random names inside an SVG.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-        What is written.
-    path : path
-        The file; what was there before is replaced.
-
-    Raises
-    ------
-    ValueError
-        If matplotlib knows no format of that suffix.
-    OSError
-        If the file cannot be written.
-    """
-    kind = Path(path).suffix.removeprefix(".")
-    content = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "minicnn"}):
-        figure.savefig(content, format=kind, dpi=160, metadata={"Date": None} if kind == "svg" else None)
-    write_atomically(path, content.getvalue())

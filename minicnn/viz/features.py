@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from minicnn import nn
 from minicnn.autograd import Tensor, no_grad
 from minicnn.backend import asnumpy
-from minicnn.viz.curves import FAINT, INK
 from minicnn.viz.mosaic import frameless, mosaic
+from minicnn.viz.style import FAINT, INK
 
 __all__ = ["Layer", "draw_features", "feature_maps"]
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from minicnn import nn
 from minicnn.backend import asnumpy
-from minicnn.viz.curves import FAINT, INK
 from minicnn.viz.mosaic import frameless, mosaic
+from minicnn.viz.style import FAINT, INK
 
 __all__ = ["draw_filters", "first_filters"]
 

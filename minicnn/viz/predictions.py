@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from minicnn.viz.curves import INK
 from minicnn.viz.mosaic import frameless
+from minicnn.viz.style import INK
 
 __all__ = ["draw_predictions"]
 

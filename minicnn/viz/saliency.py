@@ -14,8 +14,8 @@ from minicnn import functional as F
 from minicnn import nn
 from minicnn.autograd import Tensor, no_grad
 from minicnn.backend import asnumpy
-from minicnn.viz.curves import FAINT, INK
 from minicnn.viz.mosaic import frameless
+from minicnn.viz.style import FAINT, INK
 
 __all__ = ["draw_saliency", "gradient_saliency", "occlusion_saliency"]
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from minicnn.viz.curves import FAINT, INK
+from minicnn.viz.style import FAINT, GRID, INK
 
 __all__ = ["draw_log"]
 
@@ -39,7 +39,7 @@ def draw_log(rows: Sequence[Mapping[str, Any]], title: str = "") -> Figure:
         If there is no row.
     """
     if not rows:
-        raise ValueError("draw_log: rows is empty; expected at least one")
+        raise ValueError("draw_log: rows must hold at least one row, got none")
     figure = Figure(figsize=(9.6, 4.2), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08))
     left, right = figure.subplots(1, 2)
     for axes, name in ((left, "loss"), (right, "error")):
@@ -106,5 +106,5 @@ def _style(axes: Axes, epochs: int) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)
     axes.tick_params(colors=FAINT, labelcolor=INK)
-    axes.grid(axis="y", color="#ececec", linewidth=0.8)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)

@@ -84,17 +84,17 @@ def test_transform_sees_each_batch_with_a_generator_that_depends_on_its_number_a
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"labels": LABELS[:9]}, ValueError, r"images has shape \(10, 3, 4, 4\) and labels has shape \(9,\)"),
-        ({"labels": LABELS[:, None]}, ValueError, r"labels has shape \(10, 1\)"),
-        ({"labels": list(LABELS)}, TypeError, "labels is a list; expected an array"),
-        ({"batch_size": 0}, ValueError, "batch_size is 0; expected an int of at least 1"),
-        ({"batch_size": 2.5}, TypeError, "batch_size is 2.5"),
-        ({"batch_size": True}, TypeError, "batch_size is True"),
-        ({"seed": -1}, ValueError, "seed is -1; expected an int of at least 0"),
-        ({"seed": None}, TypeError, "seed is None"),
-        ({"transform": 3}, TypeError, "transform is 3; expected a callable or None"),
-        ({"batch_size": 11, "drop_last": True}, ValueError, "images holds 10 pictures.* expected at least 11"),
-        ({"images": IMAGES[:0], "labels": LABELS[:0]}, ValueError, "images holds 0 pictures"),
+        ({"labels": LABELS[:9]}, ValueError, r"Loader: images and labels must .* got \(10, 3, 4, 4\) and \(9,\)"),
+        ({"labels": LABELS[:, None]}, ValueError, r"got \(10, 3, 4, 4\) and \(10, 1\)"),
+        ({"labels": list(LABELS)}, TypeError, "Loader: labels must be an array, got a list"),
+        ({"batch_size": 0}, ValueError, "Loader: batch_size must be at least 1, got 0"),
+        ({"batch_size": 2.5}, TypeError, "batch_size must be an integer, got 2.5"),
+        ({"batch_size": True}, TypeError, "batch_size must be an integer, got True"),
+        ({"seed": -1}, ValueError, "Loader: seed must be at least 0, got -1"),
+        ({"seed": None}, TypeError, "seed must be an integer, got None"),
+        ({"transform": 3}, TypeError, "Loader: transform must be a callable or None, got 3"),
+        ({"batch_size": 11, "drop_last": True}, ValueError, "Loader: images must hold at least 11 .* got 10"),
+        ({"images": IMAGES[:0], "labels": LABELS[:0]}, ValueError, "images must hold at least 1 .* got 0"),
     ],
 )
 def test_bad_arguments_are_refused(arguments: dict[str, Any], error: type[Exception], message: str) -> None:

@@ -198,10 +198,10 @@ def test_an_error_of_a_transform_reaches_the_consumer(workers: int) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"workers": -1}, ValueError, "workers is -1; expected an int of at least 0"),
-        ({"workers": 1.5}, TypeError, "workers is 1.5"),
-        ({"prefetch": -1}, ValueError, "prefetch is -1; expected an int of at least 0"),
-        ({"prefetch": None}, TypeError, "prefetch is None"),
+        ({"workers": -1}, ValueError, "Loader: workers must be at least 0, got -1"),
+        ({"workers": 1.5}, TypeError, "workers must be an integer, got 1.5"),
+        ({"prefetch": -1}, ValueError, "Loader: prefetch must be at least 0, got -1"),
+        ({"prefetch": None}, TypeError, "prefetch must be an integer, got None"),
     ],
 )
 def test_bad_numbers_are_refused(arguments: dict[str, Any], error: type[Exception], message: str) -> None:

@@ -92,16 +92,24 @@ MEAN, DEVIATION = np.zeros((3, 1, 1), np.float32), np.ones((3, 1, 1), np.float32
 @pytest.mark.parametrize(
     ("changes", "error", "words"),
     [
-        ({"size": 0}, ValueError, "size is 0; expected 1 to 4096"),
-        ({"size": 5000}, ValueError, "size is 5000"),
-        ({"size": 32.0}, TypeError, "size is 32.0; expected an int"),
-        ({"crop": 33}, ValueError, "crop is 33; expected 1 to 32"),
-        ({"crop": True}, TypeError, "crop is True"),
-        ({"mean": np.zeros((3, 31, 31), np.float32)}, ValueError, r"mean is float32 of shape \(3, 31, 31\)"),
-        ({"mean": MEAN.astype(np.float64)}, ValueError, "mean is float64"),
-        ({"mean": MEAN + np.nan}, ValueError, "mean holds numbers that are not finite"),
-        ({"deviation": DEVIATION * 0}, ValueError, r"deviation is \[0.0, 0.0, 0.0\]; expected numbers above 0"),
-        ({"deviation": np.ones((1, 1, 1), np.float32)}, ValueError, "deviation is float32 of shape"),
+        ({"size": 0}, ValueError, "Preparation: size must be 1 to 4096, got 0"),
+        ({"size": 5000}, ValueError, "size must be 1 to 4096, got 5000"),
+        ({"size": 32.0}, TypeError, "size must be an integer, got 32.0"),
+        ({"crop": 33}, ValueError, "crop must be 1 to 32, got 33"),
+        ({"crop": True}, TypeError, "crop must be an integer, got True"),
+        (
+            {"mean": np.zeros((3, 31, 31), np.float32)},
+            ValueError,
+            r"mean must be float32 of shape \(3, 32, 32\) or \(3, 1, 1\), got float32 of \(3, 31, 31\)",
+        ),
+        ({"mean": MEAN.astype(np.float64)}, ValueError, "mean must be float32 .* got float64"),
+        ({"mean": MEAN + np.nan}, ValueError, "mean must be finite"),
+        ({"deviation": DEVIATION * 0}, ValueError, r"deviation must be above 0, got \[0.0, 0.0, 0.0\]"),
+        (
+            {"deviation": np.ones((1, 1, 1), np.float32)},
+            ValueError,
+            r"deviation must be float32 of shape \(3, 1, 1\), got float32 of \(1, 1, 1\)",
+        ),
     ],
 )
 def test_bad_arguments_are_refused(changes: dict[str, Any], error: type[Exception], words: str) -> None:
@@ -112,9 +120,9 @@ def test_bad_arguments_are_refused(changes: dict[str, Any], error: type[Exceptio
 def test_pictures_of_another_kind_are_refused(images: Any) -> None:
     preparation = Preparation.fit(images, crop=9)
     for wrong in (images[:, :, :8, :8], images[0], images.astype(np.float32), images[:, :1]):
-        with pytest.raises(ValueError, match=r"images is .* expected uint8 of \(N, 3, 9, 9\)"):
+        with pytest.raises(ValueError, match=r"images must be uint8 of shape \(N, 3, 9, 9\), got "):
             preparation.prepare(wrong)
-    with pytest.raises(ValueError, match="inputs is 'grey'; expected one of raw, standardised"):
+    with pytest.raises(ValueError, match="inputs must be one of raw, standardised; got 'grey'"):
         Preparation.fit(images, crop=9, inputs="grey")
-    with pytest.raises(ValueError, match="padding is -1; expected 0 or more"):
+    with pytest.raises(ValueError, match="augmented: padding must be at least 0, got -1"):
         preparation.augmented(padding=-1)

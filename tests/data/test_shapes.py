@@ -94,12 +94,12 @@ def test_a_class_says_nothing_of_the_colours(dataset: Dataset) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"train": 0}, ValueError, "train is 0; expected an int of at least 1"),
-        ({"test": -1}, ValueError, "test is -1"),
-        ({"train": 1e4}, TypeError, "train is 10000.0"),
-        ({"seed": -1}, ValueError, "seed is -1; expected an int of at least 0"),
-        ({"seed": None}, TypeError, "seed is None"),
-        ({"test": True}, TypeError, "test is True"),
+        ({"train": 0}, ValueError, "load_shapes: train must be at least 1, got 0"),
+        ({"test": -1}, ValueError, "test must be at least 1, got -1"),
+        ({"train": 1e4}, TypeError, "train must be an integer, got 10000.0"),
+        ({"seed": -1}, ValueError, "load_shapes: seed must be at least 0, got -1"),
+        ({"seed": None}, TypeError, "seed must be an integer, got None"),
+        ({"test": True}, TypeError, "test must be an integer, got True"),
     ],
 )
 def test_bad_arguments_are_refused(arguments: dict[str, Any], error: type[Exception], message: str) -> None:

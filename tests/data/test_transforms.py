@@ -190,15 +190,19 @@ def test_a_loader_takes_each_of_them(images: Array, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("random_crop", {"size": 11}, "random_crop: size is 11; expected 1 to 10 for pictures of 10x12"),
-        ("center_crop", {"size": 0}, "center_crop: size is 0; expected 1 to 10"),
-        ("ten_crop", {"size": 13}, "ten_crop: size is 13; expected 1 to 10"),
-        ("pad_and_crop", {"padding": -1}, "pad_and_crop: padding is -1; expected 0 or more"),
-        ("random_flip", {"p": 1.5}, "random_flip: p is 1.5; expected 0 to 1"),
-        ("random_flip", {"p": float("nan")}, "random_flip: p is nan"),
-        ("pca_colour", {"components": np.eye(2)}, r"components has shape \(2, 2\); expected \(3, 3\)"),
-        ("pca_colour", {"components": np.eye(3), "std": -0.1}, "std is -0.1; expected 0 or more"),
-        ("subtract_mean", {"mean": np.ones((3, 5, 5))}, r"mean has shape \(3, 5, 5\).*subtract before cropping"),
+        ("random_crop", {"size": 11}, "random_crop: size must be 1 to 10 for images of 10x12, got 11"),
+        ("center_crop", {"size": 0}, "center_crop: size must be 1 to 10 for images of 10x12, got 0"),
+        ("ten_crop", {"size": 13}, "ten_crop: size must be 1 to 10 for images of 10x12, got 13"),
+        ("pad_and_crop", {"padding": -1}, "pad_and_crop: padding must be at least 0, got -1"),
+        ("random_flip", {"p": 1.5}, "random_flip: p must lie between 0 and 1, got 1.5"),
+        ("random_flip", {"p": float("nan")}, "random_flip: p must lie between 0 and 1, got nan"),
+        ("pca_colour", {"components": np.eye(2)}, r"pca_colour: components must have shape \(3, 3\), got \(2, 2\)"),
+        ("pca_colour", {"components": np.eye(3), "std": -0.1}, "pca_colour: std must be at least 0, got -0.1"),
+        (
+            "subtract_mean",
+            {"mean": np.ones((3, 5, 5))},
+            r"subtract_mean: mean must have shape \(3, 10, 12\) or .* got \(3, 5, 5\); subtract before cropping",
+        ),
     ],
 )
 def test_bad_settings_are_refused(name: str, settings: dict[str, Any], message: str) -> None:
@@ -208,10 +212,10 @@ def test_bad_settings_are_refused(name: str, settings: dict[str, Any], message: 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_a_single_picture_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=rf"{name}: images has shape \(3, 10, 10\); expected \(N, C, H, W\)"):
+    with pytest.raises(ValueError, match=rf"{name}: images must have shape \(N, C, H, W\), got \(3, 10, 10\)"):
         EVERY[name](np.zeros((3, 10, 10)), np.random.default_rng(0))
 
 
 def test_grey_pictures_have_no_principal_colours() -> None:
-    with pytest.raises(ValueError, match="images has 1 channels; expected red, green and blue"):
+    with pytest.raises(ValueError, match="pca_colour: images must have 3 channels, red, green and blue, got 1"):
         transforms.pca_colour(np.zeros((2, 1, 4, 4)), np.random.default_rng(0), components=np.eye(3))

@@ -106,7 +106,7 @@ def test_neither_threads_nor_pieces_change_anything(
     arrays = rng.standard_normal((7, 4, 6, 5)), rng.standard_normal((6, 2, 3, 3)), rng.standard_normal(6)
     columns_of_an_image = 4 * 3 * 3 * 6 * 5
     minicnn.set_num_threads(threads)
-    monkeypatch.setattr(backend, "_PIECE_BYTES", images_in_a_piece * columns_of_an_image * 8)
+    monkeypatch.setattr(backend.memory, "_PIECE_BYTES", images_in_a_piece * columns_of_an_image * 8)
     x, w, b = (Tensor(array, requires_grad=True) for array in arrays)
     y = F.conv2d(x, w, b, padding=1, groups=2)
     gradient = rng.standard_normal(y.shape)
@@ -250,8 +250,8 @@ def test_refusals(changes: dict[str, Any], error: type[Exception], message: str)
     [
         (("int64", "float64", "float64"), "input must be float32 or float64, got int64"),
         (("uint8", "float32", "float32"), "input must be float32 or float64, got uint8"),
-        (("float32", "float64", "float32"), "weight is float64 but input is float32"),
-        (("float64", "float64", "float32"), "bias is float32 but input is float64"),
+        (("float32", "float64", "float32"), "weight must be float32, as input is, got float64"),
+        (("float64", "float64", "float32"), "bias must be float64, as input is, got float32"),
     ],
 )
 def test_dtypes_that_do_not_fit(dtypes: tuple[str, str, str], message: str) -> None:

@@ -87,9 +87,9 @@ def test_shapes_that_do_not_fit(
     ("dtypes", "message"),
     [
         (("int64", "float64", "float64"), "linear: input must be float32 or float64, got int64"),
-        (("float32", "float64", "float32"), "linear: weight is float64 but input is float32"),
-        (("float64", "float64", "float32"), "linear: bias is float32 but input is float64"),
-        (("float32", "int32", "float32"), "linear: weight is int32 but input is float32"),
+        (("float32", "float64", "float32"), "linear: weight must be float32, as input is, got float64"),
+        (("float64", "float64", "float32"), "linear: bias must be float64, as input is, got float32"),
+        (("float32", "int32", "float32"), "linear: weight must be float32, as input is, got int32"),
     ],
 )
 def test_dtypes_that_do_not_fit(dtypes: tuple[Any, Any, Any], message: str) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn import use_kernels
+from minicnn import files, use_kernels
 from minicnn.training import checkpoint, load_model, load_training, trainer
 
 EVENTS = ("write", "fsync", "replace", "replaced", "step")
@@ -83,7 +83,7 @@ def die_at(event: str, count: int) -> None:
         happens("step")
         after_step(self, progress)
 
-    checkpoint.open = lambda *arguments: Half(builtins.open(*arguments))  # type: ignore[attr-defined]
+    files.open = lambda path, mode: Half(builtins.open(path, mode)) if mode == "wb" else builtins.open(path, mode)  # type: ignore[attr-defined]
     os.fsync, os.replace = fsync_or_die, replace_or_die  # type: ignore[assignment]
     trainer.Trainer.after_step = step_or_die  # type: ignore[method-assign]
 

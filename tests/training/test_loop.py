@@ -115,7 +115,7 @@ def test_the_error_names_the_layer_whose_output_is_not_finite(rng: np.random.Gen
 
 def test_no_batch_is_an_error() -> None:
     network = small_network()
-    with pytest.raises(ValueError, match="loader has no batch"):
+    with pytest.raises(ValueError, match="loader must hold at least one batch"):
         train_epoch(network, optim.SGD(network.parameters(), lr=0.1), [])
 
 

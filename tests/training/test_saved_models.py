@@ -112,7 +112,7 @@ def test_a_network_alone_is_no_training(path: Path) -> None:
 
 
 def test_there_is_a_name_for_each_output(path: Path) -> None:
-    with pytest.raises(ValueError, match="classes holds 3 names; the network has 10 outputs"):
+    with pytest.raises(ValueError, match="classes must hold 10 names, one for each output, got 3"):
         save_model(path, network(), preparation(), CLASSES[:3])
     assert not path.exists()
 
@@ -167,10 +167,10 @@ def test_what_is_absent_or_foreign_is_refused(tmp_path: Path) -> None:
     for number, content in enumerate((b"", b"PK\x03\x04" * 10, b"\x80\x02}q\x00." * 10, b"\xff" * 100)):
         path = tmp_path / f"foreign{number}"
         path.write_bytes(content)
-        with pytest.raises(CheckpointError, match=f"foreign{number} is truncated, corrupt or no checkpoint"):
+        with pytest.raises(CheckpointError, match=f"foreign{number} is truncated, corrupt or not a checkpoint"):
             load_model(path)
     path.write_bytes(safetensors.numpy.save({"a": np.ones(2)}))
-    with pytest.raises(CheckpointError, match="is no checkpoint of minicnn"):
+    with pytest.raises(CheckpointError, match="is not a checkpoint of minicnn"):
         load_model(path)
 
 
@@ -244,12 +244,15 @@ def test_arrays_that_do_not_fit_are_refused(path: Path) -> None:
         ({"model.conv1.bias": None}, r"model.conv1.bias is absent in the file and of shape \(6,\) in the network"),
         ({"model.more": bias}, "model.more is of shape"),
         ({"model.conv1.bias": np.zeros((2, 3), np.float32)}, r"model.conv1.bias is of shape \(2, 3\) in the file"),
-        ({"model.conv1.bias": bias.astype(np.float64)}, "model.conv1.bias holds numbers of kind F64"),
-        ({"model.conv1.bias": bias.astype(np.int32)}, "model.conv1.bias holds numbers of kind I32"),
+        ({"model.conv1.bias": bias.astype(np.float64)}, "model.conv1.bias must be of type F32, got F64"),
+        ({"model.conv1.bias": bias.astype(np.int32)}, "model.conv1.bias must be of type F32, got I32"),
         ({"input.mean": None}, "input.mean"),
-        ({"input.mean": np.zeros((3, 5, 5), np.float32)}, r"mean is float32 of shape \(3, 5, 5\)"),
-        ({"input.mean": np.full((3, 1, 1), np.nan, np.float32)}, "not finite"),
-        ({"input.deviation": np.zeros((3, 1, 1), np.float32)}, "deviation .* expected numbers above 0"),
+        (
+            {"input.mean": np.zeros((3, 5, 5), np.float32)},
+            r"mean must be float32 of shape .* got float32 of \(3, 5, 5\)",
+        ),
+        ({"input.mean": np.full((3, 1, 1), np.nan, np.float32)}, "mean must be finite"),
+        ({"input.deviation": np.zeros((3, 1, 1), np.float32)}, "deviation must be above 0"),
         ({"input.deviation": np.ones((3, 32, 32), np.float32)}, "deviation"),
     ]
     for changes, words in cases:

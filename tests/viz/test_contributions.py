@@ -4,7 +4,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from minicnn.viz.contributions import COLORS, Dots, draw_contributions
-from minicnn.viz.curves import INK
+from minicnn.viz.style import INK
 
 EVERYTHING = Dots("everything on", [0.30, 0.34, 0.32], "unclear", "32.0 %")
 OTHERS = [
@@ -56,5 +56,5 @@ def test_the_notes_are_inside_the_picture() -> None:
 
 @pytest.mark.parametrize("bad", [Dots("x", [], "worse", ""), Dots("x", [0.1], "bad", "")])
 def test_a_line_without_dots_and_an_unknown_verdict_are_refused(bad: Dots) -> None:
-    with pytest.raises(ValueError, match="draw_contributions: 'x' has"):
+    with pytest.raises(ValueError, match="draw_contributions: 'x' must have at least one error and a verdict of"):
         draw_contributions(EVERYTHING, [bad])

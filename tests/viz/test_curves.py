@@ -2,7 +2,6 @@ import io
 import subprocess
 import sys
 import textwrap
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from PIL import Image
 
-from minicnn.viz import Curve, Panel, error_curves, save_figure
+from minicnn.viz import Curve, Panel, error_curves
 
 RELU = [[0.6, 0.4, 0.24, 0.2], [0.7, 0.5, 0.3, 0.22], [0.65, 0.45, 0.25, 0.2]]
 TANH = [[0.8, 0.6, 0.5, 0.4], [0.8, 0.7, 0.6, 0.5], [0.9, 0.7, 0.6, 0.3]]
@@ -112,21 +110,6 @@ def test_what_cannot_be_drawn_is_refused() -> None:
         error_curves([Panel("empty", "", [])], 0.25)
     with pytest.raises(ValueError, match="'ReLU': runs"):
         error_curves([Panel("p", "", [Curve("ReLU", [[0.5], []], "b")])], 0.25)
-
-
-def test_png_and_svg_are_pictures_and_always_the_same(tmp_path: Path) -> None:
-    for name in ("a.png", "b.png", "a.svg", "b.svg"):
-        save_figure(two_panels(), tmp_path / name)
-    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
-    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
-    with Image.open(tmp_path / "a.png") as picture:
-        assert picture.format == "PNG"
-        assert min(picture.size) > 600
-        assert len(np.unique(np.asarray(picture).reshape(-1, 4), axis=0)) > 50
-    assert ElementTree.parse(tmp_path / "a.svg").getroot().tag.endswith("svg")
-    with pytest.raises(ValueError, match="bmpp"):
-        save_figure(two_panels(), tmp_path / "a.bmpp")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "a.svg", "b.png", "b.svg"]
 
 
 def test_pyplot_and_its_global_state_are_left_alone(tmp_path: Path) -> None:

@@ -44,5 +44,5 @@ def test_each_learning_rate_is_written_where_it_begins() -> None:
 
 def test_one_epoch_is_drawn_and_none_is_an_error() -> None:
     assert all(line.get_marker() in (".", "o", "None") for line in draw_log(rows(1), "a run").axes[1].lines)
-    with pytest.raises(ValueError, match="rows is empty"):
+    with pytest.raises(ValueError, match="rows must hold at least one row"):
         draw_log([])

@@ -1,7 +1,6 @@
-"""How the cores share the work, and the random numbers."""
+"""How the cores share the work: every part once, the user's BLAS threads restored, errors and forks survived."""
 
 import contextlib
-import itertools
 import multiprocessing
 import signal
 import threading
@@ -30,7 +29,7 @@ def blas_threads() -> list[int]:
     return [pools[name] for name in NUMPY_POOLS]
 
 
-# --- split --------------------------------------------------------------------------------------------------
+# --- split -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])
@@ -147,7 +146,7 @@ def test_threads_are_started_anew_after_a_fork() -> None:
     assert queue.get(timeout=10) == 6
 
 
-# --- BLAS ---------------------------------------------------------------------------------------------------
+# --- BLAS --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -242,7 +241,7 @@ def test_operations_give_the_users_blas_threads_back(user_blas_threads: list[int
     assert blas_threads() == user_blas_threads
 
 
-# --- the number of threads ----------------------------------------------------------------------------------
+# --- the number of threads ---------------------------------------------------------------------------------
 
 
 def test_set_num_threads() -> None:
@@ -261,7 +260,7 @@ def test_set_num_threads_refuses(wrong: object) -> None:
     assert minicnn.get_num_threads() == before
 
 
-# --- products -----------------------------------------------------------------------------------------------
+# --- products ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -283,7 +282,7 @@ def test_matmul_of_transposed_matrices(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(backend.matmul(np, a.T, b.T), a.T @ b.T, rtol=0, atol=1e-12)
 
 
-# --- element by element -------------------------------------------------------------------------------------
+# --- element by element ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [0, 1, 1000, 65_536, 65_537, 200_001])
@@ -306,170 +305,3 @@ def test_elementwise_keeps_the_shape_and_pairs_the_right_elements(rng: np.random
     for second in (b, np.ascontiguousarray(b), np.broadcast_to(b[:1], a.shape)):
         np.testing.assert_array_equal(backend.elementwise(np, np.subtract, a, second), a - second)
         np.testing.assert_array_equal(backend.elementwise(np, np.subtract, second, a), second - a)
-
-
-# --- random numbers -----------------------------------------------------------------------------------------
-
-
-def test_manual_seed_repeats_everything_random() -> None:
-    def draw() -> list[np.ndarray]:
-        ones = minicnn.Tensor(np.ones(50))
-        return [
-            backend.generator().standard_normal(5),
-            backend.random_uniform(np, (3, 4), np.float32),
-            minicnn.functional.dropout(ones).numpy(),
-        ]
-
-    minicnn.manual_seed(5)
-    first = draw()
-    other = draw()
-    minicnn.manual_seed(5)
-    for a, b in zip(first, draw(), strict=True):
-        np.testing.assert_array_equal(a, b)
-    minicnn.manual_seed(6)
-    for a, b, c in zip(first, other, draw(), strict=True):
-        assert not np.array_equal(a, b)
-        assert not np.array_equal(a, c)
-
-
-def test_manual_seed_reaches_whoever_holds_the_generator() -> None:
-    held = backend.generator()
-    minicnn.manual_seed(np.int64(3))
-    first = held.random()
-    minicnn.manual_seed(3)
-    assert held.random() == first
-    assert backend.generator() is held
-
-
-@pytest.mark.parametrize(("wrong", "error"), [(-1, ValueError), (1.0, TypeError), ("1", TypeError), (True, TypeError)])
-def test_manual_seed_refuses(wrong: object, error: type[Exception]) -> None:
-    with pytest.raises(error, match=rf"manual_seed: seed must be .*, got {wrong!r}"):
-        minicnn.manual_seed(wrong)  # type: ignore[arg-type]
-
-
-def test_random_uniform_has_the_precision_asked_for(dtype: type) -> None:
-    numbers = backend.random_uniform(np, (1000,), dtype)
-    assert numbers.dtype == dtype
-    assert 0 <= numbers.min() < 0.1
-    assert 0.9 < numbers.max() < 1
-
-
-# --- memory -------------------------------------------------------------------------------------------------
-
-LARGE = 1 << 20
-
-
-def address(array: np.ndarray) -> int:
-    return array.__array_interface__["data"][0]
-
-
-@pytest.mark.parametrize("shape", [(), (0,), (3, 4), (1000, 1000)])
-def test_empty_is_an_ordinary_array(shape: tuple[int, ...], dtype: type) -> None:
-    array = backend.empty(np, shape, dtype)
-    assert type(array) is np.ndarray
-    assert (array.shape, array.dtype) == (shape, dtype)
-    assert array.flags.c_contiguous
-    assert array.flags.writeable
-    assert backend.owns_memory(array)
-    assert not backend.owns_memory(array[...])
-    array[...] = 7
-    assert (array == 7).all()
-
-
-def test_memory_is_used_again_when_the_last_array_in_it_is_dropped() -> None:
-    array = backend.empty(np, (LARGE,), np.float32)
-    place = address(array)
-    view = array[10:].reshape(2, -1)[1].view(np.int32)
-    view[:] = 123
-    del array
-    others = [backend.empty(np, (LARGE,), np.float32) for _ in range(3)]
-    for other in others:
-        assert not np.shares_memory(view, other)
-        other[:] = 0
-    assert (view == 123).all()
-    del view
-    again = backend.empty(np, (LARGE // 2,), np.float64)  # as many bytes
-    assert address(again) == place
-
-
-@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
-def test_what_comes_back_becomes_one_gap_again(order: tuple[int, ...]) -> None:
-    memory = backend._Memory()
-    whole = memory.take(4 << 20)
-    place = whole.ctypes.data
-    del whole
-    quarters = [memory.take(1 << 20) for _ in range(4)]
-    assert [quarter.ctypes.data - place for quarter in quarters] == [i << 20 for i in range(4)]
-    assert (memory.used_bytes, memory.most_bytes) == (4 << 20, 4 << 20)
-    for i in order:
-        quarters[i] = None  # type: ignore[call-overload]
-    again = memory.take(4 << 20)
-    assert again.ctypes.data == place
-    assert (memory.used_bytes, memory.most_bytes) == (4 << 20, 4 << 20)
-
-
-def test_the_smallest_gap_that_is_large_enough_is_taken() -> None:
-    memory = backend._Memory()
-    arrays = [memory.take(size << 20) for size in (3, 1, 2)]
-    places = [array.ctypes.data for array in arrays]
-    arrays.clear()
-    kept = [memory.take(size << 20) for size in (2, 1, 3)]
-    assert [array.ctypes.data for array in kept] == [places[2], places[1], places[0]]
-
-
-def test_memory_of_other_sizes_goes_back_to_the_operating_system() -> None:
-    memory = backend._Memory()
-    for size in range(1, 40):
-        arrays = [memory.take(size << 18), memory.take(size << 17)]
-        assert sum(len(segment.memory) for segment in memory.segments) <= 1.5 * memory.most_bytes
-        del arrays
-    assert memory.most_bytes == 39 * 3 << 17
-
-
-def test_short_pieces_make_way_for_a_long_one() -> None:
-    memory = backend._Memory()
-    arrays = [memory.take(2 << 20), memory.take(2 << 20)]
-    arrays.clear()
-    three = memory.take(3 << 20)
-    assert [len(segment.memory) for segment in memory.segments] == [4 << 20]
-    one = memory.take(1 << 20)
-    assert one.ctypes.data == three.ctypes.data + (3 << 20)
-
-
-def test_no_two_threads_get_the_same_memory() -> None:
-    def use(number: int) -> bool:
-        for _ in range(200):
-            array = backend.empty(np, (LARGE // 8,), np.float32)
-            array[:] = number
-            if not (array == number).all():
-                return False
-        return True
-
-    with ThreadPoolExecutor(4) as users:
-        assert all(users.map(use, range(4)))
-
-
-def test_results_stay_as_they_are_while_memory_goes_round(rng: np.random.Generator) -> None:
-    """Arrays as large as a real layer's, some kept and some dropped, over several steps."""
-    F = minicnn.functional
-    weight = minicnn.Tensor(rng.standard_normal((8, 4, 3, 3)), requires_grad=True)
-    kept = []
-    for _ in range(4):
-        x = minicnn.Tensor(rng.standard_normal((16, 4, 32, 32)), requires_grad=True)
-        y = F.local_response_norm(F.relu(F.conv2d(x, weight, padding=1)), 3)
-        z = F.max_pool2d(y, 3, 2, 1)
-        z.backward(rng.standard_normal(z.shape))
-        arrays = [y.data, z.data, x.grad, weight.grad]
-        kept += [(array, array.copy()) for array in arrays]
-    for array, copy in kept:
-        np.testing.assert_array_equal(array, copy)
-
-
-# --- arrays -------------------------------------------------------------------------------------------------
-
-
-def test_array_module() -> None:
-    assert backend.get_array_module(np.ones(3), None) is np
-    assert backend.get_array_module() is np
-    array = np.ones(3)
-    assert backend.asnumpy(array) is array

@@ -1,0 +1,134 @@
+"""Large arrays in recycled memory: a new array takes the memory that dropped arrays have left."""
+
+import bisect
+import math
+import os
+import threading
+import weakref
+from collections import deque
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from minicnn.backend.arrays import Array
+
+_LARGE = 1 << 18  # bytes from which fresh memory costs more than the arithmetic that fills it: 64 pages to be mapped
+
+_HELD = 1.5  # times the peak use that is kept: free memory is fragmented, and not every gap fits the next array
+
+_ALIGNMENT = 64  # bytes of a cache line, and of the longest vector
+
+
+class _Recycled(np.ndarray):
+    """The owner of an array's memory: when the array and all its views are dropped, the memory can be used again."""
+
+
+class _Segment:
+    """Memory in one piece, and the gaps in it that no array uses: (start, stop), in order."""
+
+    def __init__(self, nbytes: int) -> None:
+        # Of the owner's class too: NumPy makes an array refer to the memory itself, past the owner, if that is a plain
+        # array as well, and the owner would die at once.
+        self.memory = _Recycled(nbytes, np.uint8)
+        self.gaps = [(0, nbytes)]
+
+    def is_unused(self) -> bool:
+        return self.gaps == [(0, len(self.memory))]
+
+
+class _Memory:
+    """The memory of dropped arrays: cut to size for new ones, merged again, up to `_HELD` times the peak use."""
+
+    def __init__(self) -> None:
+        self.segments: list[_Segment] = []
+        # An array can be dropped at any time, on any thread, even during a request: its memory is queued here.
+        self.returned: deque[tuple[_Segment, int, int]] = deque()
+        self.used_bytes = self.most_bytes = 0
+        self.lock = threading.RLock()
+
+    def take(self, nbytes: int) -> np.ndarray:
+        nbytes = -(-nbytes // _ALIGNMENT) * _ALIGNMENT
+        with self.lock:
+            while self.returned:
+                self.join(*self.returned.popleft())
+            segment, gap = self.smallest_gap(nbytes) or (self.new_segment(nbytes), 0)
+            start, stop = segment.gaps[gap]
+            segment.gaps[gap : gap + 1] = [(start + nbytes, stop)] if start + nbytes < stop else []
+            self.used_bytes += nbytes
+            self.most_bytes = max(self.most_bytes, self.used_bytes)
+        owner = segment.memory[start : start + nbytes]
+        weakref.finalize(owner, self.returned.append, (segment, start, start + nbytes)).atexit = False
+        return owner
+
+    def smallest_gap(self, nbytes: int) -> tuple[_Segment, int] | None:
+        found, size = None, math.inf
+        for segment in self.segments:
+            for i, (start, stop) in enumerate(segment.gaps):
+                if nbytes <= stop - start < size:
+                    found, size = (segment, i), stop - start
+        return found
+
+    def new_segment(self, nbytes: int) -> _Segment:
+        """Give unused segments back to the operating system, and allocate one that is large enough for more sizes."""
+        unused = sum(len(segment.memory) for segment in self.segments if segment.is_unused())
+        self.segments = [segment for segment in self.segments if not segment.is_unused()]
+        limit = int(_HELD * max(self.most_bytes, self.used_bytes + nbytes))
+        spare = limit // _ALIGNMENT * _ALIGNMENT - sum(len(segment.memory) for segment in self.segments)
+        segment = _Segment(max(nbytes, min(unused, spare)))
+        self.segments.append(segment)
+        return segment
+
+    def join(self, segment: _Segment, start: int, stop: int) -> None:
+        """Make a gap of returned memory, merged with the gaps beside it."""
+        self.used_bytes -= stop - start
+        gaps = segment.gaps
+        i = bisect.bisect(gaps, (start, stop))
+        if i < len(gaps) and gaps[i][0] == stop:
+            stop = gaps.pop(i)[1]
+        if i > 0 and gaps[i - 1][1] == start:
+            start = gaps.pop(i - 1)[0]
+            i -= 1
+        gaps.insert(i, (start, stop))
+
+
+_memory = _Memory()
+
+
+def _new_lock() -> None:
+    """Replace the lock after a fork: a thread that does not exist in the child may have held it."""
+    _memory.lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_lock)
+
+
+def empty(xp: ModuleType, shape: tuple[int, ...], dtype: Any) -> Array:
+    """Return an uninitialised array, as ``xp.empty`` does, in recycled memory if it is large.
+
+    A training step allocates and drops the same large arrays again and again. Fresh memory for each of them would have
+    to be mapped and cleared by the operating system, page by page, while the cores wait.
+    """
+    dtype = np.dtype(dtype)
+    nbytes = math.prod(shape) * dtype.itemsize
+    if xp is not np or nbytes < _LARGE:
+        return xp.empty(shape, dtype)
+    return np.ndarray(shape, dtype, buffer=_memory.take(nbytes))
+
+
+_PIECE_BYTES, _PIECE_BYTES_OF_GPU = 1 << 19, 1 << 28
+
+
+def piece_bytes(xp: ModuleType) -> int:
+    """Return the largest size of a piece of an intermediate result that is computed and used piece by piece.
+
+    On the processor, a piece is small enough to stay in the cache until it is used. On a GPU, it bounds the memory, and
+    is large enough to keep all of the GPU busy.
+    """
+    return _PIECE_BYTES if xp is np else _PIECE_BYTES_OF_GPU
+
+
+def owns_memory(array: Array) -> bool:
+    """Return whether an array is not a view of another one."""
+    return array.base is None or isinstance(array.base, _Recycled)

@@ -1,0 +1,104 @@
+"""Copying batches to a GPU while it computes."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from minicnn.backend.arrays import Array, get_array_module
+from minicnn.backend.devices import checked_device, to_device
+
+
+def staged(batches: Iterable[tuple[Array, ...]], device: str) -> Iterator[tuple[Array, ...]]:
+    """Yield each batch with its arrays on a device; a GPU receives the next batch while it computes with this one.
+
+    Parameters
+    ----------
+    batches : iterable of tuple of arrays
+        Arrays that are on the device already stay as they are.
+    device : str
+        See :func:`minicnn.backend.checked_device`, also for the errors.
+
+    Yields
+    ------
+    tuple of arrays
+        Work queued on the current stream afterwards waits for them to arrive; the processor does not.
+
+    Notes
+    -----
+    A GPU copies in the background only from page-locked memory, which the operating system does not move. So arrays
+    are first copied into page-locked memory, of which there are two sets that take turns, and then sent on a stream of
+    their own.
+    """
+    device = checked_device(device)
+    if device == "cpu":
+        yield from (tuple(to_device(array, device) for array in batch) for batch in batches)
+        return
+    import cupy
+
+    with cupy.cuda.Device(int(device.partition(":")[2])):
+        stage = _Stage(device)
+    under_way = None
+    try:
+        for batch in batches:
+            sent = stage.send(batch)
+            if under_way is not None:
+                yield stage.received(*under_way)
+            under_way = sent
+        if under_way is not None:
+            yield stage.received(*under_way)
+    finally:
+        stage.stream.synchronize()  # a consumer that stops early frees memory that a batch is still being copied to
+
+
+class _Stage:
+    """The state of :func:`staged` for a GPU: a stream of its own, and two sets of page-locked memory."""
+
+    def __init__(self, device: str) -> None:
+        import cupy
+
+        self.device, self.here = device, cupy.cuda.Device()
+        self.stream = cupy.cuda.Stream(non_blocking=True)
+        self.locked: list[dict[int, np.ndarray]] = [{}, {}]
+        self.sent: list[Any] = [None, None]  # for each set, the event after its last copy to the GPU
+        self.turn = 0
+
+    def send(self, batch: tuple[Array, ...]) -> tuple[list[Array], Any]:
+        """Begin to copy a batch; return its arrays on the GPU, and the event that marks the end of the copy."""
+        import cupy
+
+        self.turn = 1 - self.turn
+        if self.sent[self.turn] is not None:
+            self.sent[self.turn].synchronize()
+        with self.here:
+            arrays, copies = [], []
+            for position, array in enumerate(batch):
+                if get_array_module(array) is np:
+                    copies.append((cupy.empty(array.shape, array.dtype), self._page_locked(position, array)))
+                    arrays.append(copies[-1][0])
+                else:
+                    arrays.append(to_device(array, self.device))
+            # The new arrays may reuse memory that work queued earlier still reads.
+            self.stream.wait_event(cupy.cuda.get_current_stream().record())
+            for there, locked in copies:
+                there.set(locked, stream=self.stream)
+            self.sent[self.turn] = self.stream.record()
+        return arrays, self.sent[self.turn]
+
+    def _page_locked(self, position: int, array: np.ndarray) -> np.ndarray:
+        """Return a copy in page-locked memory."""
+        import cupyx
+
+        memory = self.locked[self.turn].get(position)
+        if memory is None or (memory.shape, memory.dtype) != (array.shape, array.dtype):
+            memory = self.locked[self.turn][position] = cupyx.empty_pinned(array.shape, array.dtype)
+        memory[...] = array
+        return memory
+
+    def received(self, arrays: list[Array], complete: Any) -> tuple[Array, ...]:
+        """Return the arrays, and make work queued from now on wait until they are complete."""
+        import cupy
+
+        with self.here:
+            cupy.cuda.get_current_stream().wait_event(complete)
+        return tuple(arrays)

@@ -1,0 +1,87 @@
+"""The files of an image folder: which of them are images, in which order, and what is wrong with the others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from minicnn.data.dataset import DataError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+EXPECTED = ", ".join("*" + suffix for suffix in SUFFIXES)
+LITTER = ("thumbs.db", "desktop.ini")  # Windows leaves these in folders of images
+
+NAMED = 10  # unusable files that an error names
+
+
+class Stamp(NamedTuple):
+    """The size of a file in bytes, and when it was last changed, in nanoseconds."""
+
+    size: int
+    changed: int
+
+
+class Files(NamedTuple):
+    """The files of one class.
+
+    Attributes
+    ----------
+    paths : list of str
+        The images, in the order of their names.
+    stamps : list of Stamp
+        One for each image.
+    skipped : list of str
+        A line for each file or folder that is not an image.
+    """
+
+    paths: list[str]
+    stamps: list[Stamp]
+    skipped: list[str]
+
+
+def class_folders(root: Path) -> list[str]:
+    """Return the names of the folders in `root` that are not hidden, sorted."""
+    expected = f"expected {root / 'CLASS' / '*.jpg'}, a folder for each class"
+    if not root.is_dir():
+        raise DataError(f"{root} is {'a file' if root.exists() else 'not there'}; {expected}")
+    names = sorted(name for name in os.listdir(root) if name[0] != "." and (root / name).is_dir())
+    if not names:
+        raise DataError(f"{root} holds no folders; {expected}")
+    return names
+
+
+def image_files(folder: Path) -> Files:
+    """Return the images directly in a class's folder; hidden files are ignored."""
+    files = Files([], [], [])
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if entry.name[0] == "." or entry.name.lower() in LITTER:
+            continue
+        if entry.is_dir():
+            files.skipped.append(f"{entry.path} is a folder; expected {EXPECTED} directly in {folder.name}")
+        elif not entry.name.lower().endswith(SUFFIXES):
+            files.skipped.append(f"{entry.path} is not an image; expected {EXPECTED}")
+        else:
+            files.paths.append(entry.path)
+            files.stamps.append(_stamp(entry.path))
+    return files
+
+
+def _stamp(path: str) -> Stamp:
+    try:
+        state = os.stat(path)
+    except OSError:  # a broken link, which is an error when the image is read
+        return Stamp(0, 0)
+    return Stamp(state.st_size, state.st_mtime_ns)
+
+
+def refuse(unusable: Sequence[str]) -> None:
+    """Raise an error that names the first unusable files and counts all of them, if there are any."""
+    if unusable:
+        others = f"; and {len(unusable) - NAMED} more" if len(unusable) > NAMED else ""
+        files = "1 file" if len(unusable) == 1 else f"{len(unusable)} files"
+        raise DataError(
+            f"{files} cannot be used: {'; '.join(unusable[:NAMED])}{others}. "
+            f"Repair or remove them, or leave them out with skip_bad=True (--skip-bad)"
+        )

@@ -1,0 +1,136 @@
+"""Files that are complete or absent, locks between processes, and the user's cache."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import lock_descriptor
+from platformdirs import user_cache_path
+
+__all__ = ["cache_folder", "load_cached", "locked", "save_cached", "write_atomically"]
+
+
+def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> None:
+    """Write a file so that at any moment, even in a power cut, `path` is the old file or the new one, never a part.
+
+    The content goes to ``<path>.part``, is flushed to the disk, and is then renamed.
+
+    Parameters
+    ----------
+    path : path
+        Its folder must exist.
+    content : str or bytes
+        Text is written as UTF-8.
+
+    Raises
+    ------
+    OSError
+        If the disk is full or the folder cannot be written to; the old file is untouched.
+    """
+    path = Path(path)
+    _write_and_rename(path, path.with_name(f"{path.name}.part"), content)
+
+
+def _write_and_rename(path: Path, part: Path, content: str | bytes) -> None:
+    try:
+        with open(part, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def locked(path: Path, when_busy: Callable[[], None] | None = None) -> Iterator[None]:
+    """Hold a lock that no other process or thread holds, by means of a file that is removed afterwards.
+
+    A process that is killed leaves the file but not the lock, which the operating system releases.
+
+    Parameters
+    ----------
+    path : Path
+        The lock file. Its folder must exist.
+    when_busy : callable, optional
+        Called if the lock is held elsewhere, before waiting for it. Without it, a lock that is held is an error.
+
+    Raises
+    ------
+    BlockingIOError
+        If the lock is held elsewhere and there is no `when_busy`.
+    OSError
+        If the folder cannot be written to, or its file system has no locks.
+    """
+    while True:
+        existed = path.exists()
+        file = open(path, "ab")
+        try:
+            try:
+                free = lock_descriptor(file.fileno(), blocking=False)
+            except OSError:
+                if not existed:
+                    _remove(path)
+                raise
+            if not free:
+                if when_busy is None:
+                    raise BlockingIOError(errno.EWOULDBLOCK, "another process holds the lock", str(path))
+                when_busy()
+                lock_descriptor(file.fileno())
+            if not _is_open_at(file.fileno(), path):
+                continue  # the last holder has removed this file, and a third process may hold a new one
+            try:
+                yield
+            finally:
+                _remove(path)  # before the lock is released; Windows refuses while the file is open
+            return
+        finally:
+            file.close()
+            if os.name == "nt":  # it refuses as long as another process has the file open, so this cannot take its lock
+                _remove(path)
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
+
+
+def _is_open_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def cache_folder() -> Path:
+    """Return the folder of this user's cached files: on Linux ``$XDG_CACHE_HOME/minicnn``, or ``~/.cache/minicnn``."""
+    return user_cache_path("minicnn", appauthor=False)
+
+
+def load_cached(name: str) -> bytes | None:
+    """Return what was cached under this name, or None if there is nothing that can be read."""
+    try:
+        return (cache_folder() / name).read_bytes()
+    except OSError:
+        return None
+
+
+def save_cached(name: str, content: bytes) -> None:
+    """Cache `content` under this name.
+
+    Processes may write the same name at once: each writes to a file of its own and then renames it. If the cache cannot
+    be written to, a warning says so.
+    """
+    target = cache_folder() / name
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _write_and_rename(target, target.with_name(f"{name}.{secrets.token_hex(8)}.part"), content)
+    except OSError as error:
+        warnings.warn(f"{target} cannot be cached and will be computed again next time: {error}", stacklevel=3)
