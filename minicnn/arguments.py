@@ -1,11 +1,12 @@
 """Checks that every operation makes of its arguments, so that a mistake is named where it is made."""
 
+import math
 import numbers
 from typing import Any
 
 import numpy as np
 
-__all__ = ["axis", "floating", "image", "pair", "probability", "same_dtype", "whole"]
+__all__ = ["axis", "floating", "image", "not_negative", "number", "pair", "probability", "same_dtype", "whole"]
 
 
 def _is_whole(value: Any) -> bool:
@@ -36,6 +37,14 @@ def number(function: str, name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (numbers.Real, np.floating, np.integer)):
         raise TypeError(f"{function}: {name} must be a number, got {value!r}")
     return float(value)
+
+
+def not_negative(function: str, name: str, value: Any) -> float:
+    """Return a finite number of 0 or more as a float."""
+    value = number(function, name, value)
+    if not (0 <= value < math.inf):
+        raise ValueError(f"{function}: {name} must be 0 or more, and finite, got {value}")
+    return value
 
 
 def probability(function: str, name: str, value: Any) -> float:
