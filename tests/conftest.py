@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -24,6 +25,12 @@ from notebooks import build
 # The first example of a test may compile a kernel, which no deadline should count.
 hypothesis.settings.register_profile("minicnn", deadline=None)
 hypothesis.settings.load_profile("minicnn")
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C arrive, in tests and in the processes that they start, also where a script's background ignores it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def gpu_is_absent() -> bool:

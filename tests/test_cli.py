@@ -165,6 +165,7 @@ def test_warmup_says_what_is_ready(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert "not installed" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send")
 def test_ctrl_c_keeps_what_is_finished_and_resume_goes_on(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "minicnn", "relu-vs-tanh", "--data", "shapes", "--limit", "32", "--inputs", "raw"]
