@@ -230,6 +230,7 @@ def test_an_empty_folder_is_told(tmp_path: Path) -> None:
         progress(tmp_path)
 
 
+@pytest.mark.slow
 def test_all_solutions_are_done(tmp_path: Path) -> None:
     names = list(copy_lessons(tmp_path))
     assert names == sorted(names)
