@@ -12,7 +12,7 @@ from minicnn.ops.dropout import Dropout
 
 
 class DropoutUnmasked(Dropout):
-    """Backward scales the gradient but passes it to the dropped units as well.
+    """Backward scales the gradient but passes it to the dropped units too.
 
     Tempting because the scale is the part that everybody warns about.
 
