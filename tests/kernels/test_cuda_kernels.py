@@ -376,7 +376,7 @@ def test_cuda_fake_finds_what_a_kernel_does_wrong(fake: ModuleType) -> None:
         kernel(fake, "const REAL* x", "((REAL*)x)[0] = 7;")((1,), (1,), (x,))
     kernel(fake, "const REAL* x, REAL* y", "y[0] = x[4];")((1,), (1,), (x, x))
     assert np.isnan(x.get()[0])
-    with pytest.raises(RuntimeError, match="g\\+\\+ refuses the kernels"):
+    with pytest.raises(RuntimeError, match="g\\+\\+ rejects the kernels"):
         kernel(fake, "REAL* y", "y[0] = nobody;")
 
 
