@@ -101,7 +101,8 @@ def test_the_sdist_holds_what_is_needed_to_work_on_the_project(built: Path) -> N
     needed = "LICENSE README.md setup.cfg pyproject.toml ruff.toml .ci/run minicnn/py.typed".split()
     tests = [path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*.py")]
     docs = [path.relative_to(ROOT).as_posix() for path in (ROOT / "docs" / "results").rglob("*.*")]
-    lessons = [path.relative_to(ROOT).as_posix() for path in (ROOT / "notebooks").glob("*.*")]
+    notebooks = [path for path in (ROOT / "notebooks").glob("*.*") if path.is_file()]  # not the cache of ruff
+    lessons = [path.relative_to(ROOT).as_posix() for path in notebooks]
     assert set(needed + tests + docs + lessons) <= names
     assert not [name for name in names if "__pycache__" in name]
 
