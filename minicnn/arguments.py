@@ -1,5 +1,6 @@
 """Checks of arguments, all in one idiom: "<function>: <argument> must be <what is accepted>, got <value>"."""
 
+import math
 import numbers
 from collections.abc import Collection
 from typing import Any
@@ -10,6 +11,7 @@ __all__ = [
     "axis",
     "floating",
     "image",
+    "not_negative",
     "number",
     "one_of",
     "pair",
@@ -61,6 +63,14 @@ def one_of(function: str, name: str, value: Any, accepted: Collection[Any]) -> A
     """Return `value` if it is one of the accepted ones."""
     if value not in list(accepted):
         raise ValueError(f"{function}: {name} must be one of {', '.join(map(str, accepted))}; got {value!r}")
+    return value
+
+
+def not_negative(function: str, name: str, value: Any) -> float:
+    """Return a finite number of 0 or more as a float."""
+    value = number(function, name, value)
+    if not (0 <= value < math.inf):
+        raise ValueError(f"{function}: {name} must be 0 or more, and finite, got {value}")
     return value
 
 

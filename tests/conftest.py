@@ -1,7 +1,8 @@
-"""What tests share: both kernel files, both precisions, a seed, skipping where a library is absent, the site."""
+"""Fixtures for all tests: kernels, devices, precisions, a seed, the built site; skipping where a library is absent."""
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -21,9 +22,15 @@ import minicnn
 from minicnn import kernels
 from tools import build_notebooks as build
 
-# The first example of a test may compile a kernel, which no deadline should count.
+# No deadline, because the first example of a test may compile a kernel.
 hypothesis.settings.register_profile("minicnn", deadline=None)
 hypothesis.settings.load_profile("minicnn")
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C arrive, in tests and in the processes that they start, also where a script's background ignores it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def gpu_is_absent() -> bool:
@@ -48,7 +55,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def same_start() -> Iterator[None]:
-    """Every test starts from the same seed and on the CPU, and gives back the threads and kernels that it found."""
+    """Start every test from the same seed and on the CPU, and restore threads and kernels after it."""
     threads, chosen = minicnn.get_num_threads(), kernels._chosen
     minicnn.manual_seed(0)
     yield
@@ -62,14 +69,14 @@ LONGEST = 900  # seconds
 
 
 def once(tmp_path_factory: pytest.TempPathFactory, name: str, work: Callable[[Path], str]) -> tuple[Path, str]:
-    """Have one worker of the session do the work in a folder, and tell all of them the folder and what it said."""
+    """Do the work in a folder once for all workers of the session; return the folder and what the work returned."""
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent  # the workers' temporary folders lie in one
+        shared = shared.parent  # the folder of the workers' folders
     folder, log = shared / name, shared / name / "log.txt"
     try:
         folder.mkdir()
-    except FileExistsError:  # another worker is at it
+    except FileExistsError:  # another worker is doing it
         patience = time.monotonic() + LONGEST
         while not log.exists() and time.monotonic() < patience:
             time.sleep(0.5)
@@ -81,13 +88,13 @@ def once(tmp_path_factory: pytest.TempPathFactory, name: str, work: Callable[[Pa
             unread.write_text(f"{type(error).__name__}: {error}", encoding="utf-8")
             raise
         finally:
-            unread.rename(log)  # it is there when all of it is there
+            unread.rename(log)  # so that it appears only when it is complete
     return folder, log.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="session")
 def lessons_that_ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What went wrong in each lesson's notebook, with solutions; they run once, and become pages of the docs."""
+    """The error of each lesson's notebook, or "". They run once, with solutions, and become pages of the docs."""
     pytest.importorskip("nbmake", reason="nbmake is not installed (extra test)")
     _, wrong = once(tmp_path_factory, "lessons", lambda folder: json.dumps(build.run_for_docs(build.sources())))
     return json.loads(wrong)
@@ -104,7 +111,7 @@ def kernel_file(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(params=["numpy", "numba", "fake", pytest.param("cuda", marks=pytest.mark.gpu)])
 def device(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The test runs on each kind of kernels, and is told on which device: the CPU twice, a fake GPU and a real one."""
+    """The test runs on all kernels and gets their device: the CPU (NumPy, Numba), a fake GPU, a real one if present."""
     if request.param == "numba":
         pytest.importorskip("numba")
     if request.param in ("numpy", "numba"):
@@ -117,16 +124,16 @@ def device(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(params=["fake", pytest.param("cuda", marks=pytest.mark.gpu)])
 def gpu(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The test runs on a fake GPU, and on a real one where there is one."""
+    """The test runs on a fake GPU, and on a real one if present."""
     with on_gpu(request.param):
         yield "cuda"
 
 
 @pytest.fixture
 def two_gpus() -> Iterator[ModuleType]:
-    """The test has two fake GPUs, and is given their CuPy."""
+    """The test has two fake GPUs, and gets their CuPy."""
     if fake_cupy.COMPILER is None:
-        pytest.skip("g++ is absent, which compiles the CUDA kernels for the processor")
+        pytest.skip("g++ is absent, which compiles the CUDA kernels for the CPU")
     with fake_cupy.installed() as cupy:
         yield cupy
 
@@ -136,7 +143,7 @@ def on_gpu(kind: str) -> Iterator[None]:
     if kind == "cuda":
         yield
     elif fake_cupy.COMPILER is None:
-        pytest.skip("g++ is absent, which compiles the CUDA kernels for the processor")
+        pytest.skip("g++ is absent, which compiles the CUDA kernels for the CPU")
     else:
         with fake_cupy.installed():
             yield
@@ -153,13 +160,13 @@ SITE_NEEDS = ("sphinx", "myst_nb", "sphinx_book_theme", "numpydoc")
 
 @pytest.fixture(scope="session")
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the built pages, made once for all who look at it. A warning of Sphinx is an error here."""
+    """The folder of the documentation, built once for all tests. A warning of Sphinx is an error."""
     absent = [name for name in SITE_NEEDS if find_spec(name) is None]
     if absent:
         pytest.skip(f"{', '.join(absent)} not installed (extra docs)")
 
     def built(folder: Path) -> str:
-        if build.not_run():  # for a lesson that fails another test speaks; its page has no outputs
+        if build.not_run():  # a lesson that fails has a test of its own; its page has no outputs
             request.getfixturevalue("lessons_that_ran")
         root = Path(__file__).parents[1]
         command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-d", folder / "doctrees"]

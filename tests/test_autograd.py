@@ -1,10 +1,11 @@
 """The engine: Tensor, Function, the backward walk, no_grad. What operations owe it: ops/test_contract.py."""
 
 import gc
+import itertools
+import sys
 import threading
-import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import ModuleType
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 import minicnn
-from minicnn import Function, Tensor, no_grad
+from minicnn import Function, Tensor, autograd, no_grad
 from minicnn.ops.arithmetic import Add, Exp, Mul
 from minicnn.ops.reduce import Sum
 
@@ -455,31 +456,69 @@ def test_a_deep_chain_does_not_recurse() -> None:
     assert last() is None
 
 
-def test_a_deep_chain_takes_time_in_proportion() -> None:
-    def seconds(length: int) -> float:
-        start = time.process_time()
-        x, y = chain(length)
-        y.backward()
-        return time.process_time() - start
-
-    with without_garbage_collector():
-        best = {length: min(seconds(length) for _ in range(3)) for length in (10_000, 20_000)}
-    assert best[20_000] < 3 * best[10_000]
+def sum_of_products(width: int) -> Tensor:
+    x = leaf(1)
+    y = x * 1.0
+    for _ in range(width):
+        y = y + x * 1.0
+    return y
 
 
-def test_a_wide_graph_takes_time_in_proportion() -> None:
-    def seconds(width: int) -> float:
-        x = leaf(1)
-        start = time.process_time()
-        y = x * 1.0
-        for _ in range(width):
-            y = y + x * 1.0
-        y.backward()
-        return time.process_time() - start
+def sum_of_waiting_products(width: int) -> Tensor:
+    """All products are computed before the first sum, and so wait for their turn at the same time on the way back."""
+    x = leaf(1)
+    y, *products = [x * 1.0 for _ in range(width)]
+    for product in products:
+        y = y + product
+    return y
 
-    with without_garbage_collector():
-        best = {width: min(seconds(width) for _ in range(3)) for width in (3_000, 6_000)}
-    assert best[6_000] < 3 * best[3_000]
+
+class Counted(int):
+    """A number that counts how often it is compared with another."""
+
+    comparisons = 0
+    __hash__ = int.__hash__
+
+    def __neg__(self) -> "Counted":
+        return Counted(-int(self))
+
+    def __eq__(self, other: object) -> bool:
+        Counted.comparisons += 1
+        return int(self) == other
+
+    def __lt__(self, other: int) -> bool:
+        Counted.comparisons += 1
+        return int(self) < int(other)
+
+
+def calls(work: Callable[[], object]) -> int:
+    """Return how many functions, of Python and of C, are called."""
+    count = 0
+
+    def profile(frame: Any, event: str, argument: Any) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(profile)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@pytest.mark.parametrize("graph", [lambda size: chain(size)[1], sum_of_products, sum_of_waiting_products])
+def test_the_work_grows_in_proportion_to_the_graph(graph: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    small, large = (calls(lambda size=size: graph(size).backward()) for size in (500, 1_000))  # type: ignore[misc]
+    assert large < 2.05 * small
+
+    comparisons = []
+    monkeypatch.setattr(autograd, "_numbers", map(Counted, itertools.count()))
+    for size in (500, 1_000):
+        Counted.comparisons = 0
+        graph(size).backward()
+        comparisons.append(Counted.comparisons)
+    assert comparisons[1] <= 2.4 * comparisons[0]  # the next function is found by n log n of them
 
 
 # --- no_grad ------------------------------------------------------------------------------------------------

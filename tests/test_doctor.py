@@ -1,6 +1,7 @@
 """The doctor: each fault is simulated, is found, and comes with its remedy; a healthy machine has none."""
 
 import os
+import subprocess
 import sys
 import warnings
 from collections.abc import Callable
@@ -14,6 +15,8 @@ import pytest
 import minicnn
 from minicnn import doctor, kernels
 
+ROOT = Path(__file__).parents[1]
+MEASURE = doctor._gflops
 OPENBLAS = {
     "user_api": "blas",
     "internal_api": "openblas",
@@ -286,3 +289,24 @@ def test_where_there_is_no_gpu(
         nvidia_smi(script)
     monkeypatch.setattr(doctor, "_version", lambda name: None)
     assert doctor._gpu() == ({"CuPy": "not installed", "GPUs": "none found"}, [])
+
+
+def test_the_speed_needs_few_operations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A core that does 5 * 10^9 operations in a second needs four seconds at most."""
+    operations = []
+    monkeypatch.setattr(doctor, "_product", lambda a, b: operations.append(2 * a.shape[0] * a.shape[1] * b.shape[1]))
+    assert MEASURE() > 0
+    assert 0 < sum(operations) < 2e10
+
+
+def test_the_command_compiles_no_kernel() -> None:
+    program = """if True:
+        from minicnn.cli import main
+        main(["doctor"])
+        from minicnn.kernels import direct_convolution, numba_kernels
+        functions = [*vars(direct_convolution).values(), *vars(numba_kernels).values()]
+        print("compiled:", sum(len(each.signatures) for each in functions if hasattr(each, "signatures")))
+    """
+    pytest.importorskip("numba")
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.endswith("\ncompiled: 0\n"), done.stdout + done.stderr

@@ -1,1 +1,1 @@
-"""What the lessons need beside their notebooks: the exercises and their checks, the museum of bugs."""
+"""What the lessons need besides their notebooks: the exercises with their checks, and the museum of bugs."""

@@ -1,4 +1,4 @@
-"""The checks that the notebooks call: ``check.lrn_window(your_function)`` judges an answer to that exercise.
+"""The checks that the notebooks call: ``check.lrn_window(your_function)`` checks an answer to that exercise.
 
 Examples
 --------
@@ -12,7 +12,7 @@ lrn_window: not yet: 2 of 6 inputs right
   input     i = 0, n = 5, C = 8
   expected  (0, 2)
   got       (-2, 2)
-  that is   value 1 of 2: -2 instead of 0
+  problem   value 1 of 2: -2 instead of 0
   mistake   the window is not cut off at the ends
   hint      There is no channel -1, and none with the number C. ...
 """
@@ -22,7 +22,7 @@ from minicnn.lessons.judging import Check
 
 
 def __getattr__(name: str) -> Check:
-    if name.startswith("__"):  # Python looking for something of its own
+    if name.startswith("__"):  # Python asks modules for names such as __path__
         raise AttributeError(name)
     return Check(find(name))
 

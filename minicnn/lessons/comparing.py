@@ -1,4 +1,4 @@
-"""Whether two results are the same, and in words how they differ."""
+"""Compare two results, and say in words how they differ."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from minicnn.autograd import Tensor
 
 __all__ = ["difference", "general_hint", "same", "shown", "value_shown"]
 
-SHOWN_IN_FULL = 48  # arrays of up to so many numbers are shown in full
+SHOWN_IN_FULL = 48  # larger arrays are shown by their shape and range
 
 
 def same(old: Any, new: Any) -> bool:
-    """Return whether an argument is what it was before the call."""
+    """Return whether an argument is unchanged by a call."""
     if isinstance(old, Tensor):
         return isinstance(new, Tensor) and same(old.data, new.data)
     if isinstance(old, np.ndarray):
@@ -32,21 +32,21 @@ def same(old: Any, new: Any) -> bool:
         return old.keys() == new.keys() and all(same(old[key], new[key]) for key in old)
     if isinstance(old, bool | int | float | complex | str | bytes | None):
         return bool(old == new)
-    return True  # a random generator may be drawn from
+    return True  # such as a random generator, which changes when it is used
 
 
 def difference(expected: Any, got: Any, tolerance: float) -> str | None:
-    """Return in words how a result differs from the expected one, or None.
+    """Return how a result differs from the expected one, in words, or None if it does not.
 
     Parameters
     ----------
     expected, got : object
-        Arrays, numbers, texts, or tuples of these.
+        Arrays, numbers, strings, or tuples of these.
     tolerance : float
-        By how much of the largest expected number numbers may differ.
+        The difference allowed between two numbers, relative to the largest expected number.
     """
     if got is None and expected is not None:
-        return "your function returns None: is there a return?"
+        return "your function returns None: is a return missing?"
     if isinstance(expected, np.ndarray):
         return _array_difference(expected, got, tolerance)
     if isinstance(expected, list | tuple):
@@ -58,24 +58,24 @@ def difference(expected: Any, got: Any, tolerance: float) -> str | None:
     if isinstance(expected, numbers.Integral):
         if isinstance(got, numbers.Integral) and not isinstance(got, bool):
             return None if got == expected else _other(expected, got)
-        return f"a whole number is expected, and this is {_a(got)}"
+        return f"expected an integer, got {_a(got)}"
     if isinstance(expected, numbers.Real):
         return _number_difference(float(expected), got, tolerance)
     if type(got) is not type(expected):
-        return f"{_a(expected)} is expected, and this is {_a(got)}"
+        return f"expected {_a(expected)}, got {_a(got)}"
     return None if got == expected else _other(expected, got)
 
 
 def _array_difference(expected: NDArray[Any], got: Any, tolerance: float) -> str | None:
     if isinstance(got, Tensor):
-        return "an array is expected, and this is a Tensor: return its array, tensor.data"
+        return "expected an array, got a Tensor: return its array, tensor.data"
     if not isinstance(got, np.ndarray | np.generic):
-        return f"an array of shape {expected.shape} is expected, and this is {_a(got)}"
+        return f"expected an array of shape {expected.shape}, got {_a(got)}"
     got = np.asarray(got)
     if got.shape != expected.shape:
-        return f"the shape is {got.shape}, and should be {expected.shape}"
+        return f"expected shape {expected.shape}, got {got.shape}"
     if got.dtype.kind != expected.dtype.kind or (got.dtype.kind in "fc" and got.dtype != expected.dtype):
-        return f"the dtype is {got.dtype}, and should be {expected.dtype}"
+        return f"expected dtype {expected.dtype}, got {got.dtype}"
     if expected.dtype.kind not in "fc":
         wrong = got != expected
     else:
@@ -100,13 +100,13 @@ def _allowed(expected: NDArray[Any], tolerance: float) -> float:
 
 def _sequence_difference(expected: Any, got: Any, tolerance: float) -> str | None:
     if not isinstance(got, list | tuple | np.ndarray) or (isinstance(got, np.ndarray) and got.ndim == 0):
-        return f"{len(expected)} values are expected, and this is {_a(got)}"
+        return f"expected {len(expected)} values, got {_a(got)}"
     if isinstance(got, np.ndarray) and any(
         isinstance(one, np.ndarray) and one.shape != got.shape[1:] for one in expected
     ):
-        return f"{len(expected)} values are expected, and this is {_a(got)}"  # its rows are no values
+        return f"expected {len(expected)} values, got {_a(got)}"  # the rows of an array do not count as values
     if len(got) != len(expected):
-        return f"{len(expected)} values are expected, and these are {len(got)}"
+        return f"expected {len(expected)} values, got {len(got)}"
     for number, (one, other) in enumerate(zip(expected, got, strict=True), start=1):
         different = difference(one, other, tolerance)
         if different is not None:
@@ -116,7 +116,7 @@ def _sequence_difference(expected: Any, got: Any, tolerance: float) -> str | Non
 
 def _number_difference(expected: float, got: Any, tolerance: float) -> str | None:
     if isinstance(got, bool | np.bool_) or not isinstance(got, numbers.Real):
-        return f"a number is expected, and this is {_a(got)}"
+        return f"expected a number, got {_a(got)}"
     return _array_difference(np.array(expected), np.array(float(got)), tolerance)
 
 
@@ -124,16 +124,16 @@ def _other(expected: Any, got: Any) -> str:
     return f"{value_shown(got)} instead of {value_shown(expected)}"
 
 
-# --- hints for mistakes without a name ------------------------------------------------------------------------
+# --- hints for mistakes that are not known by name --------------------------------------------------------------
 
 
 def general_hint(expected: Sequence[Any], got: Sequence[Any], tolerance: float) -> str:
-    """Return what the results look like, where they look like something.
+    """Return a hint about what the wrong results have in common, or an empty string.
 
     Parameters
     ----------
     expected, got : sequence
-        The results that are wrong, one for each case, and what they should be. The first is the one to speak of.
+        For each case that is wrong, the expected result and the answer's. The hint is about the first.
     tolerance : float
         As in :func:`difference`.
     """
@@ -142,7 +142,7 @@ def general_hint(expected: Sequence[Any], got: Sequence[Any], tolerance: float) 
         if any(not isinstance(one, list | tuple) or len(one) != len(first) for one in got):
             return ""
         if _in_another_order(first, other, tolerance):
-            return "These are the right values, in another order."
+            return "The values are right, but in a different order."
         for number, pair in enumerate(zip(first, other, strict=True)):
             if difference(*pair, tolerance) is not None:
                 return general_hint([one[number] for one in expected], [one[number] for one in got], tolerance)
@@ -151,36 +151,38 @@ def general_hint(expected: Sequence[Any], got: Sequence[Any], tolerance: float) 
 
 
 def _kind_hint(expected: Any, got: Any) -> str:
-    """Return what to do about a result of the wrong kind."""
+    """Return a hint about a result of the wrong type, shape or dtype."""
     if isinstance(expected, np.ndarray) and isinstance(got, list | tuple):
-        return "np.array(...) makes an array of a list."
+        return "np.array(...) converts a list to an array."
     if (
         isinstance(expected, numbers.Integral)
         and not isinstance(expected, bool)
         and isinstance(got, float | np.floating)
     ):
-        return "The number is right, but a float: int(...) makes a whole number of it." if got == expected else ""
+        return "The number is right, but it is a float: int(...) converts it to an integer." if got == expected else ""
     if not isinstance(expected, np.ndarray) or not isinstance(got, np.ndarray | np.generic):
         return ""
     if expected.shape != got.shape:
         turned = expected.ndim > 1 and expected.shape == got.shape[::-1]
-        return "Rows and columns are exchanged: should something be transposed?" if turned else ""
+        return "Rows and columns are exchanged: is a transpose missing?" if turned else ""
     kinds = expected.dtype.kind + got.dtype.kind
     if kinds == "if":
-        return "Whole numbers are asked for. If yours are right but floats, .astype(int) makes whole numbers of them."
+        return "Integers are expected. If your numbers are right but floats, .astype(int) converts them."
     if kinds == "fi":
-        return "Counting gives whole numbers, and no fraction fits beside them. np.zeros(shape) makes floats."
+        return "An array of integers cannot hold fractions. np.zeros(shape) makes an array of floats."
     if expected.dtype != got.dtype:
-        return "np.zeros_like and np.empty_like make an array of the dtype of another."
+        return "np.zeros_like(x) and np.empty_like(x) make an array of the same dtype as x."
     if expected.dtype.kind == "f" and np.isfinite(expected).all() and not np.isfinite(got).all():
-        return "NaN and inf come from 0 / 0, from inf - inf, or from an exp of something large. Print what goes in."
+        return (
+            "NaN and inf come from 0 / 0, from inf - inf, or from exp of a large number. Print the values before them."
+        )
     return ""
 
 
 def _proportion_hint(expected: Sequence[Any], got: Sequence[Any], tolerance: float) -> str:
-    """Return by what factor or term all numbers are off, if it is the same in all cases.
+    """Return the factor or term by which all numbers are off, if it is the same in all cases.
 
-    A single number is always some factor off. So those of all cases are looked at together.
+    Two single numbers always differ by some factor. So single numbers are compared over all cases together.
     """
     if not all(isinstance(one, np.ndarray | np.generic | numbers.Real) for one in (*expected, *got)):
         return ""
@@ -201,7 +203,7 @@ def _widened(value: Any) -> NDArray[Any]:
 
 
 def _proportion(a: NDArray[Any], b: NDArray[Any], tolerance: float) -> tuple[str, str]:
-    """Return what kind of difference it is, and the hint for it."""
+    """Return the kind of difference (sign, factor or term) and the hint for it."""
     nothing = "", ""
     if a.size < 2 or not (np.isfinite(a).all() and np.isfinite(b).all()):
         return nothing
@@ -213,18 +215,18 @@ def _proportion(a: NDArray[Any], b: NDArray[Any], tolerance: float) -> tuple[str
         factor = float(b[largest] / a[largest])
         if factor and np.all(np.abs(b - factor * a) <= abs(factor) * allowed):
             if abs(factor + 1) < 1e-6:
-                return "sign", "The sign is turned around."
-            if np.count_nonzero(np.abs(a) > allowed) > 1:  # one alone is always some factor times another
-                question = "is a factor missing, or one too many?"
+                return "sign", "The sign is reversed."
+            if np.count_nonzero(np.abs(a) > allowed) > 1:  # two single numbers always differ by some factor
+                question = "is a factor missing, or is there one too many?"
                 return "factor", f"Every number is {factor:.4g} times the right one: {question}"
     if np.ptp(b - a) <= allowed:
-        return "term", f"Every number is off by the same {float((b - a).flat[0]):.4g}."
+        return "term", f"Every number is off by {float((b - a).flat[0]):.4g}."
     return nothing
 
 
 def _in_another_order(expected: tuple[Any, ...], got: Sequence[Any], tolerance: float) -> bool:
     if any(isinstance(part, str | bool | np.bool_) for part in expected):
-        return False  # of few different words any answer is made
+        return False  # a guess among a few words is often right in another order
     left = list(got)
     for part in expected:
         at = next((at for at, other in enumerate(left) if difference(part, other, tolerance) is None), None)
@@ -234,20 +236,22 @@ def _in_another_order(expected: tuple[Any, ...], got: Sequence[Any], tolerance: 
     return True
 
 
-# --- values in words ------------------------------------------------------------------------------------------
+# --- values as text ------------------------------------------------------------------------------------------
 
 
 def shown(value: Any, indent: int = 0) -> str:
-    """Return a value as text: small arrays in full, large ones as their shape."""
+    """Return a value as text: small arrays in full, large ones by their shape and range."""
     if isinstance(value, Tensor):
         return f"Tensor of {shown(value.data, indent + 10)}"
     if isinstance(value, np.ndarray) and value.ndim:
         if value.size > SHOWN_IN_FULL:
             return f"array of shape {value.shape}, from {_text(value.min())} to {_text(value.max())}"
         largest = np.abs(value[np.isfinite(value)]).max(initial=0) if value.dtype.kind == "f" else 0
-        tiny = 0 < largest < 1e-4  # then the small ones are all there is to see
+        tiny = 0 < largest < 1e-4  # NumPy would show such an array as zeros
         text = np.array2string(value, precision=5, suppress_small=not tiny, separator=", ", max_line_width=100)
-        lines = [line for line in text.splitlines() if line.strip()]  # NumPy parts the layers of a block by empty ones
+        lines = [
+            line for line in text.splitlines() if line.strip()
+        ]  # NumPy separates the planes of an array by empty lines
         return ("\n" + " " * indent).join(lines)
     if isinstance(value, tuple | list):
         inside = ", ".join(shown(one, indent + 1) for one in value)
@@ -256,7 +260,7 @@ def shown(value: Any, indent: int = 0) -> str:
 
 
 def value_shown(value: Any) -> str:
-    """Return a value in a few words, for the middle of a sentence."""
+    """Return a value as short text, for the middle of a sentence."""
     if isinstance(value, np.ndarray) and value.size > 8:
         return f"an array of shape {value.shape}"
     text = " ".join(shown(value).split())
@@ -264,7 +268,7 @@ def value_shown(value: Any) -> str:
 
 
 def _a(value: Any) -> str:
-    """Return what kind of thing a value is."""
+    """Return what a value is, with its article: "an array of shape (3,)"."""
     if isinstance(value, Tensor):
         return "a Tensor"
     if isinstance(value, np.ndarray):
@@ -274,7 +278,7 @@ def _a(value: Any) -> str:
     if isinstance(value, list | tuple | dict | set):
         return f"a {type(value).__name__} of length {len(value)}"
     if isinstance(value, float | np.floating) and float(value).is_integer() and abs(float(value)) < 1e15:
-        return f"the {type(value).__name__} {value:.1f}"  # 4.0, so that it differs from a whole number
+        return f"the {type(value).__name__} {value:.1f}"  # 4.0, so that it differs from an integer
     return f"the {type(value).__name__} {value_shown(value)}"
 
 
@@ -285,6 +289,6 @@ def _text(value: Any) -> str:
         return f"{value:.7g}"
     try:
         text = repr(value)
-    except Exception:  # a class of the student's own
+    except Exception:  # a class that the student wrote
         text = f"an object of {type(value).__name__}"
     return text if len(text) <= 200 else f"{text[:197]}..."

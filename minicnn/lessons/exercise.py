@@ -1,4 +1,4 @@
-"""An exercise: what to write, the right answer, the inputs it is tried on, and the mistakes that are known by name."""
+"""An exercise: the task, the solution, the inputs to check answers with, and the mistakes that are known by name."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ Run = Callable[[Callable[..., Any], Sequence[Any]], Any]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one case.
+    """The outcome of one case.
 
     Attributes
     ----------
     result, measured : object
-        What the function returned, and what is compared of it.
+        What the function returned, and the value that is compared.
     error : Exception or None
-        What it raised instead; or, beside a result, what the measuring raised.
+        The error that the function raised; or, if there is a result, the error that ``measure`` raised.
     changed : tuple of str
-        The arguments that are not what they were.
+        The arguments that the function changed.
     """
 
     result: Any = None
@@ -40,18 +40,18 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A wrong answer that many give.
+    """A common wrong answer.
 
     Attributes
     ----------
     name : str
-        What it is called, in a few words.
+        The mistake in a few words.
     hint : str
-        What to look at. It leads to the right answer without being it.
+        What to look at. It leads to the right answer without giving it away.
     function : callable
-        The mistake itself, to be called as the solution is. Who gets the same results has made it.
+        The mistake as a function with the solution's arguments. An answer with the same results makes this mistake.
     also : sequence of callable
-        Other ways to make it.
+        Other ways to make the same mistake.
     """
 
     name: str
@@ -62,27 +62,27 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Exercise:
-    """Something to write, and what is needed to judge it.
+    """A function to write, and what is needed to check it.
 
     Attributes
     ----------
     lesson : int
-        To which lesson it belongs.
+        The number of its lesson.
     task : str
-        What to write, in a line.
+        What to write, in one line.
     solution : callable
-        The right answer. Its name is the exercise's.
+        The right answer. Its name is the exercise's name.
     cases : sequence of tuple
-        The inputs: for each case the arguments, which every answer gets as copies of its own.
+        The inputs: the arguments for each case. Every answer gets copies.
     mistakes : sequence of Mistake
-        The most common ones.
+        The most common mistakes.
     measure : callable, optional
-        What is compared in place of the results themselves: ``measure(result, *arguments)``. For answers of which many
-        are right, such as a learning rate: how well does it learn?
+        Computes what is compared instead of the result: ``measure(result, *arguments)``. For exercises with many right
+        answers, such as a learning rate: how well does the network learn with it?
     tolerance : float
-        Numbers may differ by so much of the largest expected one.
+        The difference allowed between two numbers, relative to the largest expected number.
     seconds : float
-        How long an answer may take for one case.
+        Time limit for one case.
     """
 
     lesson: int
@@ -96,22 +96,22 @@ class Exercise:
 
     @property
     def name(self) -> str:
-        """What the answer is called."""
+        """The name of the function to write."""
         return self.solution.__name__
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """The names of what an answer is called with."""
+        """The names of the function's arguments."""
         return tuple(inspect.signature(self.solution).parameters)
 
     @cached_property
     def expected(self) -> list[Outcome]:
-        """What the solution makes of the cases."""
+        """The solution's outcomes."""
         return self._trusted(self.solution)
 
     @cached_property
     def mistaken(self) -> list[tuple[Mistake, list[Outcome]]]:
-        """What each mistake makes of the cases, each way of making it."""
+        """The outcomes of each mistake, for each way of making it."""
         ways = [(mistake, way) for mistake in self.mistakes for way in (mistake.function, *mistake.also)]
         return [(mistake, self._trusted(way)) for mistake, way in ways]
 
@@ -120,7 +120,7 @@ class Exercise:
             return [self.outcome(function, case, lambda function, given: function(*given)) for case in self.cases]
 
     def outcome(self, function: Callable[..., Any], case: Sequence[Any], run: Run) -> Outcome:
-        """Call a function with copies of a case's arguments, and note what comes of it.
+        """Call a function with copies of a case's arguments, and return the outcome.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""How an answer is judged: it is run on every case and held against the solution, then against the known mistakes."""
+"""Checks an answer: runs it on every case and compares it with the solution, then with the known mistakes."""
 
 from __future__ import annotations
 
@@ -21,30 +21,24 @@ __all__ = ["Check"]
 
 @dataclass(frozen=True, repr=False)
 class Check:
-    """Judges answers to an exercise: ``check(answer)`` returns a :class:`~minicnn.lessons.report.Report`.
-
-    Attributes
-    ----------
-    exercise : Exercise
-        Whose answers.
-    """
+    """Checks answers to an exercise: ``check(answer)`` returns a :class:`~minicnn.lessons.report.Report`."""
 
     exercise: Exercise
 
     def __call__(self, answer: Any = None, seconds: float | None = None) -> Report:
-        """Judge an answer. Whatever it does, a report comes back.
+        """Check an answer. Always returns a report, also if the answer raises an error or does not return.
 
         Parameters
         ----------
         answer : callable
             The function that the exercise asks for.
         seconds : float, optional
-            How long it may take for one case; by default as the exercise says.
+            Time limit for one case; default: the exercise's.
         """
         try:
             return _judge(self.exercise, answer, self.exercise.seconds if seconds is None else seconds)
-        except Exception as error:  # of an object that cannot even be compared
-            return Report(self.exercise.name, f"not yet: what comes back cannot be judged ({type(error).__name__})")
+        except Exception as error:  # from an object that cannot even be compared
+            return Report(self.exercise.name, f"not yet: the result cannot be compared ({type(error).__name__})")
 
     def __repr__(self) -> str:
         return repr(self.exercise)
@@ -74,11 +68,11 @@ def _judge(exercise: Exercise, answer: Any, seconds: float) -> Report:
 def _wrong(exercise: Exercise, expected: Outcome, found: Outcome) -> str | None:
     """Return what is wrong with one case, or None."""
     if found.error is not None:
-        if found.result is not None:  # it was the measuring that failed
+        if found.result is not None:  # the function returned, but exercise.measure failed
             return f"{value_shown(found.result)} cannot be used: {found.error}"
         return f"{type(found.error).__name__}: {found.error}"
     if exercise.measure is not None and found.result is None:
-        return "your function returns None: is there a return?"
+        return "your function returns None: is a return missing?"
     different = difference(expected.measured, found.measured, exercise.tolerance)
     if different is None and found.changed != expected.changed:
         return f"your function changes its argument {' and '.join(found.changed)}"
@@ -86,7 +80,7 @@ def _wrong(exercise: Exercise, expected: Outcome, found: Outcome) -> str | None:
 
 
 def _recognised(exercise: Exercise, found: Sequence[Outcome]) -> Mistake | None:
-    """Return the mistake with just these outcomes; if there is none, one with these numbers."""
+    """Return the known mistake that has the same outcomes; otherwise one that explains every wrong value."""
     for mistake, mistaken in exercise.mistaken:
         if all(_alike(exercise, *pair) for pair in zip(mistaken, found, strict=True)):
             return mistake
@@ -104,15 +98,15 @@ def _alike(exercise: Exercise, mistaken: Outcome, found: Outcome) -> bool:
         return False
     one, other = mistaken.measured, found.measured
     if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
-        # The other way round, too: beside a mistake that gives 0, every small number would pass for it.
+        # In both directions: the tolerance is relative, and every small number is close to a mistake that gives 0.
         return difference(other, one, exercise.tolerance) is None
     return True
 
 
 def _in_part(exercise: Exercise, expected: Outcome, mistaken: Outcome, found: Outcome) -> bool | None:
-    """Return whether one of several values is as the mistake has it; None if a value is neither so nor right.
+    """Return whether a value is wrong as the mistake's is; None if a value is neither right nor the mistake's.
 
-    Dtypes do not count here.
+    Dtypes are not compared here.
     """
     if any(outcome.error is not None or outcome.changed for outcome in (expected, mistaken, found)):
         return None
@@ -121,7 +115,7 @@ def _in_part(exercise: Exercise, expected: Outcome, mistaken: Outcome, found: Ou
         return None
 
     def same(one: Any, other: Any) -> bool:
-        # the other way round, too: beside a mistake that gives 0, every small number would pass for it
+        # in both directions, as in _alike
         pairs = [(one, other), (other, one)]
         return all(difference(*pair, exercise.tolerance) is None for pair in pairs)
 
@@ -134,7 +128,7 @@ def _in_part(exercise: Exercise, expected: Outcome, mistaken: Outcome, found: Ou
 
 
 def _parts(result: Any) -> list[Any]:
-    """Return results one by one, all numbers in the widest dtype."""
+    """Return the values of a result as a list, with all numbers converted to float64."""
     if isinstance(result, tuple | list):
         return [_parts(part)[0] if not isinstance(part, tuple | list) else part for part in result]
     if isinstance(result, np.ndarray | np.number) and result.dtype.kind in "iuf":
@@ -143,26 +137,26 @@ def _parts(result: Any) -> list[Any]:
 
 
 def _not_an_answer(exercise: Exercise, answer: Any) -> str:
-    """Return what is wrong with an answer before it is called, if anything."""
+    """Return what is wrong with an answer before it is called, or an empty string."""
     call_it = f"check.{exercise.name}({exercise.name})"
     if not callable(answer):
         return (
-            f"check.{exercise.name} wants your function itself and got {value_shown(answer)}: "
-            f"write {call_it}, without brackets behind the second name"
+            f"check.{exercise.name} needs the function itself, got {value_shown(answer)}: "
+            f"write {call_it}, without brackets after the second name"
         )
     try:
         signature = inspect.signature(answer)
     except (TypeError, ValueError):
-        return ""  # it has none that could be looked at
+        return ""  # some built-in functions have no signature
     try:
         signature.bind(*exercise.arguments)
     except TypeError:
         wanted, got = ", ".join(exercise.arguments), ", ".join(signature.parameters)
-        return f"your function is called with the arguments ({wanted}), but takes ({got})"
+        return f"your function must take the arguments ({wanted}), but it takes ({got})"
     return ""
 
 
-# --- how it is said -------------------------------------------------------------------------------------------
+# --- the report -------------------------------------------------------------------------------------------
 
 
 def _explanation(exercise: Exercise, answer: Any, found: Sequence[Outcome], right: Sequence[bool]) -> Report:
@@ -174,7 +168,7 @@ def _explanation(exercise: Exercise, answer: Any, found: Sequence[Outcome], righ
         lines += [("error", complaint), *_place(answer, got.error)]
         hint = _error_hint(got.error)
     else:
-        lines += [*_both(exercise, expected, got), ("that is", complaint)]
+        lines += [*_both(exercise, expected, got), ("problem", complaint)]
         hint = _general_hint(exercise, found, first)
     mistake = _recognised(exercise, found)
     return Report(
@@ -196,15 +190,15 @@ def _both(exercise: Exercise, expected: Outcome, got: Outcome) -> list[tuple[str
 
 
 def _general_hint(exercise: Exercise, found: Sequence[Outcome], first: int) -> str:
-    """Return a hint for a mistake without a name, from all the cases that are wrong.
+    """Return a hint for a mistake that is not known by name, from all cases that are wrong.
 
-    Where results are single numbers, those that are right count, too: nearly any two are some factor apart.
+    If the results are single numbers, the right ones count too, because any two numbers differ by some factor.
     """
     expected, got = exercise.expected[first], found[first]
     if got.changed != expected.changed:
         return (
-            f"What the function is given belongs to others, who may need it again. "
-            f"Work on a copy or compute something new, and leave {' and '.join(got.changed)} as it is."
+            f"The caller may need the arguments again. "
+            f"Work on a copy or compute a new array, and do not change {' and '.join(got.changed)}."
         )
     if exercise.measure is not None or got.error is not None:
         return ""
@@ -217,40 +211,40 @@ def _general_hint(exercise: Exercise, found: Sequence[Outcome], first: int) -> s
     return general_hint([right for right, _ in pairs], [result for _, result in pairs], exercise.tolerance)
 
 
-# What Python says of the commonest errors, and what it means.
+# Parts of the most common error messages, and what they mean.
 ERRORS = [
     (
         "truth value of an array",
-        "An array holds many numbers; an if, an and, an or and max(a, b) want one answer. Compare number by number: "
-        "np.where(condition, a, b) takes from a where the condition holds and from b elsewhere; a loop over all places "
-        "will do as well.",
+        "An array holds many numbers, but if, and, or and max(a, b) need a single True or False. Compare element by "
+        "element: np.where(condition, a, b) takes from a where the condition is True and from b elsewhere. A loop over "
+        "all elements works as well.",
     ),
     (
         "converted to Python scalars",
-        "The functions of Python's math take one number, those of NumPy (np.exp) take arrays.",
+        "Functions of Python's math module take one number; those of NumPy, such as np.exp, take arrays.",
     ),
-    ("interpreted as an integer", "Sizes and places are whole numbers: // divides and rounds down, / does not."),
-    ("or a single integer", "Lengths are whole numbers: // divides and rounds down, / does not."),
-    ("must be integers", "A place is a whole number: // divides and rounds down, / does not."),
-    ("only integers, slices", "A place is a whole number: // divides and rounds down, / does not."),
-    ("bitwise_xor", "In Python ^ is no power. Write **."),
-    ("broadcast", "Two arrays whose shapes do not fit meet in that line. Print the shape of each."),
-    ("out of bounds", "There is no such place: counting begins at 0, so the last is the length minus 1."),
-    ("maximum recursion depth", "The function calls itself again and again. In which case should it stop?"),
-    ("is not defined", "Python does not know this name. Is it spelled right, and has its cell been run?"),
+    ("interpreted as an integer", "Sizes and indices are integers: // divides and rounds down, / gives a float."),
+    ("or a single integer", "Lengths are integers: // divides and rounds down, / gives a float."),
+    ("must be integers", "An index is an integer: // divides and rounds down, / gives a float."),
+    ("only integers, slices", "An index is an integer: // divides and rounds down, / gives a float."),
+    ("bitwise_xor", "In Python ^ is not a power. Write **."),
+    ("broadcast", "That line combines two arrays whose shapes do not match. Print the shape of each."),
+    ("out of bounds", "There is no element with this index: indices start at 0, so the last is the length minus 1."),
+    ("maximum recursion depth", "The function calls itself without end. In which case should it stop?"),
+    ("is not defined", "Python does not know this name. Is it spelled correctly, and has its cell been run?"),
 ]
 
 
 def _error_hint(error: BaseException | None) -> str:
-    """Return what an error means, if it is a common one."""
+    """Return a hint for an error, with what it means if it is a common one."""
     meaning = next((f" {hint}" for words, hint in ERRORS if words in str(error)), "")
-    return "Python stops at that line, so nothing is returned." + meaning
+    return "Python stops at that line, so the function returns nothing." + meaning
 
 
 def _too_slow(exercise: Exercise, case: Sequence[Any], seconds: float, stopped: bool) -> Report:
-    hint = "Does the condition of your loop ever become false? Print what it counts."
+    hint = "Does the condition of your loop ever become False? Print the variables in it."
     if not stopped:
-        hint += " Your function could not be stopped and is still running: restart the kernel before you go on."
+        hint += " Your function could not be stopped and is still running: restart the kernel before you continue."
     verdict = f"not yet: your function had not returned after {seconds:g} s"
     return Report(exercise.name, verdict, _input(exercise, case), hint=hint)
 
@@ -260,14 +254,14 @@ def _input(exercise: Exercise, case: Sequence[Any]) -> list[tuple[str, str]]:
     for name, value in zip(exercise.arguments, case, strict=True):
         text = f"{name} = {shown(value, len(name) + 3)}"
         if lines and "[" not in lines[-1] + text and len(lines[-1] + text) < 80:
-            lines[-1] += f", {text}"  # numbers share a line
+            lines[-1] += f", {text}"  # short values share a line
         else:
             lines.append(text)
     return [("input", "\n".join(lines))] if lines else []
 
 
 def _place(answer: Any, error: BaseException) -> list[tuple[str, str]]:
-    """Return the line of the answer's own file or cell at which an error arose."""
+    """Return the line in the answer's file or cell where an error was raised."""
     file = getattr(getattr(answer, "__code__", None), "co_filename", None)
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     if not frames:

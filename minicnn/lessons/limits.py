@@ -1,4 +1,4 @@
-"""Calling what may never return: in a notebook, on any system, from any thread."""
+"""Call a function with a time limit: in a notebook, on any system, from any thread."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 __all__ = ["TimeLimit", "call"]
 
-PATIENCE = 1.0  # seconds for what has been told to stop
+PATIENCE = 1.0  # seconds to wait for a function to stop
 
 
 class TimeLimit(Exception):
@@ -19,7 +19,7 @@ class TimeLimit(Exception):
     Attributes
     ----------
     stopped : bool
-        Whether it has ended since. Python can stop its own loops, but not a library that computes or waits.
+        Whether it could be stopped. Python code can be, but not a library that computes or waits.
     """
 
     def __init__(self, stopped: bool) -> None:
@@ -28,22 +28,22 @@ class TimeLimit(Exception):
 
 
 class _Stop(BaseException):
-    """Raised inside the function. No ``except Exception`` holds it up."""
+    """Raised inside the function, where ``except Exception`` does not catch it."""
 
 
 def call(function: Callable[..., Any], arguments: Sequence[Any], seconds: float) -> Any:
-    """Call a function in a thread of its own, and stop it when its time is over.
+    """Call a function in its own thread, and stop it when the time limit is reached.
 
-    Signals would be simpler, but work in the main thread alone, and not on Windows.
+    Signals would be simpler, but they work only in the main thread, and not on Windows.
 
     Parameters
     ----------
     function : callable
-        What is called.
+        The function.
     arguments : sequence
-        With what.
+        Its arguments.
     seconds : float
-        How long it may take.
+        The time limit.
 
     Returns
     -------
@@ -52,9 +52,9 @@ def call(function: Callable[..., Any], arguments: Sequence[Any], seconds: float)
     Raises
     ------
     TimeLimit
-        If it takes longer.
+        If the function takes longer.
     BaseException
-        Whatever the function raises.
+        What the function raises.
     """
     returned: list[Any] = []
     raised: list[BaseException] = []
@@ -66,9 +66,9 @@ def call(function: Callable[..., Any], arguments: Sequence[Any], seconds: float)
             except BaseException as error:
                 raised.append(error)
         except _Stop:
-            pass  # it arrived between the two lines above
+            pass  # raised between the two lines above
 
-    # With this context a notebook shows what the function prints where the cell is.
+    # The copied context makes a notebook show the function's output below its cell.
     thread = threading.Thread(target=contextvars.copy_context().run, args=(work,), daemon=True)
     thread.start()
     try:
@@ -84,7 +84,7 @@ def call(function: Callable[..., Any], arguments: Sequence[Any], seconds: float)
 
 
 def _stop(thread: threading.Thread) -> bool:
-    """Raise _Stop inside a thread, a few times because a bare ``except`` may catch it."""
+    """Raise _Stop inside a thread, several times because a bare ``except`` may catch it."""
     for _ in range(3):
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(_Stop))
         thread.join(PATIENCE / 3)

@@ -1,8 +1,8 @@
-"""The students' notebooks: copied out of the package, and looked through for what is done.
+"""The students' notebooks: copying them out of the package, and finding out which exercises are done.
 
-A notebook's progress is found by running it in a child process: its setup cell, the cells that define an exercise's
-function, and of the others above these what is imported and defined there, which an answer may call. Nothing else runs,
-so that a long training in the lesson costs nothing here.
+To find out, a child process runs parts of the notebook: its setup cell, the cells that define an exercise's function,
+and the imports and definitions in other cells above, which an answer may use. Nothing else runs, so a lesson that
+trains for minutes is checked in seconds.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ Cell = dict[str, Any]
 
 
 class LessonError(MinicnnError):
-    """Something about a folder of lessons that the user can mend."""
+    """A problem with a folder of lessons."""
 
 
 @dataclass(frozen=True)
 class State:
-    """How far an exercise is.
+    """The state of an exercise.
 
     Attributes
     ----------
     exercise : str
         Its name.
-    state : str
-        One of the three.
+    state : {"done", "not yet", "not started"}
+        Whether the answer is right, wrong or missing.
     note : str
-        What the check says, where it is "not yet".
+        What the check says, if the state is "not yet".
     """
 
     exercise: str
@@ -68,16 +68,16 @@ class State:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a lesson is.
+    """The state of a lesson.
 
     Attributes
     ----------
     name : str
-        The notebook's, without .ipynb.
+        The notebook's name without .ipynb.
     states : sequence of State
-        Of its exercises.
+        The states of its exercises.
     problem : str
-        Why nothing can be said of them.
+        Why the notebook could not be checked.
     """
 
     name: str
@@ -99,24 +99,24 @@ class Progress:
 
 
 def student_notebooks() -> dict[str, str]:
-    """Return the students' notebooks, as text, by file name."""
+    """Return the text of the students' notebooks by file name."""
     folder = files("minicnn.lessons") / "student"
     names = sorted(file.name for file in folder.iterdir() if file.name.endswith(".ipynb"))
     return {name: (folder / name).read_text(encoding="utf-8") for name in names}
 
 
 def copy_lessons(folder: Path) -> dict[str, bool]:
-    """Copy the students' notebooks into a folder. What is there stays as it is.
+    """Copy the students' notebooks into a folder. Existing files are not changed.
 
     Parameters
     ----------
     folder : Path
-        Made if it does not exist.
+        Created if it does not exist.
 
     Returns
     -------
     dict
-        For each file's name whether it was copied; if not, one of that name was there.
+        For each file name whether the file was copied. If not, it existed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     return {name: _write_new(folder / name, text) for name, text in student_notebooks().items()}
@@ -132,9 +132,9 @@ def _write_new(path: Path, text: str) -> bool:
 
 
 def how_to_open(folder: Path) -> str:
-    """Return, in a few lines, how the notebooks are opened, and what is missing for it on this machine."""
+    """Return how to open the notebooks, and what is missing for it on this machine, in a few lines."""
     first = next(iter(student_notebooks()))
-    lines = ["", f"To begin: jupyter lab {shlex.quote(str(folder / first))}"]
+    lines = ["", f"To start: jupyter lab {shlex.quote(str(folder / first))}"]
     if find_spec("jupyterlab") is None:
         lines.append(f"Jupyter is not installed yet: {install_command('notebooks')}")
     lines.append(f"To see what is done: minicnn lessons {shlex.quote(str(folder))} --progress")
@@ -145,23 +145,23 @@ def how_to_open(folder: Path) -> str:
 
 
 def progress(folder: Path, seconds: float = SECONDS) -> list[Progress]:
-    """Run the exercises in a folder of lessons, and their checks.
+    """Check the exercises in a folder of lessons.
 
     Parameters
     ----------
     folder : Path
-        Where the notebooks are.
+        The folder with the notebooks.
     seconds : float
-        How long one of them may take.
+        Time limit for one notebook.
 
     Raises
     ------
     LessonError
-        If the folder holds no lesson.
+        If there is no lesson in the folder.
     """
     names = [name for name in student_notebooks() if (folder / name).is_file()]
     if not names:
-        raise LessonError(f"{folder} holds no lesson: 'minicnn lessons {folder}' copies them there")
+        raise LessonError(f"{folder} has no lessons: 'minicnn lessons {folder}' copies them there")
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         return list(pool.map(lambda name: _in_a_child(folder / name, seconds), names))
 
@@ -178,14 +178,14 @@ def _in_a_child(path: Path, seconds: float) -> Progress:
         done = subprocess.run(command, cwd=path.parent, env=environment, capture_output=True, timeout=seconds)
         printed, otherwise = done.stdout, f"Python ended with status {done.returncode}"
     except subprocess.TimeoutExpired as error:
-        printed, otherwise = error.stdout or b"", f"the notebook takes longer than {seconds:g} s up to here"
+        printed, otherwise = error.stdout or b"", f"not checked within {seconds:g} s"
     found = [State(**json.loads(line)) for line in printed.decode().splitlines()]
     missing = _asked_for(path, cells)[len(found) :]
     return Progress(path.stem, [*found, *(State(name, "not yet", otherwise) for name in missing)])
 
 
 def check_notebook(path: Path) -> Iterator[State]:
-    """Run a notebook's setup cell and its exercises in this process, and check these.
+    """Run a notebook's setup cell and exercises in this process, and check them.
 
     Parameters
     ----------
@@ -195,12 +195,12 @@ def check_notebook(path: Path) -> Iterator[State]:
     Yields
     ------
     State
-        Of one exercise after the other.
+        The state of each exercise.
 
     Raises
     ------
     OSError, ValueError
-        If it cannot be read as a notebook.
+        If the file cannot be read as a notebook.
     """
     cells = _code_cells(path)
     names: dict[str, Any] = {"__name__": "__main__"}
@@ -226,19 +226,19 @@ def check_notebook(path: Path) -> Iterator[State]:
 
 
 def _note(report: Report) -> str:
-    """Return in a line what is wrong with an answer."""
+    """Return what is wrong with an answer, in one line."""
     verdict = report.verdict.removeprefix("not yet").removeprefix(": ").splitlines()
     error = dict(report.lines).get("error", "").splitlines()
     return report.mistake or ": ".join([*verdict[:1], *error[:1]])
 
 
 def missing(folder: Path) -> list[str]:
-    """Return the names of the lessons that a folder does not hold."""
+    """Return the names of the lessons that are not in a folder."""
     return [name.removesuffix(".ipynb") for name in student_notebooks() if not (folder / name).is_file()]
 
 
 def _asked_for(path: Path, cells: Sequence[Cell]) -> list[str]:
-    """Return the names of a lesson's exercises, in the order of the cells; those without a cell last."""
+    """Return the names of a lesson's exercises in the order of the cells, with those that have no cell last."""
     names = [name for name, exercise in registry().items() if path.stem.startswith(f"{exercise.lesson:02d}_")]
     defined = [name for cell in cells for name in DEFINES.findall(_source(cell))]
     return sorted(names, key=lambda name: defined.index(name) if name in defined else len(defined))
@@ -257,27 +257,32 @@ def _source(cell: Cell) -> str:
 
 
 def _setup(cells: Sequence[Cell]) -> Cell:
-    """Return the cell tagged setup; where the tags are lost, the first that imports the checks."""
+    """Return the cell tagged setup; if the tags are lost, the first cell that imports the checks."""
     tagged = [cell for cell in cells if "setup" in cell.get("metadata", {}).get("tags", ())]
     importing = [cell for cell in cells if "minicnn.lessons" in _source(cell)]
     return next(iter([*tagged, *importing]), {})
 
 
 def _run(cell: Cell, what: str, names: dict[str, Any]) -> str:
-    """Run a cell, and return what stopped it."""
-    source = MAGIC.sub(r"\1pass", _source(cell))  # what only Jupyter understands
-    linecache.cache[what] = (len(source), None, source.splitlines(keepends=True), what)  # for reports of errors
+    """Run a cell, and return the error that stopped it, or an empty string."""
+    source = MAGIC.sub(r"\1pass", _source(cell))  # lines that only Jupyter understands
+    linecache.cache[what] = (
+        len(source),
+        None,
+        source.splitlines(keepends=True),
+        what,
+    )  # for the lines in error reports
     try:
         exec(compile(source, what, "exec"), names)
     except SyntaxError as error:
-        return f"{what} is not Python, at line {error.lineno}: {error.msg}"
+        return f"{what} has a syntax error in line {error.lineno}: {error.msg}"
     except (Exception, SystemExit) as error:
         return f"{what} stops with {type(error).__name__}: {error}"
     return ""
 
 
 def _define(cell: Cell, names: dict[str, Any]) -> None:
-    """Run what a cell imports and defines: functions, classes and constants. What fails is left out."""
+    """Run a cell's imports and definitions of functions, classes and constants, except those that fail."""
     try:
         statements = ast.parse(MAGIC.sub(r"\1pass", _source(cell))).body
     except (SyntaxError, ValueError):
@@ -298,8 +303,8 @@ def _is_constant(value: ast.expr) -> bool:
 
 if __name__ == "__main__":
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what the student prints is not what the parent reads
+    os.dup2(2, 1)  # keeps the student's output apart from the states
     for found in check_notebook(Path(sys.argv[1])):
         print(json.dumps(asdict(found)), file=out, flush=True)
     out.close()
-    os._exit(0)  # threads that could not be stopped do not hold it up
+    os._exit(0)  # does not wait for threads that could not be stopped

@@ -1,4 +1,4 @@
-"""What a check answers: a few lines of text, or a small card in a notebook."""
+"""The result of a check: a few lines of text, or a small card in a notebook."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ WIDTH = 100
 
 @dataclass(frozen=True, repr=False)
 class Report:
-    """What is to be said of an answer.
+    """What a check says about an answer.
 
     Attributes
     ----------
     exercise : str
-        Its name.
+        The exercise's name.
     verdict : str
         The first line.
     lines : sequence of (str, str)
-        What follows, label by label: input, expected, got.
+        The following lines, each with its label: input, expected, got.
     mistake, hint : str
         The mistake by name, if it is known, and what to look at.
     passed, done : bool
-        Whether the answer is right; and whether there is one at all.
+        Whether the answer is right, and whether there is an answer.
     """
 
     exercise: str
@@ -50,7 +50,7 @@ class Report:
         lines = self._labelled()
         width = max((len(label) for label, _ in lines), default=0) + 2
         for label, content in lines:
-            if label in ("hint", "mistake", "that is", "task"):
+            if label in ("hint", "mistake", "problem", "task"):
                 content = textwrap.fill(content, WIDTH - width - 2)
             first, *others = content.splitlines() or [""]
             text.append(f"  {label:<{width}}{first}")
@@ -58,14 +58,14 @@ class Report:
         return "\n".join(text)
 
     def _repr_html_(self) -> str:
-        """Return a card that has no colours of its own but a border's, so that it reads on light and on dark."""
+        """Return a card whose only colour is its border, so that it can be read on light and dark pages."""
         colour = "#2e9e5b" if self.passed else "#c8500a" if self.done else "#808080"
         cell = "padding:0.15em 0.8em 0.15em 0;vertical-align:top;text-align:left;background:none;border:none"
         mono = "white-space:pre-wrap;font:0.92em/1.45 ui-monospace,'DejaVu Sans Mono',Consolas,monospace"
         rows = "".join(
             f'<tr style="background:none"><th scope="row" style="{cell};font-weight:400;opacity:0.7;'
             f'white-space:nowrap">{html.escape(label)}</th>'
-            f'<td style="{cell};{"" if label in ("hint", "mistake", "that is", "task") else mono}">'
+            f'<td style="{cell};{"" if label in ("hint", "mistake", "problem", "task") else mono}">'
             f"{self._bold(label, html.escape(text))}</td></tr>"
             for label, text in self._labelled()
         )

@@ -13,6 +13,7 @@ __all__ = ["alexnet_cifar"]
 WIDTHS = (48, 96, 144, 144, 96)
 KERNELS = (5, 3, 3, 3, 3)
 UNITS = 512
+DEPTHS = (5, 3)
 # 1e-4 fits pixels of 0 to 255. Standardised pixels are about 60 times smaller, their squares 3,600 times.
 ALPHA = 0.36
 

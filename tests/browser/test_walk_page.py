@@ -12,6 +12,8 @@ from minicnn import Tensor, models
 from minicnn import functional as F
 from minicnn.tracing import Trace, TraceStep
 
+pytestmark = pytest.mark.slow
+
 WIDE, NARROW = (1300, 900), (360, 740)
 
 

@@ -101,6 +101,7 @@ def test_a_mistake_is_one_line_and_status_2(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send")
 def test_ctrl_c_keeps_what_is_finished_and_resume_goes_on(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "minicnn", "relu-vs-tanh", "--data", "shapes", "--limit", "32", "--inputs", "raw"]

@@ -148,6 +148,7 @@ def test_predict_prints_bars_and_draws_them(
     assert "shape1.png cannot be read" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals to send")
 def test_signals_save_and_leave_and_a_killed_process_loses_little(tmp_path: Path) -> None:
     """The whole program, stopped three times in three ways: the end is the same as in one piece."""

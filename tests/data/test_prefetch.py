@@ -20,7 +20,7 @@ def threads() -> list[threading.Thread]:
 
 
 def soon(condition: Callable[[], bool]) -> bool:
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60  # far more than is needed, also on a busy machine
     while not condition() and time.monotonic() < end:
         time.sleep(0.005)
     return condition()
@@ -56,7 +56,7 @@ def test_no_more_is_begun_than_may_wait(workers: int, prefetch: int) -> None:
 
 
 def test_workers_work_at_the_same_time() -> None:
-    meeting = threading.Barrier(3, timeout=5)
+    meeting = threading.Barrier(3, timeout=60)
     assert len(list(run_ahead(lambda item: meeting.wait(), range(6), workers=3))) == 6
 
 
@@ -103,14 +103,13 @@ def test_who_leaves_waits_for_nothing_and_nothing_more_is_begun() -> None:
     def work(number: int) -> None:
         begun.append(number)
         if number:
-            go.wait(5)
+            go.wait(60)
 
     results = run_ahead(work, range(100), workers=1, prefetch=20)
     next(results)
     assert soon(lambda: begun == [0, 1])
-    start = time.monotonic()
     results.close()  # type: ignore[attr-defined]
-    assert time.monotonic() - start < 1
+    assert threads()  # the worker is still busy
     go.set()
     assert soon(lambda: not threads())
     assert begun == [0, 1]
@@ -131,7 +130,7 @@ for images, labels in Loader(np.zeros((1000, 1)), np.zeros(1000, int), batch_siz
     child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert child.stdout is not None and child.stdout.readline() == b"one\n"
     child.send_signal(signal.SIGINT)
-    _, errors = child.communicate(timeout=20)
+    _, errors = child.communicate(timeout=60)
     assert errors.rstrip().endswith(b"KeyboardInterrupt")
     assert child.returncode in (-signal.SIGINT, 130)
 
@@ -216,4 +215,4 @@ from minicnn.data import Loader
 batches = iter(Loader(np.zeros((1000, 1)), np.zeros(1000, int), batch_size=1, workers=3))
 next(batches)
 """
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=20)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

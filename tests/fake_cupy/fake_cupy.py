@@ -1,13 +1,13 @@
 """A CuPy for machines without a GPU, so that everything around the GPU is tested on them too.
 
-The arrays are NumPy's inside a wrapper that is as strict as CuPy is: a NumPy array is never taken for one of the
-GPU's, nor turned into one unasked; whatever computes takes arrays of the current GPU only. There is only what minicnn
-uses; whoever needs more looks up in CuPy's documentation that it is there and means the same, and adds its name below.
+The arrays are NumPy's inside a wrapper that is as strict as CuPy: a NumPy array is never accepted as a GPU array, nor
+converted implicitly, and functions accept only arrays of the current GPU. Only what minicnn uses is here. To use more
+of CuPy, check in its documentation that the function exists and means the same as NumPy's, and add its name below.
 
-`RawModule` compiles CUDA C with g++ by means of ``tests/kernels/cuda_on_cpu.h``. It takes nothing on trust: arguments
-must be of exactly the types that the kernel declares, and what a kernel writes beside its arrays is found out.
+`RawModule` compiles CUDA C with g++ and ``tests/kernels/cuda_on_cpu.h``. Arguments must have exactly the types that the
+kernel declares, and a kernel that writes outside its arrays is an error.
 
-What this cannot show: that NVIDIA's compiler accepts the source, what its rounding is like, and how fast it is.
+This cannot show that NVIDIA's compiler accepts the source, how it rounds, and how fast it is.
 """
 
 import ctypes
@@ -44,7 +44,7 @@ CONSTANTS = "bool_ float32 float64 inf int32 int64 nan newaxis uint8 uint64".spl
 
 
 class Device:
-    """A GPU, as ``cupy.cuda.Device`` is one: in a ``with`` block, new arrays are made on it."""
+    """``cupy.cuda.Device``: in a ``with`` block, new arrays are made on this GPU."""
 
     count = 2
     current = 0
@@ -98,7 +98,7 @@ class ndarray:
         return self.array.copy()
 
     def set(self, array: np.ndarray, stream: "Stream") -> None:
-        """Copy from the processor's memory when it is this stream's turn, what there is then."""
+        """Copy from the host's memory when the stream gets there, with the contents of that moment."""
         assert array.shape == self.shape and array.dtype == self.dtype and array.flags.c_contiguous
         stream.waiting.append(lambda: np.copyto(self.array, array))
 
@@ -137,12 +137,12 @@ class ndarray:
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`")
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        """NumPy's own functions of an array pass it on, as ``np.isfinite(x)`` or ``np.float32(2) * x``."""
+        """Called by NumPy's ufuncs, as in ``np.isfinite(x)`` or ``np.float32(2) * x``."""
         return _on_device(getattr(ufunc, method))(*inputs, **options)
 
     def __array_function__(self, function: Any, types: Any, arguments: Any, options: Any) -> Any:
         if function.__name__ not in FUNCTIONS:
-            raise TypeError(f"CuPy was not asked for {function.__name__} yet: add it to the fake if it has it")
+            raise TypeError(f"the fake CuPy has no {function.__name__}: add it if CuPy has it")
         return _on_device(function)(*arguments, **options)
 
 
@@ -150,7 +150,7 @@ ndarray.__module__ = "cupy"
 
 
 class Stream:
-    """A stream whose work is done as late as it may be: when somebody waits for it. The current one never waits."""
+    """A stream whose work is done as late as possible: when something waits for it. The current one works at once."""
 
     def __init__(self, null: bool = False, non_blocking: bool = False) -> None:
         self.waiting: list[Callable[[], None]] = []
@@ -170,7 +170,7 @@ class Stream:
 
 
 class Event:
-    """A point in a stream's work."""
+    """A point in a stream's queue."""
 
     def __init__(self, stream: "Stream | None" = None, position: int = 0) -> None:
         self.stream = stream or Stream(null=True)
@@ -187,7 +187,7 @@ class Event:
 
 
 def _index(index: Any) -> Any:
-    """An index may be a NumPy array or a list: CuPy copies it to the GPU."""
+    """Convert an index: CuPy copies an index that is a NumPy array or a list to the GPU."""
     parts = index if isinstance(index, tuple) else (index,)
     copied = tuple(part.copy() if isinstance(part, np.ndarray) else part for part in parts)
     wrapped = tuple(ndarray(part, Device()) if isinstance(part, np.ndarray) else part for part in copied)
@@ -203,7 +203,7 @@ def _arrays(values: Any) -> Iterator[ndarray]:
 
 
 def _plain(value: Any, device: Device) -> Any:
-    """Return a value as NumPy takes it, and refuse what CuPy refuses."""
+    """Return a value as NumPy accepts it, and reject what CuPy rejects."""
     if isinstance(value, ndarray):
         if value.device != device:
             raise ValueError(f"Array device must be same as the current device: {value.device.id} != {device.id}")
@@ -216,7 +216,7 @@ def _plain(value: Any, device: Device) -> Any:
 
 
 def _on_device(function: Callable[..., Any], view: bool = False) -> Callable[..., Any]:
-    """Turn a function of NumPy's arrays into one of CuPy's; only views are made on other GPUs than the current one."""
+    """Turn a function of NumPy into one of CuPy. Only views may be made on another GPU than the current one."""
 
     @functools.wraps(function)
     def call(*arguments: Any, **options: Any) -> Any:
@@ -228,7 +228,7 @@ def _on_device(function: Callable[..., Any], view: bool = False) -> Callable[...
         out = options.get("out")
         if out is not None:
             return out[0] if isinstance(out, tuple) else out
-        if isinstance(result, (np.ndarray, np.generic)):  # no scalars: what a sum gives is a 0-d array
+        if isinstance(result, (np.ndarray, np.generic)):  # CuPy returns 0-d arrays instead of scalars
             return ndarray(np.asarray(result), device)
         return result
 
@@ -277,7 +277,7 @@ for _name, _ufunc in {
 
 
 def asarray(a: Any, dtype: Any = None, order: Any = None) -> ndarray:
-    """Make an array on the current GPU of anything; one that is there already is returned as it is."""
+    """Copy anything to an array on the current GPU; an array that is already there is returned itself."""
     if isinstance(a, ndarray) and a.device == Device():
         changed = np.asarray(a.array, dtype=dtype, order=order)
         return a if changed is a.array else ndarray(changed, a.device)
@@ -310,16 +310,16 @@ class _Add:
 # --- kernels -----------------------------------------------------------------------------------------------------
 
 _KERNEL = re.compile(r'extern "C" __global__ void (\w+)\((.*?)\)', re.DOTALL)
-_GUARD = 64  # bytes before and behind each array, as many as a vector or two
+_GUARD = 64  # bytes before and after each array: a vector or two
 
 
 def _parameters(text: str) -> list[tuple[str, str]]:
-    """Return type and name of each parameter."""
+    """Return the type and name of each parameter."""
     return [tuple(part.strip().rsplit(" ", 1)) for part in text.split(",")]  # type: ignore[misc]
 
 
 class RawModule:
-    """``cupy.RawModule``, for which g++ compiles."""
+    """``cupy.RawModule``, compiled by g++."""
 
     def __init__(self, *, code: str, options: tuple[str, ...] = ()) -> None:
         self.kernels = {name: _parameters(parameters) for name, parameters in _KERNEL.findall(code)}
@@ -362,7 +362,7 @@ class RawModule:
                 inside = memory[_GUARD : len(memory) - _GUARD].view(argument.dtype).reshape(argument.shape)
                 before = _guard(argument.array)
                 for edge in (slice(_GUARD), slice(len(memory) - _GUARD, None)):
-                    assert (memory[edge] == before[edge]).all(), f"{name} writes beside {parameter}"
+                    assert (memory[edge] == before[edge]).all(), f"{name} writes outside {parameter}"
                 if constant:
                     assert (memory == before).all(), f"{name} writes to {parameter}"
                 else:
@@ -372,7 +372,7 @@ class RawModule:
 
 
 def _guard(array: np.ndarray) -> np.ndarray:
-    """Return the bytes of an array between two strips of NaN: who reads or writes there is found out."""
+    """Return the bytes of an array between two strips of NaN, which show reads and writes outside the array."""
     strip = np.full(_GUARD, 0xFF, np.uint8)
     return np.concatenate([strip, array.reshape(-1).view(np.uint8), strip])
 
@@ -400,13 +400,13 @@ def _library(code: str, options: tuple[str, ...]) -> ctypes.CDLL:
     stem = Path(_folder.name) / f"{len(list(Path(_folder.name).iterdir()))}"
     source, built = stem.with_suffix(".cpp"), stem.with_suffix(".so")
     source.write_text("\n".join([f'#include "{HEADER}"', code, *runners]))
-    # What the language leaves undefined, such as a whole number that grows too large, ends the process; what a kernel
-    # multiplies and adds is rounded twice, as NumPy does.
+    # Undefined behaviour, such as signed overflow, ends the process. Products and sums are rounded separately, as in
+    # NumPy.
     flags = "-std=c++17 -O1 -fPIC -shared -ffp-contract=off -fsanitize=undefined -fsanitize-undefined-trap-on-error"
     command = [COMPILER, *flags.split(), *options, str(source), "-o", str(built)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError(f"g++ refuses the kernels:\n{done.stderr}")
+        raise RuntimeError(f"g++ rejects the kernels:\n{done.stderr}")
     return ctypes.CDLL(str(built))
 
 
@@ -448,7 +448,7 @@ def _module() -> ModuleType:
 
 @contextmanager
 def installed() -> Iterator[ModuleType]:
-    """Within this context ``import cupy`` finds the fake, even where there is a real one."""
+    """Within this context ``import cupy`` finds the fake, even if CuPy is installed."""
     from minicnn import kernels
 
     names = {"cupy", "cupyx", "cupy._core", "minicnn.kernels.cuda_kernels"}

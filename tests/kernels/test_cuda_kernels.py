@@ -34,7 +34,7 @@ def cupy(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
     if request.param == "gpu":
         yield pytest.importorskip("cupy")
     elif fake_cupy.COMPILER is None:
-        pytest.skip("g++ is absent, which compiles the CUDA kernels for the processor")
+        pytest.skip("g++ is absent, which compiles the CUDA kernels for the CPU")
     else:
         with fake_cupy.installed() as module:
             yield module
@@ -367,16 +367,16 @@ def kernel(cupy: Any, parameters: str, body: str) -> Any:
 def test_cuda_fake_finds_what_a_kernel_does_wrong(fake: ModuleType) -> None:
     x = fake.asarray(np.ones(4, np.float32))
     beyond = kernel(fake, "REAL* y, Size size", "y[size] = 1;")
-    with pytest.raises(AssertionError, match="wrong writes beside y"):
+    with pytest.raises(AssertionError, match="wrong writes outside y"):
         beyond((1,), (1,), (x, np.int32(4)))
     beyond((1,), (1,), (x, np.int32(3)))
-    with pytest.raises(AssertionError, match="wrong writes beside y"):
+    with pytest.raises(AssertionError, match="wrong writes outside y"):
         beyond((1,), (1,), (x, np.int32(-1)))
     with pytest.raises(AssertionError, match="wrong writes to x"):
         kernel(fake, "const REAL* x", "((REAL*)x)[0] = 7;")((1,), (1,), (x,))
     kernel(fake, "const REAL* x, REAL* y", "y[0] = x[4];")((1,), (1,), (x, x))
     assert np.isnan(x.get()[0])
-    with pytest.raises(RuntimeError, match="g\\+\\+ refuses the kernels"):
+    with pytest.raises(RuntimeError, match="g\\+\\+ rejects the kernels"):
         kernel(fake, "REAL* y", "y[0] = nobody;")
 
 

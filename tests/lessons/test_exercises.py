@@ -36,7 +36,7 @@ def judged(exercise: Exercise, answer: Any, seconds: float | None = None) -> Rep
     assert exercise.name in repr(report)
     assert exercise.name in report._repr_html_()
     assert "Traceback" not in repr(report)
-    assert "cannot be judged" not in report.verdict
+    assert "cannot be compared" not in report.verdict
     return report
 
 

@@ -58,7 +58,7 @@ def test_a_known_mistake_is_named_with_input_expected_and_got() -> None:
         "             [ 12.,  15., -18.]]",
         "  got       [[ 4.,  1.,  6.],",
         "             [ 7.,  8., -3.]]",
-        "  that is   6 of 6 numbers are wrong; at [0, 0] it is 4 instead of 3",
+        "  problem   6 of 6 numbers are wrong; at [0, 0] it is 4 instead of 3",
         "  mistake   adds",
         "  hint      Multiply.",
     ]
@@ -83,8 +83,8 @@ def test_a_mistake_that_raises_is_recognised_by_its_error() -> None:
 def test_writing_into_an_argument_is_noticed() -> None:
     report = check(_writes)
     assert not report.passed
-    assert dict(report.lines)["that is"] == "your function changes its argument x"
-    assert "leave x as it is" in report.hint
+    assert dict(report.lines)["problem"] == "your function changes its argument x"
+    assert "do not change x" in report.hint
 
 
 def test_an_array_of_many_dimensions_is_shown_without_empty_lines() -> None:
@@ -98,46 +98,46 @@ def test_an_array_of_many_dimensions_is_shown_without_empty_lines() -> None:
 def says(result: Any, expected: Any = X) -> str:
     exercise = Exercise(lesson=99, task="Return it.", solution=lambda: expected, cases=[()], mistakes=[])
     report = Check(exercise)(lambda: result)
-    return "" if report.passed else dict(report.lines)["that is"] + ". " + report.hint
+    return "" if report.passed else dict(report.lines)["problem"] + ". " + report.hint
 
 
 @pytest.mark.parametrize(
     ("result", "expected", "said"),
     [
-        (None, X, "your function returns None: is there a return?"),
-        (Tensor(X), X, "this is a Tensor: return its array, tensor.data"),
-        (X.tolist(), X, "an array of shape (2, 3) is expected, and this is a list of length 2"),
-        (X[0], X, "the shape is (3,), and should be (2, 3)"),
-        (X.T, X, "should something be transposed?"),
-        (X.astype(np.float32), X, "the dtype is float32, and should be float64"),
+        (None, X, "your function returns None: is a return missing?"),
+        (Tensor(X), X, "expected an array, got a Tensor: return its array, tensor.data"),
+        (X.tolist(), X, "expected an array of shape (2, 3), got a list of length 2"),
+        (X[0], X, "expected shape (2, 3), got (3,)"),
+        (X.T, X, "is a transpose missing?"),
+        (X.astype(np.float32), X, "expected dtype float64, got float32"),
         (X.astype(np.float32), X, "np.zeros_like"),
-        (X.astype(int), X, "Counting gives whole numbers"),
-        (X.astype(int), X, "the dtype is int64, and should be float64"),
+        (X.astype(int), X, "cannot hold fractions"),
+        (X.astype(int), X, "expected dtype float64, got int64"),
         (np.where(X > 0, X, np.nan), X, "2 of 6 numbers are wrong; at [0, 1] it is NaN instead of -2"),
         (np.where(X > 0, X, np.nan), X, "NaN and inf come from"),
-        (-X, X, "The sign is turned around."),
+        (-X, X, "The sign is reversed."),
         (X / 6, X, "Every number is 0.1667 times the right one"),
-        (X + 0.5, X, "Every number is off by the same 0.5."),
-        (X.astype(int), X, "np.zeros(shape) makes floats"),
-        (X.tolist(), X, "np.array(...) makes an array of a list"),
-        (np.array([1.0, 2.0]), np.array([1, 2]), ".astype(int) makes whole numbers"),
+        (X + 0.5, X, "Every number is off by 0.5."),
+        (X.astype(int), X, "np.zeros(shape) makes an array of floats"),
+        (X.tolist(), X, "np.array(...) converts a list to an array"),
+        (np.array([1.0, 2.0]), np.array([1, 2]), ".astype(int) converts them"),
         ((X[0], X[1] / 6), (X[0], X[1]), "Every number is 0.1667 times the right one"),
-        (X, (X[0], X[1], X[0]), "3 values are expected, and these are 2"),
-        (X[0], (X, X[0]), "2 values are expected, and this is an array of shape (3,)"),
-        (55.0, 55, "a whole number is expected, and this is the float 55.0. The number is right, but a float"),
+        (X, (X[0], X[1], X[0]), "expected 3 values, got 2"),
+        (X[0], (X, X[0]), "expected 2 values, got an array of shape (3,)"),
+        (55.0, 55, "expected an integer, got the float 55.0. The number is right, but it is a float"),
         (54, 55, "54 instead of 55"),
-        (True, 1, "a whole number is expected, and this is the bool True"),
+        (True, 1, "expected an integer, got the bool True"),
         ((3, 4), (3, 5), "value 2 of 2: 4 instead of 5"),
-        ((5, 3), (3, 5), "These are the right values, in another order."),
-        ((X[0], X[1]), (X[1], X[0]), "These are the right values, in another order."),
+        ((5, 3), (3, 5), "The values are right, but in a different order."),
+        ((X[0], X[1]), (X[1], X[0]), "The values are right, but in a different order."),
         ((X, -X), (X, X), "value 2 of 2: 6 of 6 numbers are wrong; at [0, 0] it is -1 instead of 1. The sign"),
-        (X, (X, X), "2 values are expected, and this is an array of shape (2, 3)"),
-        ((3,), (3, 5), "2 values are expected, and these are 1"),
-        (7, (3, 5), "2 values are expected, and this is the int 7"),
-        ((3, None), (3, 5), "value 2 of 2: it is None: is there a return?"),
+        (X, (X, X), "expected 2 values, got an array of shape (2, 3)"),
+        ((3,), (3, 5), "expected 2 values, got 1"),
+        (7, (3, 5), "expected 2 values, got the int 7"),
+        ((3, None), (3, 5), "value 2 of 2: it is None: is a return missing?"),
         ("conv", "conv1", "'conv' instead of 'conv1'"),
-        (3, "conv1", "the str 'conv1' is expected, and this is the int 3"),
-        ("0.5", 0.5, "a number is expected, and this is the str '0.5'"),
+        (3, "conv1", "expected the str 'conv1', got the int 3"),
+        ("0.5", 0.5, "expected a number, got the str '0.5'"),
         (0.25, 0.5, "0.25 instead of 0.5"),
         (1, True, "1 instead of True"),
     ],
@@ -171,8 +171,8 @@ def test_what_is_as_good_as_right_is_right(result: Any, expected: Any) -> None:
     ("answer", "said"),
     [
         (lambda x: 100 * x, "Every number is 100 times the right one"),
-        (lambda x: -x, "The sign is turned around."),
-        (lambda x: x + 2, "Every number is off by the same 2."),
+        (lambda x: -x, "The sign is reversed."),
+        (lambda x: x + 2, "Every number is off by 2."),
         (lambda x: x * x, ""),
         (lambda x: 2 * x if x > 1 else x, ""),
     ],
@@ -190,11 +190,11 @@ def test_of_single_numbers_all_cases_must_be_off_alike(answer: Any, said: str) -
         (lambda x: x if x > 0 else 0, "np.where(condition, a, b)"),
         (lambda x: x + np.zeros(7), "Print the shape of each"),
         (lambda x: math.exp(x), "take one number"),
-        (lambda x: x[len(x)], "counting begins at 0"),
+        (lambda x: x[len(x)], "indices start at 0"),
         (lambda x: x[len(x) / 2], "// divides and rounds down"),
         (lambda x: np.zeros(len(x) / 2), "// divides and rounds down"),
         (lambda x: x ^ 2, "Write **"),
-        (lambda x: 1 / 0, "so nothing is returned."),
+        (lambda x: 1 / 0, "so the function returns nothing."),
     ],
 )
 def test_common_errors_are_explained(answer: Any, said: str) -> None:
@@ -222,7 +222,7 @@ def test_beside_a_mistake_that_gives_zero_a_small_number_is_not_that_mistake() -
     [
         (0.25, 0.5),  # half of it, as any number is some part of any other
         (np.array([0.0, 3.0]), np.array([0.0, 2.0])),
-        ((X, 4), (X, 5)),  # not "off by the same 0"
+        ((X, 4), (X, 5)),  # not "off by 0"
         (("no", "yes"), ("yes", "no")),
         (54.5, 55),
     ],
@@ -235,8 +235,8 @@ def test_no_hint_is_better_than_one_that_misleads(result: Any, expected: Any) ->
 def test_what_numbers_have_in_common_over_all_inputs_is_said() -> None:
     exercise = Exercise(99, "Double it.", lambda n: 2 * n, [(3,), (5,), (0.5,)], [])
     assert Check(exercise)(lambda n: 6 * n).hint.startswith("Every number is 3 times the right one")
-    assert Check(exercise)(lambda n: -2 * n).hint == "The sign is turned around."
-    assert Check(exercise)(lambda n: 2 * n + 7).hint == "Every number is off by the same 7."
+    assert Check(exercise)(lambda n: -2 * n).hint == "The sign is reversed."
+    assert Check(exercise)(lambda n: 2 * n + 7).hint == "Every number is off by 7."
     assert not Check(exercise)(lambda n: n * n).hint
 
 
@@ -293,19 +293,19 @@ def test_of_many_right_answers_each_is_right() -> None:
         "your answer": "3",
         "expected": "'learns'",
         "got": "'diverges'",
-        "that is": "'diverges' instead of 'learns'",
+        "problem": "'diverges' instead of 'learns'",
     }
     assert not Check(exercise)(lambda: 0.001).mistake
     assert "cannot be used" in repr(Check(exercise)(lambda: "fast"))
-    assert "is there a return?" in repr(Check(exercise)(lambda: None))
+    assert "is a return missing?" in repr(Check(exercise)(lambda: None))
 
 
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (None, "wants your function itself and got None: write check.scaled(scaled)"),
-        (3.0, "wants your function itself and got 3: write check.scaled(scaled), without brackets"),
-        (lambda x: x, "is called with the arguments (x, factor), but takes (x)"),
+        (None, "needs the function itself, got None: write check.scaled(scaled)"),
+        (3.0, "needs the function itself, got 3: write check.scaled(scaled), without brackets"),
+        (lambda x: x, "must take the arguments (x, factor), but it takes (x)"),
     ],
 )
 def test_what_is_not_such_a_function_is_refused(answer: Any, said: str) -> None:

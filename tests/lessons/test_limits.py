@@ -39,7 +39,7 @@ def test_a_loop_is_stopped_and_leaves_no_thread(function: Any) -> None:
     with pytest.raises(TimeLimit) as limit:
         call(function, (), 0.05)
     assert limit.value.stopped
-    assert 0.05 <= time.perf_counter() - start < 30
+    assert time.perf_counter() - start >= 0.05
     assert threading.active_count() == before
 
 

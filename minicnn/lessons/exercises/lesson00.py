@@ -17,39 +17,39 @@ _rng = np.random.default_rng(0)
 
 
 def relative_improvement(before: float, after: float) -> float:
-    """Return the share of the mistakes that have gone."""
+    """Return the relative improvement."""
     return (before - after) / before
 
 
 relative = Exercise(
     lesson=0,
-    task="Return the share of the mistakes that have gone, from the error before and after.",
+    task="Return the share of the mistakes that disappeared, from the error before and after.",
     solution=relative_improvement,
     cases=[(40.0, 30.0), (26.2, 15.3), (3.57, 2.99), (10.0, 12.5), (0.2, 0.0)],
     mistakes=[
         Mistake(
-            "the difference in points",
-            "How many mistakes have gone is one thing. What share of those that there were?",
+            "the difference in percentage points",
+            "This is how many mistakes disappeared. What share is that of all the mistakes before?",
             lambda before, after: before - after,
         ),
         Mistake(
-            "compared with what is left",
-            "The share is asked of the mistakes that there were at first, not of those that are left.",
+            "divided by the error after",
+            "The share is one of the mistakes before, not of those that are left.",
             lambda before, after: (before - after) / after,
         ),
         Mistake(
             "the share that is left",
-            "From 40 to 30, three quarters of the mistakes are left. What share has gone?",
+            "From 40 to 30, three quarters of the mistakes are left. What share disappeared?",
             lambda before, after: after / before,
         ),
         Mistake(
-            "the sign is turned around",
+            "the sign is reversed",
             "Fewer mistakes are an improvement: the result is positive if the error falls.",
             lambda before, after: (after - before) / before,
         ),
         Mistake(
             "in percent",
-            "The result shall be 1, not 100, if no mistake is left.",
+            "The result should be 1, not 100, if no mistake is left.",
             lambda before, after: 100 * (before - after) / before,
         ),
     ],
@@ -66,7 +66,7 @@ def chance_error(k: int, C: int) -> float:
 
 guessing = Exercise(
     lesson=0,
-    task="Return the top-k error of somebody who names k different classes of C at random.",
+    task="Return the top-k error of guessing k different classes of C at random.",
     solution=chance_error,
     cases=[(1, 4), (5, 1000), (5, 10), (5, 5), (5, 3)],
     mistakes=[
@@ -77,23 +77,23 @@ guessing = Exercise(
         ),
         Mistake(
             "one guess only",
-            "Who may name five classes is right five times as often as who may name one.",
+            "With five guesses one is right five times as often as with one guess.",
             lambda k, C: 1 - 1 / C,
         ),
         Mistake(
             "the same class may be named twice",
-            "(1 - 1/C) to the power of k is for guesses that do not know of each other. These are all different: of C "
-            "classes, how many have been named?",
+            "(1 - 1/C) to the power of k is for independent guesses. These guesses are all different: of C classes, "
+            "how many are named?",
             lambda k, C: (1 - 1 / C) ** k,
         ),
         Mistake(
             "an error below zero",
-            "Who may name five classes of three names them all, and is never wrong. Can an error be negative?",
+            "Five guesses among three classes name all of them, and are never wrong. Can an error be negative?",
             lambda k, C: 1 - k / C,
         ),
         Mistake(
             "in percent",
-            "The result shall be 1, not 100, if every answer is wrong.",
+            "The result should be 1, not 100, if every answer is wrong.",
             lambda k, C: max(0.0, 100 * (1 - k / C)),
         ),
     ],
@@ -108,7 +108,7 @@ LABELS = _rng.integers(9, size=7)
 
 
 def top_k_error(scores: Numbers, labels: Labels, k: int) -> float:
-    """Return the share of pictures whose label is not among the k best."""
+    """Return the top-k error."""
     return float(1 - _among(np.argsort(scores, axis=1)[:, -k:], labels).mean())
 
 
@@ -132,7 +132,7 @@ top_k = Exercise(
     mistakes=[
         Mistake(
             "the k lowest scores",
-            "argsort begins with the smallest number. Where in its result are the classes with the highest scores?",
+            "argsort starts with the smallest number. Where in its result are the classes with the highest scores?",
             lambda scores, labels, k: float(1 - _among(np.argsort(scores, axis=1)[:, :k], labels).mean()),
         ),
         Mistake(
@@ -147,12 +147,12 @@ top_k = Exercise(
         ),
         Mistake(
             "only the first answer",
-            "argmax gives one class. k classes may be named.",
+            "argmax gives one class. The top-k error allows k classes.",
             lambda scores, labels, k: float((scores.argmax(axis=1) != labels).mean()),
         ),
         Mistake(
             "one answer too many",
-            "Count the answers of one picture: are they k? Of ten numbers, how many are there in x[-3:]?",
+            "Count the answers for one picture: are there k? Of ten numbers, how many are in x[-3:]?",
             lambda scores, labels, k: float(1 - _among(np.argsort(scores, axis=1)[:, -k - 1 :], labels).mean()),
         ),
         Mistake(
@@ -179,12 +179,12 @@ THREE = np.array(
 
 def _softmax(scores: Numbers) -> Numbers:
     powers = np.exp(scores)
-    return powers / powers.sum(axis=-1, keepdims=True)
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
 def ensemble_choice(probabilities: Numbers) -> Labels:
-    """Return the first choice of M networks together."""
-    return probabilities.mean(axis=0).argmax(axis=1)
+    """Return the classes that M networks choose together."""
+    return np.asarray(probabilities.mean(axis=0).argmax(axis=1))
 
 
 def _majority(probabilities: Numbers) -> Labels:
@@ -200,8 +200,8 @@ ensemble = Exercise(
     mistakes=[
         Mistake(
             "the majority decides",
-            "Each network's first choice is not all that it says: one may be sure, and two undecided. Average before "
-            "you choose.",
+            "A network says more than its first choice: one may be certain and two undecided. Average before you "
+            "choose.",
             _majority,
         ),
         Mistake(
@@ -216,7 +216,7 @@ ensemble = Exercise(
         ),
         Mistake(
             "averaged over the pictures",
-            "Axis 0 counts the networks, axis 1 the pictures. Which of the two shall disappear first?",
+            "Axis 0 counts the networks, axis 1 the pictures. Which of the two should disappear first?",
             lambda probabilities: probabilities.mean(axis=1).argmax(axis=1),
         ),
         Mistake(

@@ -1,4 +1,4 @@
-"""Lesson 01, tensors and the backward walk."""
+"""Lesson 01, tensors and the backward pass."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ division = Exercise(
     ],
     mistakes=[
         Mistake(
-            "the second sign",
+            "the sign of dL/db",
             "If b rises, does a / b rise or fall? (Take a = 6 and b = 2.)",
             lambda a, b, grad_y: (grad_y / b, grad_y * a / b**2),
         ),
@@ -55,18 +55,18 @@ division = Exercise(
             lambda a, b, grad_y: (grad_y / b, -grad_y * a / b),
         ),
         Mistake(
-            "the slope that has arrived is left out",
-            "These are the slopes of y. The chain rule multiplies them by the slope of L along y.",
+            "the incoming gradient is missing",
+            "These are the derivatives of y. The chain rule multiplies them by dL/dy.",
             lambda a, b, grad_y: (1 / b, -a / b**2),
         ),
         Mistake(
             "treated like a product",
-            "y = a b would hand back grad_y b and grad_y a. How fast does 6 / b change?",
+            "grad_y b and grad_y a are the gradients of y = a b. How fast does 6 / b change?",
             lambda a, b, grad_y: (grad_y * b, grad_y * a),
         ),
         Mistake(
-            "writes into the slope that has arrived",
-            "/= changes the caller's array. Others may still need it: make a new one, with a plain /.",
+            "writes into the incoming gradient",
+            "/= changes the caller's array, which may still be needed. Make a new array, with a plain /.",
             _divides_in_place,
         ),
     ],
@@ -92,14 +92,14 @@ class Formula:
 
 
 def central_difference(f: Callable[[Numbers], float], x: Numbers, h: float) -> Numbers:
-    """Return the gradient of f at x, measured."""
+    """Return the gradient of f at x."""
     return _differences(f, x, lambda moved, still: (f(still + moved) - f(still - moved)) / (2 * h), h)
 
 
 def _differences(
     f: Callable[[Numbers], float], x: Numbers, slope: Callable[[Numbers, Numbers], float], h: float
 ) -> Numbers:
-    """Return what ``slope`` makes of each place, given an array that is h there and 0 elsewhere, and x."""
+    """Return slope(moved, x) for each place, where moved is h at this place and 0 elsewhere."""
     slopes = np.zeros_like(x)
     for place in np.ndindex(x.shape):
         moved = np.zeros_like(x)
@@ -150,23 +150,23 @@ differences = Exercise(
             lambda f, x, h: _differences(f, x, lambda moved, still: (f(still + moved) - f(still - moved)) / h, h),
         ),
         Mistake(
-            "all numbers are moved at once",
-            "x + h moves every number of x. To learn the slope along one of them, the others must stay where they are.",
+            "all numbers are changed at once",
+            "x + h changes every number of x. To find the slope along one of them, keep the others constant.",
             lambda f, x, h: (f(x + h) - f(x - h)) / (2 * h),
         ),
         Mistake(
-            "the numbers that were moved are not put back",
-            "When you come to the second number, where is the first? Take a new copy of x for each place.",
+            "the changed numbers are not restored",
+            "When you change the second number, is the first one restored? Take a new copy of x for each place.",
             _not_put_back,
         ),
         Mistake(
-            "the sign is turned around",
+            "the sign is reversed",
             "From which value is which subtracted? Where f rises, the slope is positive.",
             lambda f, x, h: _differences(f, x, lambda moved, still: (f(still - moved) - f(still + moved)) / (2 * h), h),
         ),
         Mistake(
             "one array under two names",
-            "up = x makes no new array: up, down and x are the same one. x.copy() makes a new one.",
+            "up = x does not make a new array: up, down and x are the same one. x.copy() makes a new one.",
             _one_array_under_two_names,
         ),
     ],
@@ -205,8 +205,8 @@ used_twice = Exercise(
     mistakes=[
         Mistake(
             "only the last use counts",
-            "x[2] is used twice, and both slopes come back. With = the second overwrites the first; grad_x[places] += "
-            "grad_y does the same, because NumPy writes to each place once. A loop adds one after the other.",
+            "x[2] is used twice, and both gradients flow back to it. With = the second overwrites the first. So does "
+            "grad_x[places] += grad_y, because NumPy writes to each place once. A loop adds them one by one.",
             _last_wins,
         ),
         Mistake(
@@ -216,24 +216,24 @@ used_twice = Exercise(
         ),
         Mistake(
             "counts how often each was used",
-            "Each use hands back its own slope, grad_y, and not 1.",
+            "Each use contributes its own gradient grad_y, not 1.",
             lambda places, grad_y, size: np.bincount(places, minlength=size).astype(float),
         ),
         Mistake(
             "reads at the places instead of writing there",
-            "Forward reads: y[n] = x[places[n]]. On the way back the slope of y[n] goes *to* the place places[n].",
+            "Forward reads: y[n] = x[places[n]]. In the backward pass the gradient of y[n] goes *to* places[n].",
             lambda places, grad_y, size: grad_y[places],
         ),
         Mistake(
-            "what was not used is missing",
-            "x has size numbers. Those behind the last one used have a slope, too: which?",
+            "numbers that are not used are missing",
+            "x has size numbers. Those after the last one that is used have a gradient too: which?",
             lambda places, grad_y, size: np.bincount(places, weights=grad_y),
         ),
     ],
 )
 
 
-# --- the order of the walk ------------------------------------------------------------------------------------
+# --- the order of the backward pass ---------------------------------------------------------------------------
 
 IN_ORDER = "users come before what they use"
 FIRST = {"a": [], "b": [], "c": [], "d": ["a", "b"], "e": ["d", "c"], "L": ["e", "c"]}
@@ -243,7 +243,7 @@ LADDER["other"] = ["loss", "k"]
 
 
 def backward_order(inputs: Graph, start: str) -> list[str]:
-    """Return the names that start depends on, users before the used."""
+    """Return the names in the order of the backward pass."""
     return _inputs_first(inputs, start)[::-1]
 
 
@@ -261,7 +261,7 @@ def _inputs_first(inputs: Graph, start: str) -> list[str]:
 
 
 def _on_arrival(inputs: Graph, start: str) -> list[str]:
-    """List each name when the walk first meets it."""
+    """List each name when it is first reached."""
     listed: list[str] = []
 
     def visit(name: str) -> None:
@@ -288,9 +288,9 @@ def _without_repetition(names: Sequence[str]) -> list[str]:
 
 
 def _what_is_wrong(order: Any, inputs: Graph, start: str) -> str:
-    """Return in words what is wrong with an order: what is compared, since many are right."""
+    """Return what is wrong with an order, in words. This is compared, because many orders are right."""
     if not isinstance(order, list | tuple) or not all(isinstance(name, str) for name in order):
-        raise ValueError("a list of names is expected")
+        raise ValueError("expected a list of names")
     needed = _inputs_first(inputs, start)
     if len(set(order)) < len(order):
         return "a name is listed more than once"
@@ -299,7 +299,7 @@ def _what_is_wrong(order: Any, inputs: Graph, start: str) -> str:
     if set(needed) - set(order):
         return f"missing: {', '.join(sorted(set(needed) - set(order)))}"
     if order[0] != start:
-        return f"it does not begin with {start}"
+        return f"it does not start with {start}"
     position = {name: number for number, name in enumerate(order)}
     late = any(position[source] < position[name] for name in order for source in inputs[name])
     return "a name comes before something that uses it" if late else IN_ORDER
@@ -307,34 +307,34 @@ def _what_is_wrong(order: Any, inputs: Graph, start: str) -> str:
 
 order = Exercise(
     lesson=1,
-    task="Return the names that start depends on, each behind everything that uses it.",
+    task="Return the names that start depends on, each after everything that uses it.",
     solution=backward_order,
     cases=[(FIRST, "L"), (SHARED, "z"), (LADDER, "loss"), (LADDER, "k"), (FIRST, "a")],
     mistakes=[
         Mistake(
-            "listed on arrival",
-            "A name is listed when the first of its users is met; but another user may come later in the list. Put a "
-            "name into the list when all that it was made from is in it, and think about what that list is.",
+            "listed when first reached",
+            "You list a name when you reach the first of its users, but another user may come later. Append a name "
+            "when everything it was made from is in the list, and think about what order that list has.",
             _on_arrival,
         ),
         Mistake(
             "once for each path",
-            "Where two paths meet, all that lies behind them comes twice. Ask whether a name is listed already.",
+            "Where two paths meet, everything behind them is listed twice. Check whether a name is listed already.",
             _every_path,
         ),
         Mistake(
             "from the inputs to the result",
-            "In this order one would compute forwards. And the way back?",
+            "This is the order of the forward pass. And the backward pass?",
             _inputs_first,
         ),
         Mistake(
-            "everything that there is",
+            "all names are listed",
             "Some names have nothing to do with start. Follow only the inputs, and the inputs' inputs.",
             _everything,
         ),
         Mistake(
-            "the beginnings are left out",
-            "A name without inputs belongs to the list, too: it is for their gradients that one walks.",
+            "names without inputs are missing",
+            "A name without inputs belongs in the list too: its gradient is what the backward pass is for.",
             lambda inputs, start: [name for name in backward_order(inputs, start) if inputs[name]],
         ),
     ],

@@ -12,7 +12,7 @@ Numbers = NDArray[np.float64]
 _rng = np.random.default_rng(2)
 
 
-# --- the output's size --------------------------------------------------------------------------------------
+# --- the output's size ----------------------------------------------------------------------------------------
 
 
 def conv_output_size(size: int, kernel: int, stride: int, padding: int) -> int:
@@ -28,12 +28,12 @@ output_size = Exercise(
     mistakes=[
         Mistake(
             "the padding is counted on one side only",
-            "Zeros are put on each side. By how many does the row grow?",
+            "Zeros are added on each side. By how many numbers does the row grow?",
             lambda size, kernel, stride, padding: (size + padding - kernel) // stride + 1,
         ),
         Mistake(
             "the first window is not counted",
-            "The division counts the steps from window to window. How many windows are there after no step at all?",
+            "The division counts the steps from window to window. How many windows are there after zero steps?",
             lambda size, kernel, stride, padding: (size + 2 * padding - kernel) // stride,
         ),
         Mistake(
@@ -43,7 +43,7 @@ output_size = Exercise(
         ),
         Mistake(
             "rounded up",
-            "A last step that does not fit whole is not taken: the window would hang over the edge.",
+            "A last step that does not fit completely is not taken: the window would extend beyond the edge.",
             lambda size, kernel, stride, padding: -(-(size + 2 * padding - kernel) // stride) + 1,
         ),
         Mistake(
@@ -55,7 +55,7 @@ output_size = Exercise(
 )
 
 
-# --- the bias's gradient ------------------------------------------------------------------------------------
+# --- the bias's gradient --------------------------------------------------------------------------------------
 
 
 def conv_bias_gradient(grad_y: Numbers) -> Numbers:
@@ -74,39 +74,39 @@ bias_gradient = Exercise(
     ],
     mistakes=[
         Mistake(
-            "everything is added into one number",
-            "Each filter has a bias of its own. Over which axes does one bias act?",
+            "everything is summed into one number",
+            "Each filter has its own bias. Over which axes is one bias added?",
             lambda grad_y: grad_y.sum(),
         ),
         Mistake(
-            "the pictures are kept apart",
+            "not summed over the pictures",
             "There is one bias for all pictures of the batch, so their gradients add up as well.",
             lambda grad_y: grad_y.sum(axis=(2, 3)),
         ),
         Mistake(
             "summed within each picture, over all of its filters",
-            "Axis 0 is the picture and axis 1 the filter. Which of them must be left in the end?",
+            "Axis 0 is the picture and axis 1 the filter. Which of them must be left at the end?",
             lambda grad_y: grad_y.sum(axis=(1, 2, 3)),
         ),
         Mistake(
-            "the places are kept apart",
+            "not summed over the places",
             "The same bias is added at every place of the map. What happens to all their gradients?",
             lambda grad_y: grad_y.sum(axis=0),
         ),
         Mistake(
-            "the mean in place of the sum",
-            "If the bias rises by 1, every output rises by 1. By how much do they change the loss all together?",
+            "the mean instead of the sum",
+            "If the bias rises by 1, every output rises by 1. By how much does the loss change in total?",
             lambda grad_y: grad_y.mean(axis=(0, 2, 3)),
         ),
     ],
 )
 
 
-# --- im2col -------------------------------------------------------------------------------------------------
+# --- im2col ---------------------------------------------------------------------------------------------------
 
 
 def _places(shape: tuple[int, ...], KH: int, KW: int, stride: int) -> list[tuple[int, int]]:
-    """Return each window's top and left, in the order of reading."""
+    """Return each window's top and left, row by row."""
     H, W = shape
     return [(top, left) for top in range(0, H - KH + 1, stride) for left in range(0, W - KW + 1, stride)]
 
@@ -125,7 +125,7 @@ def _windows_as_rows(x: Numbers, KH: int, KW: int, stride: int) -> Numbers:
 
 
 def _without_strides(x: Numbers, KH: int, KW: int, stride: int) -> Numbers:
-    """Make as many columns as are right, of windows that move by one."""
+    """Return the right number of columns, but of windows that move by one pixel."""
     places = _places(x.shape, KH, KW, stride)
     return _columns(x, KH, KW, [(top // stride, left // stride) for top, left in places])
 
@@ -158,23 +158,23 @@ im2col = Exercise(
     ],
     mistakes=[
         Mistake(
-            "the windows stand in the rows",
+            "the windows are rows",
             "A window becomes a column here: the matrix has KH * KW rows. Which index of X is the window's number?",
             _windows_as_rows,
         ),
         Mistake(
-            "the windows move by one whatever the stride",
-            "The number of windows is right. But where does window (1, 1) begin if the stride is 2?",
+            "the windows move by one, whatever the stride is",
+            "The number of windows is right. But where does window (1, 1) start if the stride is 2?",
             _without_strides,
         ),
         Mistake(
             "each window is read column by column",
-            "A window is read like a text: its upper row from left to right, then the next row.",
+            "A window is read like text: its top row from left to right, then the next row.",
             _window_by_columns,
         ),
         Mistake(
-            "the windows are taken from top to bottom first",
-            "The second column of X belongs to the window to the right of the first one, not below it.",
+            "the windows are ordered from top to bottom first",
+            "The second column of X is the window to the right of the first one, not the one below it.",
             _down_first,
         ),
         Mistake(
@@ -186,11 +186,11 @@ im2col = Exercise(
 )
 
 
-# --- col2im -------------------------------------------------------------------------------------------------
+# --- col2im ---------------------------------------------------------------------------------------------------
 
 
 def col2im_one_channel(columns: Numbers, H: int, W: int, KH: int, KW: int, stride: int) -> Numbers:
-    """Return the columns added up at their windows' places."""
+    """Return the sum of the columns, each at its window's place."""
     return _added(columns, _places((H, W), KH, KW, stride), H, W, KH, KW)
 
 
@@ -239,29 +239,30 @@ col2im = Exercise(
     ],
     mistakes=[
         Mistake(
-            "a column overwrites what others have brought",
-            "In how many windows does the middle pixel lie? All of them have something to say.",
+            "a column overwrites the ones before it",
+            "How many windows contain the middle pixel? All of them contribute to its gradient.",
             _overwrites,
         ),
         Mistake(
-            "what overlaps is averaged",
-            "Every window that sees a pixel passes its change on to the loss. Do these effects add up?",
+            "overlapping windows are averaged",
+            "Every window that contains a pixel passes its change on to the loss. What happens to these effects "
+            "together?",
             _averages,
         ),
         Mistake(
-            "the windows move by one whatever the stride",
-            "Where does window (1, 1) begin if the stride is 2?",
+            "the windows move by one, whatever the stride is",
+            "Where does window (1, 1) start if the stride is 2?",
             _added_without_strides,
         ),
         Mistake(
-            "each window is turned by half a turn",
-            "The turned filter belongs to the other way, by convolution. col2im puts every number back to the pixel "
-            "that im2col has taken it from.",
+            "each window is rotated by 180 degrees",
+            "The rotated filter belongs to the other method, the gradient as a convolution. col2im adds every number "
+            "to the pixel that im2col took it from.",
             _turned,
         ),
         Mistake(
-            "the windows are taken from top to bottom first",
-            "The second column belongs to the window to the right of the first one, not below it.",
+            "the windows are ordered from top to bottom first",
+            "The second column belongs to the window to the right of the first one, not to the one below it.",
             _added_down_first,
         ),
     ],

@@ -12,7 +12,7 @@ Numbers = NDArray[np.float64]
 _rng = np.random.default_rng(3)
 
 
-# --- the way back through a ReLU ----------------------------------------------------------------------------
+# --- the backward pass of a ReLU ------------------------------------------------------------------------------
 
 
 def relu_backward(x: Numbers, grad_y: Numbers) -> Numbers:
@@ -36,19 +36,18 @@ relu_back = Exercise(
     ],
     mistakes=[
         Mistake(
-            "zeros are written into the gradient that came in",
-            "The numbers are right, but grad_y belongs to whoever called you, and others may be given the same array. "
-            "Return a new one.",
+            "zeros are written into the incoming gradient",
+            "The numbers are right, but grad_y belongs to the caller, and may be used elsewhere. Return a new array.",
             _writes_zeros_into_the_gradient,
         ),
         Mistake(
-            "the sign of the gradient decides, not that of the input",
-            "A negative gradient is as good as a positive one. What decides whether the ReLU lets it through?",
+            "the sign of the gradient decides, not the sign of the input",
+            "A negative gradient is as good as a positive one. What decides whether it flows through the ReLU?",
             lambda x, grad_y: np.maximum(0, grad_y),
         ),
         Mistake(
-            "the gradient goes through at x = 0",
-            "At the corner a slope has to be chosen, and the lesson says which. Look at what you return for x = 0.",
+            "the gradient flows through at x = 0",
+            "At the corner the slope is a choice, and the lesson says which one. Look at what you return for x = 0.",
             lambda x, grad_y: np.where(x >= 0, grad_y, 0.0),
         ),
         Mistake(
@@ -66,7 +65,7 @@ relu_back = Exercise(
 )
 
 
-# --- the way back through a tanh ----------------------------------------------------------------------------
+# --- the backward pass of a tanh ------------------------------------------------------------------------------
 
 
 def tanh_backward(y: Numbers, grad_y: Numbers) -> Numbers:
@@ -90,8 +89,8 @@ tanh_back = Exercise(
     ],
     mistakes=[
         Mistake(
-            "the tanh is taken once more",
-            "y is the output already: it has been through the tanh. Which formula of the slope is written with y?",
+            "the tanh is applied a second time",
+            "y is the output: the tanh has been applied already. Which formula for the slope uses y?",
             lambda y, grad_y: grad_y * (1 - np.tanh(y) ** 2),
         ),
         Mistake(
@@ -101,24 +100,24 @@ tanh_back = Exercise(
         ),
         Mistake(
             "the square is missing",
-            "The curve is the same on both sides, so its slope at -x is that at x. Is it so in your formula?",
+            "The curve is symmetric, so the slope at -x is the slope at x. Is that true of your formula?",
             lambda y, grad_y: grad_y * (1 - y),
         ),
         Mistake(
             "it is the slope of the sigmoid",
-            "In the middle, where y is 0, tanh is at its steepest. What does your formula give there?",
+            "In the middle, where y is 0, tanh is steepest. What does your formula give there?",
             lambda y, grad_y: grad_y * y * (1 - y),
         ),
         Mistake(
-            "the gradient that came in is changed",
-            "The numbers are right, but *= writes into grad_y, which belongs to your caller. Return a new array.",
+            "the incoming gradient is changed",
+            "The numbers are right, but *= writes into grad_y, which belongs to the caller. Return a new array.",
             _multiplies_in_place,
         ),
     ],
 )
 
 
-# --- dead units ---------------------------------------------------------------------------------------------
+# --- dead units -----------------------------------------------------------------------------------------------
 
 
 def relu_dead_share(y: Numbers) -> float:
@@ -142,37 +141,36 @@ dead = Exercise(
     mistakes=[
         Mistake(
             "all zeros are counted",
-            "A unit that is 0 for one picture may live for another: to be 0 is half of its trade. First find out, unit "
-            "by unit, whether it is 0 for all of them.",
+            "A unit that is 0 for one picture may be active for another. First find out for each unit whether it is 0 "
+            "for all pictures.",
             lambda y: float(np.mean(y == 0)),
         ),
         Mistake(
-            "it looks along the wrong axis",
-            "You found the pictures for which every unit is 0. Which axis of y are the pictures, and along which "
-            "one must all be 0?",
+            "the wrong axis",
+            "You found the pictures for which every unit is 0. Which axis of y counts the pictures, and along which "
+            "axis must all numbers be 0?",
             lambda y: float(np.mean((y == 0).all(axis=1))),
         ),
         Mistake(
-            "one zero is taken for death",
-            "You found the units that are 0 for at least one picture. What is the word for at least one, and what for "
-            "every one?",
+            "one zero counts as dead",
+            "You found the units that are 0 for at least one picture. Dead units are 0 for every picture: any or all?",
             lambda y: float(np.mean((y == 0).any(axis=0))),
         ),
         Mistake(
-            "the dead are counted, but not divided",
-            "A share lies between 0 and 1. Divide by how many units there are.",
+            "the number of dead units, not the share",
+            "A share is between 0 and 1. Divide by the number of units.",
             lambda y: float(np.sum((y == 0).all(axis=0))),
         ),
         Mistake(
             "divided by the number of pictures",
-            "The share is one of all units. Is len(y) the number of units or that of pictures?",
+            "It is the share of the units. Is len(y) the number of units or the number of pictures?",
             lambda y: float(np.sum((y == 0).all(axis=0)) / len(y)),
         ),
     ],
 )
 
 
-# --- a sigmoid that does not overflow -----------------------------------------------------------------------
+# --- a sigmoid that does not overflow -------------------------------------------------------------------------
 
 
 def sigmoid_stable(x: Numbers) -> Numbers:
@@ -201,25 +199,25 @@ sigmoid = Exercise(
     ],
     mistakes=[
         Mistake(
-            "the formula as it is written, which overflows",
-            "For -720 the result is small, but not 0. It is lost where e^720 becomes inf, since 1 / inf is 0. For "
-            "negative x, write the fraction with e^x in place of e^-x.",
+            "the textbook formula, which overflows",
+            "For -720 the result is small, but not 0. It is lost because e^720 is inf, and 1 / inf is 0. For negative "
+            "x, write the fraction with e^x instead of e^-x.",
             _as_it_is_written,
         ),
         Mistake(
-            "the other form, which overflows on the right",
-            "e^x / (1 + e^x) is safe for negative x. For x = 1000 it is inf / inf, NaN: use the other form there.",
+            "the other formula, which overflows for large x",
+            "e^x / (1 + e^x) is safe for negative x. For x = 1000 it is inf / inf, NaN: use the other formula there.",
             lambda x: np.exp(x) / (1 + np.exp(x)),
         ),
         Mistake(
             "x is clipped",
-            "Cutting x off at some limit avoids the overflow, but then -50 and -60 give the same, and they should not.",
+            "Clipping x avoids the overflow, but then -50 and -60 give the same result, and they should not.",
             _clipped,
         ),
         Mistake(
-            "made from tanh, or from 1 minus the other side",
-            "A number near 1 keeps 16 digits, so 1 minus it (or 1 plus a tanh near -1) is 0 when the result is smaller "
-            "than these. For negative x, find a form in which nothing is subtracted.",
+            "computed with tanh, or as 1 minus the other side",
+            "A number near 1 has 16 digits, so 1 minus it (or 1 plus a tanh near -1) is 0 if the result is smaller "
+            "than the last of them. For negative x, find a formula without a subtraction.",
             lambda x: 0.5 * (1 + np.tanh(0.5 * x)),
         ),
         Mistake(

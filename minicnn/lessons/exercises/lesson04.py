@@ -30,7 +30,7 @@ TIED = np.array(
 
 
 def pool_output_size(size: int, kernel: int, stride: int, padding: int, ceil_mode: bool) -> int:
-    """Return how many windows there are along one side."""
+    """Return the number of windows along one side."""
     steps, rest = divmod(size + 2 * padding - kernel, stride)
     if ceil_mode and rest and (steps + 1) * stride < size + padding:
         steps += 1
@@ -43,13 +43,13 @@ def _rounded(size: int, kernel: int, stride: int, padding: int, ceil_mode: bool)
 
 
 def _kept_before(end: int, windows: int, stride: int) -> int:
-    """Return how many windows there are without a last one that does not begin before `end`."""
+    """Return the number of windows, without a last window that starts at `end` or later."""
     return windows - ((windows - 1) * stride >= end)
 
 
 output_size = Exercise(
     lesson=4,
-    task="Return how many windows there are along one side, rounded down or up (ceil_mode).",
+    task="Return the number of windows along one side, rounded down or up (ceil_mode).",
     solution=pool_output_size,
     cases=[
         (6, 3, 2, 0, False),
@@ -66,46 +66,46 @@ output_size = Exercise(
     mistakes=[
         Mistake(
             "ceil_mode makes no difference",
-            "With ceil_mode the last window may hang over the edge, so that no pixel is left out.",
+            "With ceil_mode the last window may extend beyond the edge, so that no pixel is left out.",
             lambda size, kernel, stride, padding, ceil_mode: (size + 2 * padding - kernel) // stride + 1,
         ),
         Mistake(
-            "a window that begins too late is counted",
-            "Rounding up may give a window that begins behind the last pixel. Where does your last window begin, and "
-            "where does the last pixel end?",
+            "a window that starts too late is counted",
+            "Rounding up may give a window that starts after the last pixel. Where does your last window start, and "
+            "where is the last pixel?",
             _rounded,
         ),
         Mistake(
             "padding at one end only",
-            "By how much does the row get longer, if padding is added at both ends?",
+            "By how much does the row grow if padding is added at both ends?",
             lambda size, kernel, stride, padding, ceil_mode: pool_output_size(
                 size + padding, kernel, stride, 0, ceil_mode
             ),
         ),
         Mistake(
             "the first window is forgotten",
-            "(size + 2 padding - kernel) / stride is how many steps the window takes. How many windows are that?",
+            "(size + 2 padding - kernel) / stride is the number of steps of the window. How many windows are that?",
             lambda size, kernel, stride, padding, ceil_mode: (
                 pool_output_size(size, kernel, stride, padding, ceil_mode) - 1
             ),
         ),
         Mistake(
             "round() instead of up or down",
-            "round() takes the nearest whole number, and of 2.5 the even one. math.floor rounds down, math.ceil up.",
+            "round() rounds to the nearest integer, and 2.5 to the even one. math.floor rounds down, math.ceil up.",
             lambda size, kernel, stride, padding, ceil_mode: round((size + 2 * padding - kernel) / stride + 1),
         ),
         Mistake(
             "the padding before the first pixel is not counted",
-            "The last window begins (windows - 1) stride places behind the beginning of the left padding. Counted from "
-            "there, where does the last pixel end?",
+            "The last window starts (windows - 1) stride places after the start of the left padding. Counted from "
+            "there, where is the last pixel?",
             lambda size, kernel, stride, padding, ceil_mode: _kept_before(
                 size, _rounded(size, kernel, stride, padding, ceil_mode), stride
             ),
         ),
         Mistake(
-            "a window that begins just behind the last pixel is counted",
-            "Counted from the beginning of the left padding, the last pixel is number size + padding - 1. May a window "
-            "begin at size + padding?",
+            "a window that starts just after the last pixel is counted",
+            "Counted from the start of the left padding, the last pixel has the number size + padding - 1. May a "
+            "window start at size + padding?",
             lambda size, kernel, stride, padding, ceil_mode: _kept_before(
                 size + padding + 1, _rounded(size, kernel, stride, padding, ceil_mode), stride
             ),
@@ -130,7 +130,7 @@ def _pooled(
     step: int | None = None,
     rounded: Callable[[float], int] = math.floor,
 ) -> Numbers:
-    """Return what is kept of each window; one moves by `step`, which should be the stride."""
+    """Return one number for each window; the windows move by `step`, which should be the stride."""
     step = stride if step is None else step
     OH, OW = (rounded((length - kernel) / stride) + 1 for length in x.shape)
     y = np.empty((OH, OW))
@@ -147,18 +147,18 @@ pool_forward = Exercise(
     mistakes=[
         Mistake(
             "the windows move by one",
-            "Where does the window of output (1, 0) begin, if the stride is 2?",
+            "Where does the window of output (1, 0) start if the stride is 2?",
             lambda x, kernel, stride: _pooled(x, kernel, stride, np.max, step=1),
         ),
         Mistake(
-            "the search begins at zero",
-            "If all numbers of a window are negative, the largest is negative as well. With what must one begin to "
-            "look for it?",
+            "the search starts at zero",
+            "If all numbers of a window are negative, the largest is negative too. Which number must the search start "
+            "from?",
             lambda x, kernel, stride: _pooled(x, kernel, stride, lambda window: max(0.0, float(window.max()))),
         ),
         Mistake(
             "the average of each window",
-            "The mean is what an average pool keeps. Here it is the largest.",
+            "An average pool takes the mean. Here the largest number is wanted.",
             lambda x, kernel, stride: _pooled(x, kernel, stride, lambda window: float(window.mean())),
         ),
         Mistake(
@@ -168,7 +168,7 @@ pool_forward = Exercise(
         ),
         Mistake(
             "the number of windows is rounded up",
-            "Only whole windows count here: one that hangs over the edge is left out.",
+            "Only complete windows count here: a window that extends beyond the edge is left out.",
             lambda x, kernel, stride: _pooled(x, kernel, stride, np.max, rounded=math.ceil),
         ),
     ],
@@ -247,31 +247,31 @@ pool_backward = Exercise(
     ],
     mistakes=[
         Mistake(
-            "all of several largest numbers are fed",
-            "Nine equal numbers would hand on nine times the gradient that came in. Only the first shall get it; "
-            "argmax finds that one.",
+            "all of several maxima get the gradient",
+            "Nine equal numbers would pass on nine times the incoming gradient. Only the first should get it; argmax "
+            "finds that one.",
             _all_ties,
         ),
         Mistake(
-            "the last of several largest numbers is fed",
+            "the last of several maxima gets the gradient",
             "With >= a later number replaces an equal one before it; with > it does not.",
             _last_tie,
         ),
         Mistake(
             "of several windows only the last counts",
-            "Where windows overlap, one number may win in several. What happens to the gradient of the first, if that "
-            "of the second is written over it?",
+            "Where windows overlap, one number may be the maximum of several. What happens to the gradient of the "
+            "first window if the second overwrites it?",
             _overwrites,
         ),
         Mistake(
-            "the place in the window is taken for the place in the map",
-            "argmax counts from the corner of the window. Where in x does that corner lie?",
+            "the index in the window is used as the index in the map",
+            "argmax counts from the corner of the window. Where in x is that corner?",
             _in_the_corner,
         ),
         Mistake(
-            "everyone gets a share",
-            "This is the way back of an average pool. Does the maximum change, if a number changes that is not the "
-            "largest?",
+            "all numbers share the gradient",
+            "This is the backward pass of an average pool. Does the maximum change if a number changes that is not "
+            "the largest?",
             _to_everyone,
         ),
     ],

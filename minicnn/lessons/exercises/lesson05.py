@@ -14,7 +14,7 @@ EIGHT = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0])  # the article's firs
 SEVEN, GRADIENT = _rng.normal(size=(2, 7)).round(2)
 
 
-# --- the window ---------------------------------------------------------------------------------------------
+# --- the window -----------------------------------------------------------------------------------------------
 
 
 def lrn_window(i: int, n: int, C: int) -> tuple[int, int]:
@@ -30,40 +30,40 @@ window = Exercise(
     mistakes=[
         Mistake(
             "the window is not cut off at the ends",
-            "There is no channel -1, and none with the number C. Which channel does the window begin with, if it would "
-            "have to begin below 0?",
+            "There is no channel -1, and none with the number C. Which channel does the window start with, if it "
+            "would start below 0?",
             lambda i, n, C: (i - n // 2, i + n // 2),
         ),
         Mistake(
-            "the last channel gets the number C",
-            "Channels are counted from 0. Of eight channels, which number has the last?",
+            "the last channel has the number C",
+            "Channels are counted from 0. Of eight channels, which number does the last one have?",
             lambda i, n, C: (max(0, i - n // 2), min(C, i + n // 2)),
         ),
         Mistake(
-            "the end is one too far, as a slice wants it",
-            "A slice stops before its end, but this function is to return the last channel itself.",
+            "the end is one too far, as in a slice",
+            "A slice stops before its end, but this function should return the last channel itself.",
             lambda i, n, C: (max(0, i - n // 2), min(C, i + n // 2 + 1)),
         ),
         Mistake(
             "n channels on each side",
-            "n channels is the whole window. How many of them lie on one side of the middle?",
+            "n channels is the whole window. How many of them are on one side of the middle?",
             lambda i, n, C: (max(0, i - n), min(C - 1, i + n)),
         ),
         Mistake(
             "n / 2 is not rounded",
-            "Channels have whole numbers. Which operator divides and rounds down?",
+            "Channel numbers are integers. Which operator divides and rounds down?",
             lambda i, n, C: (max(0, i - n / 2), min(C - 1, i + n / 2)),
         ),
         Mistake(
             "the window is cut off at its lower end only",
-            "Of C channels the last has the number C - 1. Where must a window end that would reach beyond it?",
+            "The last of C channels has the number C - 1. Where must a window end that would extend beyond it?",
             lambda i, n, C: (max(0, i - n // 2), i + n // 2),
         ),
     ],
 )
 
 
-# --- forward ------------------------------------------------------------------------------------------------
+# --- forward --------------------------------------------------------------------------------------------------
 
 
 def _denominators(a: Numbers, n: int, k: float, alpha: float) -> Numbers:
@@ -121,8 +121,8 @@ forward = Exercise(
         ),
         Mistake(
             "the window begins below channel 0",
-            "A slice that begins at -2 begins at the second channel from the end. Where must the window of channel 0 "
-            "begin?",
+            "A slice that starts at -2 starts at the second channel from the end. Where must the window of channel 0 "
+            "start?",
             _begins_below_zero,
         ),
         Mistake(
@@ -132,35 +132,35 @@ forward = Exercise(
         ),
         Mistake(
             "only the sum is raised to the power beta",
-            "D is all of k + alpha * sum. The power belongs to D: where do the brackets end?",
+            "D is the whole k + alpha * sum. The power applies to D: where do the brackets end?",
             lambda a, n, k, alpha, beta: a / (k + (_denominators(a, n, 0.0, alpha)) ** beta),
         ),
         Mistake(
             "the results are written into the input",
-            "Once a[0] is replaced, the windows of channels 1 and 2 are computed from what is no longer there. And a "
-            "belongs to whoever called you: put the results into an array of your own.",
+            "Once a[0] is overwritten, the windows of channels 1 and 2 are computed from the wrong number. And a "
+            "belongs to the caller: put the results into a new array.",
             _writes_into_its_input,
         ),
         Mistake(
-            "the sum is squared, and not the numbers",
-            "The formula adds up squares: 1 + 4 + 9 for the tutorial's first channel, and not (1 + 2 + 3) squared.",
+            "the sum is squared, not the numbers",
+            "The formula adds up squares: 1 + 4 + 9 for the tutorial's first channel, not (1 + 2 + 3) squared.",
             _square_of_the_sum,
         ),
         Mistake(
             "the power beta is missing",
-            "The tutorial's beta is 1, so its numbers come out without it. D is to be raised to the power beta.",
+            "The tutorial's beta is 1, so its numbers are right without it. D must be raised to the power beta.",
             lambda a, n, k, alpha, beta: lrn_forward(a, n, k, alpha, 1.0),
         ),
         Mistake(
-            "the mean of the squares in place of their sum",
-            "A window that is cut off has fewer squares, and nothing makes up for that: np.sum, not np.mean.",
+            "the mean of the squares instead of their sum",
+            "A window that is cut off has fewer squares, and nothing compensates for that: np.sum, not np.mean.",
             _mean_of_the_squares,
         ),
     ],
 )
 
 
-# --- backward -----------------------------------------------------------------------------------------------
+# --- backward -------------------------------------------------------------------------------------------------
 
 
 def lrn_backward(a: Numbers, grad_b: Numbers, n: int, k: float, alpha: float, beta: float) -> Numbers:
@@ -215,17 +215,17 @@ backward = Exercise(
     ],
     mistakes=[
         Mistake(
-            "the denominators are taken for constants",
-            "a_j also sits in D_i, for every i whose window holds j. What happens to b_i when D_i grows?",
+            "the denominators are treated as constants",
+            "a_j is also part of D_i, for every i whose window contains j. What happens to b_i when D_i grows?",
             lambda a, grad_b, n, k, alpha, beta: grad_b / _denominators(a, n, k, alpha) ** beta,
         ),
         Mistake(
             "only the channel's own denominator is counted",
-            "When a_j rises, the neighbours' denominators rise as well: the second term is a sum over the window.",
+            "When a_j rises, the neighbours' denominators rise too: the second term is a sum over the window.",
             _own_denominator_only,
         ),
         Mistake(
-            "D_j where D_i should stand",
+            "D_j instead of D_i",
             "Each b_i of the sum is divided by its own D_i, so D belongs inside the sum.",
             _divides_by_its_own_D,
         ),
@@ -235,8 +235,8 @@ backward = Exercise(
             _without_the_two,
         ),
         Mistake(
-            "a_i stands in the sum where b_i should",
-            "In the sum stands g_i b_i / D_i, with the output b_i. How do you get it from a_i and D_i?",
+            "a_i instead of b_i in the sum",
+            "The sum has g_i b_i / D_i, with the output b_i. How do you get b_i from a_i and D_i?",
             _a_for_b,
         ),
         Mistake(
@@ -245,15 +245,15 @@ backward = Exercise(
             _adds_the_second_term,
         ),
         Mistake(
-            "g_j where g_i should stand",
-            "Each b_i of the sum has its own gradient from above, so g belongs inside the sum, with the index i.",
+            "g_j instead of g_i",
+            "Each b_i of the sum has its own gradient g_i, so g belongs inside the sum, with the index i.",
             _own_gradient_in_the_sum,
         ),
     ],
 )
 
 
-# --- moving house -------------------------------------------------------------------------------------------
+# --- arguments for PyTorch ------------------------------------------------------------------------------------
 
 
 def lrn_for_pytorch(depth_radius: int, bias: float, alpha: float, beta: float) -> tuple[int, float, float, float]:
@@ -269,8 +269,8 @@ moving = Exercise(
     cases=[(2, 2.0, 1e-4, 0.75), (5, 1.0, 1.0, 0.5), (1, 0.0, 3.0, 1.0)],
     mistakes=[
         Mistake(
-            "alpha is handed on as it is",
-            "PyTorch divides alpha by size before it uses it. What must you give it, so that the right number is left?",
+            "alpha is passed on unchanged",
+            "PyTorch divides alpha by size before it uses it. What must you pass, so that the right number results?",
             lambda depth_radius, bias, alpha, beta: (2 * depth_radius + 1, alpha, beta, bias),
         ),
         Mistake(
@@ -289,13 +289,13 @@ moving = Exercise(
             lambda depth_radius, bias, alpha, beta: (depth_radius, alpha * depth_radius, beta, bias),
         ),
         Mistake(
-            "the middle of the window is forgotten",
+            "the middle of the window is not counted",
             "Two channels on each side: how many are that with the one in the middle?",
             lambda depth_radius, bias, alpha, beta: (2 * depth_radius, alpha * 2 * depth_radius, beta, bias),
         ),
         Mistake(
-            "the arguments stand in TensorFlow's order",
-            "PyTorch wants (size, alpha, beta, k): TensorFlow's bias, which is k, comes last.",
+            "the arguments are in TensorFlow's order",
+            "PyTorch's order is (size, alpha, beta, k): TensorFlow's bias, which is k, comes last.",
             lambda depth_radius, bias, alpha, beta: (
                 2 * depth_radius + 1,
                 bias,
@@ -304,19 +304,19 @@ moving = Exercise(
             ),
         ),
         Mistake(
-            "the four arguments are handed on as they are",
-            "Two of them mean something else in PyTorch. The table says what depth_radius counts and size counts, and "
-            "what multiplies the sum.",
+            "the four arguments are passed on unchanged",
+            "Two of them mean something else in PyTorch. The table says what depth_radius and size count, and what "
+            "multiplies the sum.",
             lambda depth_radius, bias, alpha, beta: (depth_radius, alpha, beta, bias),
         ),
         Mistake(
-            "alpha is multiplied by 5, whatever the size",
-            "5 is right where depth_radius is 2. What does PyTorch divide by where it is not?",
+            "alpha is multiplied by 5, whatever the size is",
+            "5 is right if depth_radius is 2. What does PyTorch divide by if it is not?",
             lambda depth_radius, bias, alpha, beta: (2 * depth_radius + 1, alpha * 5, beta, bias),
         ),
         Mistake(
             "beta and k are exchanged",
-            "PyTorch wants (size, alpha, beta, k), and k is TensorFlow's bias.",
+            "PyTorch's order is (size, alpha, beta, k), and k is TensorFlow's bias.",
             lambda depth_radius, bias, alpha, beta: (2 * depth_radius + 1, alpha * (2 * depth_radius + 1), bias, beta),
         ),
     ],

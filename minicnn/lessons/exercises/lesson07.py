@@ -17,7 +17,7 @@ def _some(*shape: int) -> Numbers:
     return _rng.normal(size=shape).round(2)
 
 
-# --- the fully connected layer ------------------------------------------------------------------------------
+# --- the fully connected layer --------------------------------------------------------------------------------
 
 
 def linear_backward(x: Numbers, w: Numbers, grad_y: Numbers) -> tuple[Numbers, Numbers, Numbers]:
@@ -41,86 +41,86 @@ backward = Exercise(
     mistakes=[
         Mistake(
             "dL/dx is computed with w.T",
-            "The forward multiplied by w.T, and the way back goes the other way. Which shape must dL/dx have, and "
-            "which of w and w.T leads from (N, O) to it?",
+            "The forward multiplied by w.T. Which shape must dL/dx have, and which of w and w.T leads to it from (N, "
+            "O)?",
             lambda x, w, grad_y: (grad_y @ w.T, grad_y.T @ x, grad_y.sum(axis=0)),
         ),
         Mistake(
             "dL/dw is transposed",
-            "A gradient has the shape of what it belongs to: w has one row for each output.",
+            "A gradient has the shape of its parameter: w has one row for each output.",
             lambda x, w, grad_y: (grad_y @ w, x.T @ grad_y, grad_y.sum(axis=0)),
         ),
         Mistake(
-            "dL/db is not added up over the batch",
-            "The same bias was added to every picture's output. In how many numbers does it occur?",
+            "dL/db is not summed over the batch",
+            "The same bias is added to every picture's output. In how many numbers does it occur?",
             lambda x, w, grad_y: (grad_y @ w, grad_y.T @ x, grad_y),
         ),
         Mistake(
-            "the mean over the batch is taken once more",
-            "The loss has taken the mean already, and grad_y knows it. What is left to do here is a sum.",
+            "the mean over the batch is taken twice",
+            "The loss is a mean, and grad_y includes that already. Here the gradients are summed.",
             lambda x, w, grad_y: (grad_y @ w, grad_y.T @ x / len(x), grad_y.mean(axis=0)),
         ),
         Mistake(
             "only the last picture counts for dL/dw",
-            "In a loop over the pictures, = throws away what the ones before have said.",
+            "In a loop over the pictures, = discards the gradients of the pictures before.",
             lambda x, w, grad_y: (grad_y @ w, np.outer(grad_y[-1], x[-1]), grad_y.sum(axis=0)),
         ),
         Mistake(
             "all three are divided by the size of the batch",
-            "The loss has taken the mean already, and grad_y knows it. Nothing is left to be divided.",
+            "The loss is a mean, and grad_y includes that already. Nothing is divided here.",
             lambda x, w, grad_y: (grad_y @ w / len(x), grad_y.T @ x / len(x), grad_y.mean(axis=0)),
         ),
         Mistake(
             "dL/dx and dL/dw are exchanged",
-            "Wanted are dL/dx, dL/dw and dL/db, in this order, and each has the shape of what it belongs to.",
+            "Return dL/dx, dL/dw and dL/db in this order, each with the shape of x, w or b.",
             lambda x, w, grad_y: (grad_y.T @ x, grad_y @ w, grad_y.sum(axis=0)),
         ),
         Mistake(
-            "dL/db is added up over the outputs",
-            "Each output has a bias of its own, and every picture uses it: which axis are the pictures?",
+            "dL/db is summed over the outputs",
+            "Each output has its own bias, and every picture uses it: which axis counts the pictures?",
             lambda x, w, grad_y: (grad_y @ w, grad_y.T @ x, grad_y.sum(axis=1)),
         ),
     ],
 )
 
 
-# --- softmax ------------------------------------------------------------------------------------------------
+# --- softmax --------------------------------------------------------------------------------------------------
 
 
 def softmax_rows(s: Numbers) -> Numbers:
     """Return the probabilities."""
     e = np.exp(s - s.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
+    return np.asarray(e / e.sum(axis=1, keepdims=True))
 
 
 def _naive_softmax(s: Numbers) -> Numbers:
     e = np.exp(s)
-    return e / e.sum(axis=1, keepdims=True)
+    return np.asarray(e / e.sum(axis=1, keepdims=True))
 
 
 def _shifted_by_the_largest_of_all(s: Numbers) -> Numbers:
     e = np.exp(s - s.max())
-    return e / e.sum(axis=1, keepdims=True)
+    return np.asarray(e / e.sum(axis=1, keepdims=True))
 
 
 def _divided_by_the_sum_of_all(s: Numbers) -> Numbers:
     e = np.exp(s - s.max(axis=1, keepdims=True))
-    return e / e.sum()
+    return np.asarray(e / e.sum())
 
 
 def _along_columns(s: Numbers) -> Numbers:
     e = np.exp(s - s.max(axis=0, keepdims=True))
-    return e / e.sum(axis=0, keepdims=True)
+    return np.asarray(e / e.sum(axis=0, keepdims=True))
 
 
 def _without_keepdims(s: Numbers) -> Numbers:
     e = np.exp(s - s.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1)
+    return np.asarray(e / e.sum(axis=1))
 
 
 def _without_any_keepdims(s: Numbers) -> Numbers:
     e = np.exp(s - s.max(axis=1))
-    return e / e.sum(axis=1)
+    return np.asarray(e / e.sum(axis=1))
 
 
 softmax = Exercise(
@@ -141,63 +141,64 @@ softmax = Exercise(
         ),
         Mistake(
             "the largest score of all rows is subtracted",
-            "If one row lies thousands below another, all its powers become 0, and 0 / 0 is not a number. Each row "
-            "needs its own largest score.",
+            "If one row is thousands below another, all its exponentials become 0, and 0 / 0 is NaN. Each row needs "
+            "its own largest score.",
             _shifted_by_the_largest_of_all,
         ),
         Mistake(
             "all rows together add up to 1",
-            "sum() without an axis adds up everything. Each picture has a row of probabilities of its own.",
+            "sum() without an axis adds up everything. Each picture has its own row of probabilities.",
             _divided_by_the_sum_of_all,
         ),
         Mistake(
             "the columns add up to 1",
-            "The classes of one picture lie in a row, (N, C): along which axis must one add up?",
+            "The classes of one picture are a row of (N, C): along which axis must you sum?",
             _along_columns,
         ),
         Mistake(
             "the sums have lost their second dimension",
-            "e.sum(axis=1) has the shape (N,), and NumPy lays it along the columns. keepdims=True makes it (N, 1).",
+            "e.sum(axis=1) has the shape (N,), which NumPy broadcasts along the columns. keepdims=True makes it (N, "
+            "1).",
             _without_keepdims,
         ),
         Mistake(
             "the largest scores and the sums have lost their second dimension",
-            "s.max(axis=1) has the shape (N,), and NumPy lays it along the columns. keepdims=True makes it (N, 1). The "
-            "sum needs it, too.",
+            "s.max(axis=1) has the shape (N,), which NumPy broadcasts along the columns. keepdims=True makes it (N, "
+            "1). The sum needs it too.",
             _without_any_keepdims,
         ),
         Mistake(
             "all rows together add up to 1, and large scores overflow",
-            "sum() without an axis adds up everything, but each picture has a row of probabilities of its own. And "
-            "before the powers are taken, something must be subtracted.",
+            "sum() without an axis adds up everything, but each picture has its own row of probabilities. And "
+            "something must be subtracted before the exponential.",
             lambda s: np.exp(s) / np.exp(s).sum(),
         ),
         Mistake(
-            "the powers are not divided by their sum",
+            "the exponentials are not divided by their sum",
             "Add up one of your rows: is it 1?",
             lambda s: np.exp(s - s.max(axis=1, keepdims=True)),
         ),
         Mistake(
             "the smallest score is subtracted, not the largest",
-            "Then every power is at least 1, and the largest may overflow as before. None can if the largest of them "
-            "is e to the power of 0.",
+            "Then every exponential is at least 1, and the largest may still overflow. None can if the largest of "
+            "them is e to the power of 0.",
             lambda s: _naive_softmax(s - s.min(axis=1, keepdims=True)),
         ),
     ],
 )
 
 
-# --- cross-entropy ------------------------------------------------------------------------------------------
+# --- cross-entropy --------------------------------------------------------------------------------------------
 
 
 def _log_softmax(s: Numbers) -> Numbers:
     shifted = s - s.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
 
 
 def cross_entropy_value(s: Numbers, labels: Labels) -> float:
     """Return the mean loss."""
-    return -_log_softmax(s)[np.arange(len(s)), labels].mean()
+    return float(-_log_softmax(s)[np.arange(len(s)), labels].mean())
 
 
 def _value_shifted_by_the_largest_of_all(s: Numbers, labels: Labels) -> float:
@@ -221,59 +222,59 @@ value = Exercise(
     mistakes=[
         Mistake(
             "the sum over the batch instead of the mean",
-            "Repeat the batch: should the loss double?",
+            "If the batch is repeated, should the loss double?",
             lambda s, labels: -_log_softmax(s)[np.arange(len(s)), labels].sum(),
         ),
         Mistake(
-            "each picture is asked for the labels of all",
+            "every row is indexed with all labels",
             "array[:, labels] picks all these columns from every row. The lesson's text says how to pick one number "
             "from each row.",
             lambda s, labels: -_log_softmax(s)[:, labels].mean(),
         ),
         Mistake(
             "the logarithm of a probability that has become 0",
-            "A thousand below the largest, p is 0 in the computer, but its logarithm is about -1000. Can you get it "
+            "For a score 1000 below the largest, p is rounded to 0, but its logarithm is about -1000. Can you get it "
             "without p?",
             lambda s, labels: -np.log(softmax_rows(s)[np.arange(len(s)), labels]).mean(),
         ),
         Mistake(
             "divided by the number of all scores",
-            "The mean is over the pictures, of which there are N. One-hot rows have N * C numbers, most of them zeros.",
+            "The mean is over the N pictures. One-hot rows have N * C numbers, most of them zeros.",
             lambda s, labels: -_log_softmax(s)[np.arange(len(s)), labels].sum() / s.size,
         ),
         Mistake(
             "the logarithm is missing",
-            "For a probability of 0.1 the loss is 2.303. What does your function make of it?",
+            "For a probability of 0.1 the loss is 2.303. What does your function return?",
             lambda s, labels: -softmax_rows(s)[np.arange(len(s)), labels].mean(),
         ),
         Mistake(
             "0 times the logarithm of 0",
-            "Where p has become 0, its logarithm is minus infinity, and one-hot's 0 times that is not a number. Pick "
-            "the true class's log p instead of multiplying, and get it from the scores.",
+            "Where p is rounded to 0, its logarithm is minus infinity, and 0 times that is NaN. Pick the true class's "
+            "log p instead of multiplying, and compute it from the scores.",
             lambda s, labels: -(_one_hot(s, labels) * np.log(softmax_rows(s))).sum() / len(s),
         ),
         Mistake(
             "a small number is added before the logarithm",
-            "That is the grey line of the lesson's figure: the loss stops growing at about 16. Can you get log p "
+            "That is the grey line in the lesson's figure: the loss stops growing at about 16. Can you get log p "
             "without p?",
             lambda s, labels: -np.log(softmax_rows(s)[np.arange(len(s)), labels] + 1e-7).mean(),
         ),
         Mistake(
             "one loss for each picture instead of their mean",
-            "One number is wanted for the whole batch.",
+            "Return one number for the whole batch.",
             lambda s, labels: -_log_softmax(s)[np.arange(len(s)), labels],
         ),
         Mistake(
             "the largest score of all rows is subtracted",
-            "If one row lies a thousand below another, all its powers become 0, and so does their sum. Each row needs "
-            "its own largest score.",
+            "If one row is a thousand below another, all its exponentials become 0, and so does their sum. Each row "
+            "needs its own largest score.",
             _value_shifted_by_the_largest_of_all,
         ),
     ],
 )
 
 
-# --- its gradient -------------------------------------------------------------------------------------------
+# --- its gradient ---------------------------------------------------------------------------------------------
 
 
 def _one_hot(s: Numbers, labels: Labels) -> Numbers:
@@ -307,8 +308,8 @@ gradient = Exercise(
     ],
     mistakes=[
         Mistake(
-            "not divided by the size of the batch",
-            "The loss is the mean over the batch. With what weight does one picture's loss enter it?",
+            "not divided by the batch size",
+            "The loss is the mean over the batch. What is the weight of one picture's loss in it?",
             lambda s, labels: softmax_rows(s) - _one_hot(s, labels),
         ),
         Mistake(
@@ -318,37 +319,37 @@ gradient = Exercise(
         ),
         Mistake(
             "1 is subtracted at the labels of all pictures",
-            "p[:, labels] means these columns of every row. Each row has one label only.",
+            "p[:, labels] means these columns of every row. Each row has only one label.",
             _all_labels_everywhere,
         ),
         Mistake(
             "the softmax is differentiated a second time",
-            "p - q is the gradient by the scores already: softmax and logarithm are both in it.",
+            "p - q is already the gradient with respect to the scores: it includes both softmax and logarithm.",
             _softmax_differentiated_again,
         ),
         Mistake(
             "large scores overflow",
-            "Not a number comes from inf / inf. What did exercise 2 subtract first?",
+            "NaN comes from inf / inf. What did exercise 2 subtract first?",
             lambda s, labels: (_naive_softmax(s) - _one_hot(s, labels)) / len(s),
         ),
         Mistake(
-            "only the one-hot row is divided by the size of the batch",
-            "Of p - q / N only the second part is divided. Where do the brackets belong?",
+            "only the one-hot row is divided by the batch size",
+            "In p - q / N only q is divided. Where do the brackets belong?",
             lambda s, labels: softmax_rows(s) - _one_hot(s, labels) / len(s),
         ),
         Mistake(
             "only the true class has a gradient",
-            "The other scores are in the sum of the softmax: if one of them rises, the true class's probability falls.",
+            "The other scores are part of the softmax's sum: if one of them rises, the true class's probability falls.",
             lambda s, labels: (softmax_rows(s) - 1) * _one_hot(s, labels) / len(s),
         ),
         Mistake(
             "divided by the number of all scores",
-            "The mean is over the pictures, of which there are N, and not over the N * C scores.",
+            "The mean is over the N pictures, not over the N * C scores.",
             lambda s, labels: (softmax_rows(s) - _one_hot(s, labels)) / s.size,
         ),
         Mistake(
             "nothing is subtracted",
-            "These are the probabilities, divided by the size of the batch. What should the network say?",
+            "These are the probabilities, divided by the batch size. What should the probabilities be?",
             lambda s, labels: softmax_rows(s) / len(s),
         ),
     ],

@@ -12,7 +12,7 @@ Layers = list[tuple[int, int, int]]
 ALEXNET: Layers = [(11, 4, 0), (3, 2, 0), (5, 1, 2), (3, 2, 0), (3, 1, 1), (3, 1, 1), (3, 1, 1), (3, 2, 0)]
 
 
-# --- parameters ---------------------------------------------------------------------------------------------
+# --- parameters -----------------------------------------------------------------------------------------------
 
 
 def alexnet_conv_parameters(in_channels: int, out_channels: int, kernel: int, groups: int) -> int:
@@ -27,25 +27,26 @@ parameters = Exercise(
     cases=[(4, 6, 3, 2), (3, 96, 11, 1), (96, 256, 5, 2), (256, 384, 3, 1), (12, 6, 2, 3)],
     mistakes=[
         Mistake(
-            "the biases are forgotten",
-            "Each filter adds one number of its own to what it has summed up.",
+            "the biases are missing",
+            "Each filter adds a bias of its own to its sum.",
             lambda in_channels, out_channels, kernel, groups: out_channels * (in_channels // groups) * kernel**2,
         ),
         Mistake(
-            "the groups are not taken into account",
+            "the groups are ignored",
             "With two groups a filter of conv2 reads 48 of 96 channels. How deep is a filter with `groups` groups?",
             lambda in_channels, out_channels, kernel, groups: out_channels * (in_channels * kernel**2 + 1),
         ),
         Mistake(
-            "the filters are divided by the groups as well",
-            "Each group has only its share of the filters, but there are `groups` of them. How many filters in all?",
+            "the filters are divided by the groups too",
+            "Each group has its share of the filters, and there are `groups` groups. How many filters are there in "
+            "all?",
             lambda in_channels, out_channels, kernel, groups: (
                 (out_channels // groups) * (in_channels // groups) * kernel**2 + out_channels
             ),
         ),
         Mistake(
-            "the window has one row only",
-            "A window of side kernel has kernel rows and kernel columns.",
+            "the window has only one row",
+            "A kernel x kernel window has kernel rows and kernel columns.",
             lambda in_channels, out_channels, kernel, groups: out_channels * ((in_channels // groups) * kernel + 1),
         ),
         Mistake(
@@ -54,12 +55,12 @@ parameters = Exercise(
             lambda in_channels, out_channels, kernel, groups: out_channels * (in_channels // groups) * kernel**2 + 1,
         ),
         Mistake(
-            "neither the groups nor the biases are taken into account",
-            "With two groups a filter of conv2 reads 48 of 96 channels. And each filter adds one number of its own.",
+            "the groups and the biases are ignored",
+            "With two groups a filter of conv2 reads 48 of 96 channels. And each filter has a bias of its own.",
             lambda in_channels, out_channels, kernel, groups: out_channels * in_channels * kernel**2,
         ),
         Mistake(
-            "a filter is taken to read one channel only",
+            "a filter reads only one channel",
             "A filter has a window of weights for each channel that it reads.",
             lambda in_channels, out_channels, kernel, groups: out_channels * (kernel**2 + 1),
         ),
@@ -67,11 +68,11 @@ parameters = Exercise(
 )
 
 
-# --- the walk -----------------------------------------------------------------------------------------------
+# --- the walk -------------------------------------------------------------------------------------------------
 
 
 def alexnet_walk(side: int, layers: Layers) -> list[int]:
-    """Return the side of the maps behind each layer."""
+    """Return the side of the maps after each layer."""
     return _walked(side, layers)
 
 
@@ -98,13 +99,13 @@ def _rounded(side: int, layers: Layers) -> list[int]:
 
 walk = Exercise(
     lesson=8,
-    task="Return a list: the side of square maps behind each layer, given as (kernel, stride, padding).",
+    task="Return a list: the side of square maps after each layer, given as (kernel, stride, padding).",
     solution=alexnet_walk,
     cases=[(10, [(3, 1, 0), (2, 2, 0)]), (227, ALEXNET), (224, ALEXNET), (32, [(5, 1, 2), (3, 2, 0), (5, 2, 2)])],
     mistakes=[
         Mistake(
             "the + 1 is missing",
-            "A window of 3 on a map of 3 has one place, and 3 - 3 is 0. What counts the place that it starts from?",
+            "A window of 3 on a map of 3 has one place, and 3 - 3 is 0. What counts the place where it starts?",
             lambda side, layers: _walked(side, layers, extra=0),
         ),
         Mistake(
@@ -113,28 +114,28 @@ walk = Exercise(
             lambda side, layers: _walked(side, layers, sides_padded=1),
         ),
         Mistake(
-            "every layer is given the picture",
-            "What does the second layer read: the picture, or what the first has made of it?",
+            "every layer gets the picture",
+            "What does the second layer read: the picture, or the output of the first?",
             _not_handed_on,
         ),
         Mistake(
             "sizes are rounded up",
-            "A window that does not fit any more has no place. Which operator divides and rounds down?",
+            "A window that no longer fits has no place. Which operator divides and rounds down?",
             lambda side, layers: _walked(side, layers, up=True),
         ),
         Mistake(
             "only the last size is returned",
-            "A list is wanted, with one number for each layer.",
+            "Return a list with one number for each layer.",
             lambda side, layers: _walked(side, layers)[-1],
         ),
         Mistake(
             "sizes are rounded to the nearest number",
-            "26.5 places are 26, and a window that does not fit has none. Which operator divides and rounds down?",
+            "26.5 places are 26, because half a place is none. Which operator divides and rounds down?",
             _rounded,
         ),
         Mistake(
-            "the list begins with the picture's own side",
-            "One number for each layer is wanted: the side *behind* it.",
+            "the list starts with the side of the picture",
+            "Return one number for each layer: the side of its *output*.",
             lambda side, layers: [side, *_walked(side, layers)],
         ),
         Mistake(
@@ -146,7 +147,7 @@ walk = Exercise(
 )
 
 
-# --- multiply-adds ------------------------------------------------------------------------------------------
+# --- multiply-adds --------------------------------------------------------------------------------------------
 
 
 def alexnet_conv_macs(
@@ -202,8 +203,8 @@ macs = Exercise(
     ],
     mistakes=[
         Mistake(
-            "each weight is used at one place only",
-            "That is the number of weights. A filter moves over the picture: at how many places does it stop?",
+            "each weight is used at only one place",
+            "That is the number of weights. A filter moves over the picture: at how many places is it applied?",
             lambda side, in_channels, out_channels, kernel, stride, padding, groups: (
                 out_channels * (in_channels // groups) * kernel**2
             ),
@@ -215,24 +216,25 @@ macs = Exercise(
         ),
         Mistake(
             "the places are those of the input",
-            "A filter stops once for each number of the *output* map. How large is that?",
+            "A filter is applied once for each number of the *output* map. How large is that?",
             _at_the_places_of_the_input,
         ),
         Mistake(
-            "the groups are not taken into account",
-            "How many channels does a filter read, if there are groups?",
+            "the groups are ignored",
+            "How many channels does a filter read if there are groups?",
             lambda side, in_channels, out_channels, kernel, stride, padding, groups: (
                 groups * alexnet_conv_macs(side, in_channels, out_channels, kernel, stride, padding, groups)
             ),
         ),
         Mistake(
-            "the biases are counted, too",
-            "A bias is added, and multiplied with nothing.",
+            "the biases are counted",
+            "A bias is added, but not multiplied.",
             _biases_too,
         ),
         Mistake(
-            "the filters are divided by the groups as well",
-            "Each group has only its share of the filters, but there are `groups` of them. How many filters in all?",
+            "the filters are divided by the groups too",
+            "Each group has its share of the filters, and there are `groups` groups. How many filters are there in "
+            "all?",
             lambda side, in_channels, out_channels, kernel, stride, padding, groups: (
                 alexnet_conv_macs(side, in_channels, out_channels, kernel, stride, padding, groups) // groups
             ),
@@ -251,7 +253,7 @@ macs = Exercise(
 )
 
 
-# --- the towers ---------------------------------------------------------------------------------------------
+# --- the towers -----------------------------------------------------------------------------------------------
 
 
 def alexnet_meeting_layers() -> tuple[str, ...]:
@@ -264,7 +266,7 @@ ASKED = ("conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
 
 @dataclass(frozen=True, repr=False)
 class _Chosen:
-    """An answer, of which the report says how much is right, and not what: there is no input to try again on."""
+    """An answer whose report says how many layers are right, but not which: there is no second input to try."""
 
     names: frozenset[str]
 
@@ -275,9 +277,9 @@ class _Chosen:
 
 def _chosen(answer: Any) -> _Chosen:
     if not isinstance(answer, tuple | list | set | frozenset):
-        raise ValueError('a tuple of names is wanted, such as ("conv2", "conv4"); of one name it is ("conv2",)')
+        raise ValueError('expected a tuple of names, such as ("conv2", "conv4"); a tuple of one name is ("conv2",)')
     if not all(name in ASKED for name in answer):
-        raise ValueError(f"each name is one of {', '.join(ASKED)}")
+        raise ValueError(f"each name must be one of {', '.join(ASKED)}")
     return _Chosen(frozenset(answer))
 
 
@@ -289,33 +291,34 @@ meeting = Exercise(
     measure=_chosen,
     mistakes=[
         Mistake(
-            "these are the layers that keep to their own tower",
-            "These are the ones with two groups: a filter reads half of the maps. The question is for the others.",
+            "these are the layers whose units read one tower",
+            "These have two groups: a filter reads half of the maps. The question is about the others.",
             lambda: ("conv2", "conv4", "conv5"),
         ),
         Mistake(
-            "the fully connected layers are forgotten",
-            "fc6 has 9216 inputs, by the walk. How many numbers does one tower have behind pool5?",
+            "the fully connected layers are missing",
+            "fc6 has 9216 inputs, as the summary shows. How many numbers does one tower have after pool5?",
             lambda: ("conv3",),
         ),
         Mistake(
-            "conv3 is forgotten",
+            "conv3 is missing",
             "Look at the shape of conv3's weight: how many channels does one of its filters read?",
             lambda: ("fc6", "fc7", "fc8"),
         ),
         Mistake(
-            "fc8 is forgotten",
-            "fc8 has no towers itself, but what it reads has: 4096 units, 2048 of each tower.",
+            "fc8 is missing",
+            "fc8 has no towers itself, but its input has: 4096 units, 2048 of each tower.",
             lambda: ("conv3", "fc6", "fc7"),
         ),
         Mistake(
-            "the towers are taken to meet only at the end",
-            "The article says that the branches are merged in the last layer. Look at the orange lines of the drawing.",
+            "the towers meet only at the end",
+            "The article says that the branches are merged in the last layer. Look at the orange lines in the drawing.",
             lambda: ("fc8",),
         ),
         Mistake(
-            "every layer is chosen",
-            "A cell of the lesson prints how many maps there are, and how many a filter reads. Where is it half?",
+            "all layers are listed",
+            "A cell of the lesson prints how many maps there are, and how many a filter reads. Where is it half of "
+            "them?",
             lambda: ASKED,
         ),
     ],

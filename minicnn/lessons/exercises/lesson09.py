@@ -15,11 +15,11 @@ Flags = NDArray[np.bool_]
 _rng = np.random.default_rng(9)
 
 
-# --- where a crop may begin ---------------------------------------------------------------------------------
+# --- where a crop may begin -----------------------------------------------------------------------------------
 
 
 def augment_crop_rows(side: int, size: int) -> tuple[int, int, int]:
-    """Return how many places there are, and the first row of the crop in the middle and of the last."""
+    """Return the number of places, and the first rows of the middle crop and of the last crop."""
     return side - size + 1, (side - size) // 2, side - size
 
 
@@ -31,45 +31,46 @@ rows = Exercise(
     mistakes=[
         Mistake(
             "one place too few",
-            "Where can a crop of 3 begin in a row of 3? How many places are that, and what is 3 - 3?",
+            "Where can a crop of 3 start in a row of 3? How many places are that, and what is 3 - 3?",
             lambda side, size: (side - size, (side - size) // 2, side - size),
         ),
         Mistake(
-            "the last crop hangs over the edge by one row",
+            "the last crop extends one row beyond the edge",
             "Rows are counted from 0. The crop's last row is first + size - 1, and the picture's last is side - 1.",
             lambda side, size: (side - size + 1, (side - size) // 2, side - size + 1),
         ),
         Mistake(
-            "the middle row of the picture, where the crop should begin",
-            "Above and below the crop in the middle lie equally many rows. How many are left over in all?",
+            "the middle row of the picture, not the first row of the crop",
+            "The middle crop has the same number of rows above and below it. How many rows are left over in all?",
             lambda side, size: (side - size + 1, side // 2, side - size),
         ),
         Mistake(
             "the middle is not rounded",
-            "Rows have whole numbers. Which operator divides and rounds down?",
+            "Row numbers are integers. Which operator divides and rounds down?",
             lambda side, size: (side - size + 1, (side - size) / 2, side - size),
         ),
         Mistake(
-            "the middle comes out one row too late where it is uneven",
-            "Of 6 rows a crop of 3 leaves 3: one above it and two below it is what is asked for.",
+            "the middle is one row too late if the rest is odd",
+            "A crop of 3 leaves 3 of 6 rows: there should be one above it and two below.",
             lambda side, size: (side - size + 1, (side - size + 1) // 2, side - size),
         ),
         Mistake(
-            "the middle comes out one row too late for some sizes",
-            "Half of 6 - 3 is 1.5, and the smaller row is asked for. round(1.5) is 2, and so is 6 // 2 - 3 // 2. "
-            "Subtract first; then divide, and round down.",
+            "the middle is one row too late for some sizes",
+            "Half of 6 - 3 is 1.5, and should be rounded down. round(1.5) is 2, and so is 6 // 2 - 3 // 2. Subtract "
+            "first; then divide, and round down.",
             lambda side, size: (side - size + 1, side // 2 - size // 2, side - size),
         ),
         Mistake(
             "both directions are counted",
-            "Rows alone are asked for here. The columns have as many places again, and lesson and paper multiply them.",
+            "Only rows are counted here. The columns have the same number of places, and lesson and paper multiply "
+            "the two.",
             lambda side, size: ((side - size + 1) ** 2, (side - size) // 2, side - size),
         ),
     ],
 )
 
 
-# --- mirror some of them ------------------------------------------------------------------------------------
+# --- mirror some of them --------------------------------------------------------------------------------------
 
 
 def augment_flip(images: Numbers, turned: Flags) -> Numbers:
@@ -97,50 +98,50 @@ flip = Exercise(
     ],
     mistakes=[
         Mistake(
-            "the pictures are turned upside down",
+            "the pictures are flipped upside down",
             "Of (N, C, H, W), which axis goes from left to right?",
             lambda images, turned: _turned(images, turned, 2),
         ),
         Mistake(
-            "the channels are turned round",
-            "Red becomes blue that way. The second axis holds the channels, not the columns.",
+            "the channels are reversed",
+            "That makes red blue. The second axis is the channels, not the columns.",
             lambda images, turned: _turned(images, turned, 1),
         ),
         Mistake(
             "all pictures are mirrored",
-            "Only those for which `turned` is true.",
+            "Mirror only those for which `turned` is True.",
             lambda images, turned: images[:, :, :, ::-1].copy(),
         ),
         Mistake(
-            "the wrong ones are mirrored",
-            "Where `turned` is true the picture is to be mirrored, elsewhere it stays.",
+            "the wrong pictures are mirrored",
+            "Where `turned` is True the picture must be mirrored, elsewhere not.",
             lambda images, turned: _turned(images, ~turned, 3),
         ),
         Mistake(
             "the batch itself is changed",
-            "In the next epoch these pictures are wanted again, as they were. Work on a copy.",
+            "The next epoch needs the original pictures again. Work on a copy.",
             _in_place,
         ),
         Mistake(
-            "only the mirrored pictures come back",
-            "The new batch has N pictures, as the old one has: the others are in it as they were.",
+            "only the mirrored pictures are returned",
+            "The new batch has N pictures like the old one: it includes the others, unchanged.",
             lambda images, turned: images[turned][:, :, :, ::-1],
         ),
         Mistake(
-            "the others are lost",
-            "Where `turned` is false the picture stays as it is: begin with a copy of the batch.",
+            "the other pictures are lost",
+            "Where `turned` is False the picture does not change: start with a copy of the batch.",
             lambda images, turned: images[:, :, :, ::-1] * turned[:, None, None, None],
         ),
         Mistake(
-            "the pictures are turned by half a turn",
-            "Two axes are turned round. Only one of them goes from left to right.",
+            "the pictures are rotated by 180 degrees",
+            "Two axes are reversed. Only one of them goes from left to right.",
             lambda images, turned: np.where(turned[:, None, None, None], images[:, :, ::-1, ::-1], images),
         ),
     ],
 )
 
 
-# --- another light ------------------------------------------------------------------------------------------
+# --- another light --------------------------------------------------------------------------------------------
 
 
 def augment_colour(image: Numbers, a: Numbers, eigenvalues: Numbers, eigenvectors: Numbers) -> Numbers:
@@ -149,7 +150,7 @@ def augment_colour(image: Numbers, a: Numbers, eigenvalues: Numbers, eigenvector
 
 
 def _shifted(image: Numbers, shift: Any) -> Numbers:
-    return image + shift[:, np.newaxis, np.newaxis]
+    return np.asarray(image + shift[:, np.newaxis, np.newaxis])
 
 
 _DIRECTIONS = np.array([[0.6, -0.8, 0.0], [0.0, 0.0, 1.0], [0.8, 0.6, 0.0]])
@@ -175,40 +176,40 @@ colour = Exercise(
     ],
     mistakes=[
         Mistake(
-            "the eigenvalues themselves, as the paper has it",
-            "An eigenvalue is a variance, in grey levels squared. What is in grey levels?",
+            "the eigenvalues without the root, as in the paper",
+            "An eigenvalue is a variance, in squared grey levels. What is in grey levels?",
             lambda image, a, eigenvalues, eigenvectors: _shifted(image, eigenvectors @ (a * eigenvalues)),
         ),
         Mistake(
-            "rows of eigenvectors where columns should stand",
-            "p_1 is eigenvectors[:, 0]. A matrix times a vector is a sum of columns; is yours turned round?",
+            "rows of eigenvectors instead of columns",
+            "p_1 is eigenvectors[:, 0]. A matrix times a vector is a sum of columns; is yours transposed?",
             lambda image, a, eigenvalues, eigenvectors: _shifted(image, eigenvectors.T @ (a * np.sqrt(eigenvalues))),
         ),
         Mistake(
-            "the eigenvalues are left out",
+            "the eigenvalues are missing",
             "How wide is the cloud of colours in each direction? Along p_1 it varies far more than along p_3.",
             lambda image, a, eigenvalues, eigenvectors: _shifted(image, eigenvectors @ a),
         ),
         Mistake(
             "the root is taken of a as well",
-            "a is negative half of the time, and has no root then. Only the eigenvalue is a square.",
+            "a is negative half of the time, and then has no root. Only the eigenvalue is a square.",
             lambda image, a, eigenvalues, eigenvectors: _shifted(image, eigenvectors @ np.sqrt(a * eigenvalues)),
         ),
         Mistake(
-            "the result is cut off at 0 and 255",
-            "Nothing is to be cut off here: the network takes any number, and a cut would change the edges.",
+            "the result is clipped to 0 and 255",
+            "Do not clip here: the network takes any number, and clipping would change the edges.",
             lambda image, a, eigenvalues, eigenvectors: np.clip(
                 augment_colour(image, a, eigenvalues, eigenvectors), 0, 255
             ),
         ),
         Mistake(
-            "each channel gets a number of its own, and the directions are left out",
+            "each channel is shifted on its own, without the eigenvectors",
             "p_1, p_2 and p_3 are not red, green and blue: each of them is a mixture of all three. Where do the "
             "eigenvectors come in?",
             lambda image, a, eigenvalues, eigenvectors: _shifted(image, a * np.sqrt(eigenvalues)),
         ),
         Mistake(
-            "added up along the wrong axis",
+            "summed along the wrong axis",
             "Column i belongs to a[i]. The shift of red is the sum over the columns, in the row of red.",
             lambda image, a, eigenvalues, eigenvectors: _shifted(
                 image, (eigenvectors * a * np.sqrt(eigenvalues)).sum(axis=0)
@@ -216,14 +217,14 @@ colour = Exercise(
         ),
         Mistake(
             "the shift is subtracted",
-            "It is to be added to every pixel.",
+            "The shift must be added to every pixel.",
             lambda image, a, eigenvalues, eigenvectors: 2 * image - augment_colour(image, a, eigenvalues, eigenvectors),
         ),
     ],
 )
 
 
-# --- the mean of ten ----------------------------------------------------------------------------------------
+# --- the mean of ten ------------------------------------------------------------------------------------------
 
 
 def _softmax(scores: Numbers, axis: int) -> Numbers:
@@ -259,7 +260,7 @@ average = Exercise(
     mistakes=[
         Mistake(
             "the mean of the scores, and then the softmax",
-            "The paper averages probabilities. A crop with very large scores would outvote the others otherwise.",
+            "The paper averages probabilities. Otherwise a crop with very large scores would outvote the others.",
             lambda scores: _softmax(scores.mean(axis=1), 1),
         ),
         Mistake(
@@ -268,23 +269,23 @@ average = Exercise(
             lambda scores: _softmax(scores, 1).mean(axis=1),
         ),
         Mistake(
-            "the sum where the mean should be",
+            "the sum instead of the mean",
             "Add up your probabilities of one picture: is it 1?",
             lambda scores: _softmax(scores, 2).sum(axis=1),
         ),
         Mistake(
             "only one of the crops is used",
-            "All crops count alike. What have the others to say?",
+            "All crops have the same weight. Where are the others?",
             lambda scores: _softmax(scores, 2)[:, 0],
         ),
         Mistake(
-            "exp of a large score",
-            "exp(1000) is more than a float can hold. What may be subtracted from all scores of a crop?",
+            "the exponential of a large score overflows",
+            "exp(1000) overflows. What may be subtracted from all scores of a crop?",
             _overflowing,
         ),
         Mistake(
-            "the mean of the powers, and then the division",
-            "Each crop's powers are to be divided by their own sum before the mean is taken.",
+            "the mean of the exponentials, and then the division",
+            "Divide each crop's exponentials by their own sum before you take the mean.",
             _divided_at_the_end,
         ),
         Mistake(

@@ -13,17 +13,17 @@ Step = tuple[Numbers, Numbers]
 _rng = np.random.default_rng(10)
 
 
-# --- the rate in an epoch -----------------------------------------------------------------------------------
+# --- the rate in an epoch -------------------------------------------------------------------------------------
 
 
 def rate_in_epoch(epoch: int, first: float, drops: tuple[int, ...]) -> float:
     """Return the learning rate."""
-    return first / 10 ** sum(epoch > drop for drop in drops)
+    return float(first / 10 ** sum(epoch > drop for drop in drops))
 
 
 rate = Exercise(
     lesson=10,
-    task="Return the learning rate in an epoch (from 1); after each of the epochs in drops it is divided by ten.",
+    task="Return the learning rate in an epoch (from 1); after each epoch in drops it is divided by ten.",
     solution=rate_in_epoch,
     cases=[
         (27, 0.02, (26, 36)),
@@ -36,7 +36,7 @@ rate = Exercise(
     mistakes=[
         Mistake(
             "the rate falls an epoch too early",
-            "After epoch 26 means from epoch 27 on. With which rate is epoch 26 itself trained?",
+            "After epoch 26 means from epoch 27 on. Which rate does epoch 26 itself have?",
             lambda epoch, first, drops: first / 10 ** sum(epoch >= drop for drop in drops),
         ),
         Mistake(
@@ -52,12 +52,12 @@ rate = Exercise(
         ),
         Mistake(
             "the rate is multiplied by ten",
-            "Training goes from long steps to short ones.",
+            "Training starts with long steps and ends with short ones.",
             lambda epoch, first, drops: first * 10 ** sum(epoch > drop for drop in drops),
         ),
         Mistake(
-            "it is lower in a single epoch alone",
-            "Once it has been divided, the rate stays low. Which drops lie behind epoch 37? Only the one before?",
+            "it is lower in only one epoch",
+            "Once it has been divided, the rate stays low. Which drops come before epoch 37? Only the last one?",
             lambda epoch, first, drops: first / 10 ** sum(epoch == drop + 1 for drop in drops),
             [lambda epoch, first, drops: first / 10 if epoch in drops else first],
         ),
@@ -65,7 +65,7 @@ rate = Exercise(
 )
 
 
-# --- the paper's step ---------------------------------------------------------------------------------------
+# --- the paper's step -----------------------------------------------------------------------------------------
 
 
 def sgd_paper_step(w: Numbers, v: Numbers, g: Numbers, lr: float, momentum: float, weight_decay: float) -> Step:
@@ -130,18 +130,18 @@ paper_step = Exercise(
     ],
     mistakes=[
         Mistake(
-            "the learning rate stands outside of the velocity",
+            "the learning rate is outside the velocity",
             "That is PyTorch's rule. In the paper the rate is part of v, and the weight moves by v itself.",
             _rate_outside,
         ),
         Mistake(
-            "the weight decay lacks the learning rate",
-            "Look at the middle term of the first line once more: it has three factors.",
+            "the weight decay is not multiplied by the learning rate",
+            "Look at the middle term of the first line again: it has three factors.",
             _decay_without_rate,
         ),
         Mistake(
             "the weight moves by the old velocity",
-            "Which of the two lines comes first? The second line uses what the first has made.",
+            "Which of the two lines comes first? The second line uses the result of the first.",
             _old_velocity,
         ),
         Mistake(
@@ -152,15 +152,15 @@ paper_step = Exercise(
             [_only_the_gradient_uphill, _only_the_decay_outwards, _velocity_taken_away],
         ),
         Mistake(
-            "the arrays that came in are changed",
-            "The numbers are right, but +=, -= and *= write into the arrays of your caller. Compute new ones.",
+            "the arguments are changed",
+            "The numbers are right, but +=, -= and *= write into the caller's arrays. Compute new ones.",
             _in_place,
         ),
     ],
 )
 
 
-# --- how far a step goes ------------------------------------------------------------------------------------
+# --- how far a step goes --------------------------------------------------------------------------------------
 
 
 def sgd_step_length(lr: float, momentum: float, g: float, steps: int) -> float:
@@ -173,28 +173,28 @@ def sgd_step_length(lr: float, momentum: float, g: float, steps: int) -> float:
 
 step_length = Exercise(
     lesson=10,
-    task="Return by how much step number `steps` changes a weight whose gradient is always g, by the paper's rule.",
+    task="Return how much step number `steps` changes a weight whose gradient is always g, by the paper's rule.",
     solution=sgd_step_length,
     cases=[(0.1, 0.5, 1.0, 2), (0.1, 0.5, 1.0, 1), (0.01, 0.9, 1.0, 10), (0.01, 0.9, -3.0, 3), (0.1, 0.0, 2.0, 5)],
     mistakes=[
         Mistake(
-            "the sign is turned around",
-            "With a positive gradient the loss grows with the weight. Does the weight rise or fall?",
+            "the sign is reversed",
+            "With a positive gradient the loss grows with the weight. Should the weight rise or fall?",
             lambda lr, momentum, g, steps: -sgd_step_length(lr, momentum, g, steps),
         ),
         Mistake(
-            "the whole way is returned, not the last step",
+            "the sum of all steps, not the last step",
             "You added up all the steps. How far does the last one go by itself?",
             lambda lr, momentum, g, steps: sum(sgd_step_length(lr, momentum, g, n) for n in range(1, steps + 1)),
         ),
         Mistake(
-            "the step is as long as it would be in the end",
-            "lr g / (1 - momentum) is where the steps arrive after very many. What is the very first one?",
+            "the step has its final length",
+            "The steps approach lr g / (1 - momentum) after many steps. What is the very first one?",
             lambda lr, momentum, g, steps: -lr * g / (1 - momentum),
         ),
         Mistake(
-            "the velocity does not remember",
-            "Your steps are all equally long. What stays of the velocity from one step to the next?",
+            "the velocity is not accumulated",
+            "Your steps all have the same length. How much of the velocity is kept from one step to the next?",
             lambda lr, momentum, g, steps: -lr * g,
         ),
         Mistake(
@@ -206,7 +206,7 @@ step_length = Exercise(
 )
 
 
-# --- a learning rate ----------------------------------------------------------------------------------------
+# --- a learning rate ------------------------------------------------------------------------------------------
 
 
 def choose_learning_rate(curvatures: Numbers) -> float:
@@ -214,13 +214,13 @@ def choose_learning_rate(curvatures: Numbers) -> float:
     return float(1 / curvatures.max())
 
 
-def _what_comes_of(lr: float, curvatures: Numbers) -> str:
-    """Take 50 steps and say how they went."""
+def _after_fifty_steps(lr: float, curvatures: Numbers) -> str:
+    """Take 50 steps and describe the result."""
     if np.ndim(lr) or isinstance(lr, str):
-        raise ValueError("one number is wanted, the same rate for all weights")
+        raise ValueError("expected one number, the same rate for all weights")
     lr = float(lr)
     if not np.isfinite(lr):
-        raise ValueError("a rate is a finite number")
+        raise ValueError("the rate must be finite")
     if lr == 0:
         return "nothing moves"
     w = np.ones_like(curvatures)
@@ -238,7 +238,7 @@ def _what_comes_of(lr: float, curvatures: Numbers) -> str:
         return "the loss grows at every step: it goes uphill"
     if (lr * curvatures < 2 + 1e-9).all():
         return "a weight swings from side to side and hardly gets smaller"
-    return "the loss grows without end"
+    return "the loss grows without limit"
 
 
 choose = Exercise(
@@ -250,29 +250,29 @@ choose = Exercise(
         (np.array([0.05, 0.02, 0.01]),),
         (np.array([100.0, 1000.0, 300.0]),),
         (np.array([1.0, 10.0]),),
-        (np.array([0.15, 0.1]),),  # it tells a rate of 1 from the largest curvature
+        (np.array([0.15, 0.1]),),  # distinguishes a rate of 1 from a rate equal to the largest curvature
     ],
-    measure=_what_comes_of,
+    measure=_after_fifty_steps,
     mistakes=[
         Mistake(
-            "one rate for every valley",
+            "the same rate for every loss",
             "0.1 is right for some losses and wrong for others. Let the rate depend on the curvatures.",
             lambda curvatures: 0.1,
         ),
         Mistake(
             "the flattest direction decides",
-            "A step multiplies each weight by 1 - rate times its own curvature. For the steepest direction, what does "
-            "your rate make of that?",
+            "A step multiplies each weight by 1 - rate times its own curvature. What is this factor for the steepest "
+            "direction?",
             lambda curvatures: 1 / curvatures.min(),
         ),
         Mistake(
-            "exactly at the border",
+            "exactly at the limit",
             "With 2 / c a weight is multiplied by 1 - 2 = -1 in each step. Stay away from it.",
             lambda curvatures: 2 / curvatures.max(),
         ),
         Mistake(
             "the steeper, the longer the step",
-            "Where the valley is steep, must a step be longer or shorter, so as not to end on the other side?",
+            "Where the valley is steep, must a step be longer or shorter, to avoid ending on the other side?",
             lambda curvatures: curvatures.max(),
         ),
         Mistake(

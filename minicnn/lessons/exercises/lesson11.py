@@ -5,7 +5,7 @@ from minicnn.lessons.exercise import Exercise, Mistake
 __all__ = ["EXERCISES"]
 
 
-# --- multiply-adds ------------------------------------------------------------------------------------------
+# --- multiply-adds --------------------------------------------------------------------------------------------
 
 
 def conv_multiply_adds(
@@ -17,7 +17,7 @@ def conv_multiply_adds(
 
 multiply_adds = Exercise(
     lesson=11,
-    task="Return the number of multiply-adds of a convolution for one picture, biases not counted.",
+    task="Return the number of multiply-adds of a convolution for one picture, without the biases.",
     solution=conv_multiply_adds,
     cases=[
         (1, 2, 3, 4, 5, 1),
@@ -28,27 +28,27 @@ multiply_adds = Exercise(
     ],
     mistakes=[
         Mistake(
-            "the groups make no difference",
-            "With two groups a filter sees half of the channels. How many weights has it then?",
+            "the groups are ignored",
+            "With two groups a filter sees half of the channels. How many weights does it have?",
             lambda i, o, k, h, w, g: o * h * w * i * k * k,
         ),
         Mistake(
-            "the filter has one side only",
+            "the filter has only one side",
             "A filter of 3 by 3 has nine weights in each channel.",
             lambda i, o, k, h, w, g: o * h * w * (i // g) * k,
         ),
         Mistake(
-            "the weights are counted, and not how often they are used",
+            "the weights are counted, but not how often they are used",
             "That is the number of weights. At how many places of the map is each of them used?",
             lambda i, o, k, h, w, g: o * (i // g) * k * k,
         ),
         Mistake(
-            "multiplications and additions are counted apart",
+            "multiplications and additions are counted separately",
             "A multiply-add is a multiplication together with its addition: one.",
             lambda i, o, k, h, w, g: 2 * conv_multiply_adds(i, o, k, h, w, g),
         ),
         Mistake(
-            "the filters are divided by the groups as well",
+            "the filters are divided by the groups too",
             "Each filter belongs to one group, and all filters are computed. What does a group leave out: filters, or "
             "channels that a filter sees?",
             lambda i, o, k, h, w, g: (o // g) * h * w * (i // g) * k * k,
@@ -57,7 +57,7 @@ multiply_adds = Exercise(
 )
 
 
-# --- arithmetic intensity -----------------------------------------------------------------------------------
+# --- arithmetic intensity -------------------------------------------------------------------------------------
 
 
 def linear_intensity(batch: int, inputs: int, outputs: int) -> float:
@@ -77,46 +77,47 @@ intensity = Exercise(
             lambda batch, inputs, outputs: linear_intensity(batch, inputs, outputs) / 2,
         ),
         Mistake(
-            "numbers are counted in place of bytes",
-            "How many bytes has a number?",
+            "numbers are counted instead of bytes",
+            "How many bytes does a number have?",
             lambda batch, inputs, outputs: linear_intensity(batch, inputs, outputs) * 4,
         ),
         Mistake(
             "the results are not written",
-            "Whatever is computed has to go back to memory, too.",
+            "The results must be written to memory too.",
             lambda batch, inputs, outputs: 2 * batch * inputs * outputs / (4 * (batch * inputs + inputs * outputs)),
         ),
         Mistake(
-            "the weights are read anew for every picture",
-            "Every weight is read once for the whole batch: that is what batches are good for.",
+            "the weights are read again for every picture",
+            "Every weight is read once for the whole batch: that is the advantage of batches.",
             lambda batch, inputs, outputs: 2 * inputs * outputs / (4 * (inputs + inputs * outputs + outputs)),
         ),
         Mistake(
             "the weights are not read",
-            "The weights are numbers in memory as well, and mostly they are the largest part.",
+            "The weights are in memory too, and usually they are the largest part.",
             lambda batch, inputs, outputs: 2 * batch * inputs * outputs / (4 * (batch * inputs + batch * outputs)),
         ),
     ],
 )
 
 
-# --- Winograd's multiplications -----------------------------------------------------------------------------
+# --- Winograd's multiplications -------------------------------------------------------------------------------
 
 
 def winograd_multiplications(tile: int, kernel: int) -> tuple[int, int]:
-    """Return the multiplications as usual, and with Winograd's method."""
+    """Return the multiplications with the usual formula, and with Winograd's method."""
     return tile**2 * kernel**2, (tile + kernel - 1) ** 2
 
 
 multiplications = Exercise(
     lesson=11,
-    task="Return the multiplications for tile x tile outputs of a kernel x kernel filter: as usual, and Winograd's.",
+    task="Return the multiplications for tile x tile outputs of a kernel x kernel filter: the formula's, Winograd's.",
     solution=winograd_multiplications,
     cases=[(4, 3), (2, 5), (2, 3), (1, 3), (6, 3)],
     mistakes=[
         Mistake(
-            "along a line only",
-            "These are the numbers for a row. In a picture rows and columns go the same way: what becomes of 6 points?",
+            "in one dimension only",
+            "These are the numbers for a row. In a picture the same is done along the columns: how many are 6 points "
+            "then?",
             lambda tile, kernel: (tile * kernel, tile + kernel - 1),
         ),
         Mistake(
@@ -130,8 +131,8 @@ multiplications = Exercise(
             lambda tile, kernel: ((tile + kernel - 1) ** 2, tile**2 * kernel**2),
         ),
         Mistake(
-            "the outputs are counted along one side only",
-            "There are tile by tile outputs, and each takes kernel by kernel multiplications by the formula.",
+            "the outputs are counted along only one side",
+            "There are tile by tile outputs, and by the formula each takes kernel by kernel multiplications.",
             lambda tile, kernel: (tile * kernel**2, (tile + kernel - 1) ** 2),
         ),
         Mistake(
@@ -143,7 +144,7 @@ multiplications = Exercise(
 )
 
 
-# --- cache lines --------------------------------------------------------------------------------------------
+# --- cache lines ----------------------------------------------------------------------------------------------
 
 
 def lines_fetched(count: int, step: int, line: int) -> int:
@@ -168,29 +169,29 @@ lines = Exercise(
     ],
     mistakes=[
         Mistake(
-            "every number has a line of its own",
+            "every number has its own line",
             "With a step of 1 a line holds 16 of the numbers. Which numbers share a line?",
             lambda count, step, line: count,
         ),
         Mistake(
             "the step does not count",
-            "That would be right if the numbers stood side by side.",
+            "That would be right if the numbers were side by side.",
             lambda count, step, line: -(-count // line),
         ),
         Mistake(
-            "a last line that is not full is left out",
+            "a last line that is not full is not counted",
             "17 numbers side by side do not fit into one line of 16, and a single number needs a line as well.",
             lambda count, step, line: count * step // line,
         ),
         Mistake(
-            "the step behind the last number is counted too",
-            "Between 3 numbers there are 2 steps: in which line does the last number lie? And who fetches the "
-            "lines that a long step jumps over?",
+            "the step after the last number is counted too",
+            "Between 3 numbers there are 2 steps: in which line is the last number? And are the lines that a long "
+            "step skips fetched?",
             lambda count, step, line: -(-count * step // line),
         ),
         Mistake(
-            "lines that are jumped over are counted as well",
-            "With a step larger than a line some lines hold none of the numbers, and nobody fetches them.",
+            "lines that are skipped are counted too",
+            "With a step larger than a line, some lines have none of the numbers and are not fetched.",
             lambda count, step, line: (count - 1) * step // line + 1,
         ),
     ],

@@ -15,7 +15,7 @@ Numbers = NDArray[np.float64]
 _rng = np.random.default_rng(12)
 
 
-# --- a saliency map -----------------------------------------------------------------------------------------
+# --- a saliency map -------------------------------------------------------------------------------------------
 
 
 def look_saliency(gradients: Numbers) -> Numbers:
@@ -39,8 +39,8 @@ saliency = Exercise(
             lambda gradients: gradients.max(axis=1),
         ),
         Mistake(
-            "the absolute value is taken after the maximum",
-            "Of -3 and 1 the maximum is 1, and the -3 is lost. What has to come first?",
+            "the absolute value after the maximum",
+            "Of -3 and 1 the maximum is 1, and the -3 is lost. What must come first?",
             lambda gradients: np.abs(gradients.max(axis=1)),
         ),
         Mistake(
@@ -49,7 +49,7 @@ saliency = Exercise(
             lambda gradients: np.abs(gradients).mean(axis=1),
         ),
         Mistake(
-            "the colours are added up first",
+            "the colours are summed first",
             "A red of 2 and a blue of -2 would cancel, though both matter.",
             lambda gradients: np.abs(gradients.sum(axis=1)),
         ),
@@ -62,7 +62,7 @@ saliency = Exercise(
 )
 
 
-# --- scaled to be seen --------------------------------------------------------------------------------------
+# --- scaled to be seen ----------------------------------------------------------------------------------------
 
 
 def look_scale(filters: Numbers) -> Numbers:
@@ -101,35 +101,35 @@ scale = Exercise(
     mistakes=[
         Mistake(
             "from the smallest to the largest weight",
-            "Then zero gets another grey in each filter. If the weights lay from -1 to 1, what would bring 0 to 0.5?",
+            "Then zero is a different grey in each filter. If the weights were from -1 to 1, what would map 0 to 0.5?",
             _from_end_to_end,
         ),
         Mistake(
             "one scale for all filters",
-            "A weak filter would be grey all over. The largest weight is wanted for each filter by itself.",
+            "A weak filter would be grey all over. Use the largest weight of each filter.",
             lambda filters: 0.5 + 0.5 * filters / (np.abs(filters).max() or 1),
         ),
         Mistake(
-            "the largest weight without its sign taken off",
-            "The largest weight *of either sign*: in a filter of -4, 2 and 1, which one is it?",
+            "the largest weight instead of the largest absolute value",
+            "Use the largest weight *of either sign*: in a filter of -4, 2 and 1, which one is it?",
             _of_positive,
         ),
         Mistake(
             "a filter of zeros is divided by zero",
-            "What is 0 / 0 in NumPy? Such a filter shall be grey.",
+            "What is 0 / 0 in NumPy? Such a filter should be grey.",
             lambda filters: 0.5 + 0.5 * filters / np.abs(filters).max(axis=(1, 2, 3), keepdims=True),
             [_black_where_all_is_zero],
         ),
         Mistake(
-            "the numbers lie from -1 to 1",
-            "Colours lie from 0 to 1. Half the width, moved up: where should zero come to lie?",
+            "the numbers are from -1 to 1",
+            "Colours are from 0 to 1. Halve the range and shift it: where should zero be?",
             _of_largest,
         ),
     ],
 )
 
 
-# --- the receptive field ------------------------------------------------------------------------------------
+# --- the receptive field --------------------------------------------------------------------------------------
 
 Layers = Sequence[tuple[int, int]]
 
@@ -179,38 +179,39 @@ field = Exercise(
     ],
     mistakes=[
         Mistake(
-            "the strides are left out",
-            "Behind a layer with stride 2 neighbours lie two pixels apart. What does a window of 3 reach over then?",
+            "the strides are ignored",
+            "After a layer with stride 2, neighbours are two pixels apart. How many pixels does a window of 3 cover "
+            "then?",
             lambda layers: 1 + sum(kernel - 1 for kernel, _ in layers),
         ),
         Mistake(
             "a layer's own stride is applied to its own window",
-            "A layer's stride sets its *outputs* apart. The numbers that its window reads were set apart by the layers "
-            "before it.",
+            "A layer's stride is the distance between its *outputs*. The distance between the numbers in its window "
+            "comes from the layers before it.",
             _own_stride_first,
             [lambda layers: 1 + sum((kernel - 1) * stride for kernel, stride in layers)],
         ),
         Mistake(
-            "the kernel where the kernel minus one should stand",
+            "the kernel instead of the kernel minus one",
             "Three numbers in a row have two steps between them.",
             _whole_kernels,
             [lambda layers: 1 + _whole_kernels(layers)],
         ),
         Mistake(
-            "only the stride of the layer before is used",
+            "only the stride of the previous layer is used",
             "With two layers of stride 2, neighbours are four pixels apart: steps multiply.",
             _last_stride_only,
         ),
         Mistake(
             "the kernels are multiplied",
-            "Windows of neighbours overlap: two layers of 3x3 with stride 1 see 5x5 pixels, and not 9x9.",
+            "Windows of neighbours overlap: two layers of 3x3 with stride 1 see 5x5 pixels, not 9x9.",
             lambda layers: int(np.prod([kernel for kernel, _ in layers])),
         ),
     ],
 )
 
 
-# --- which channels have died -------------------------------------------------------------------------------
+# --- which channels have died ---------------------------------------------------------------------------------
 
 
 def look_dead(maps: Numbers) -> tuple[Any, int]:
@@ -242,27 +243,27 @@ dead = Exercise(
     mistakes=[
         Mistake(
             "zero counts as active",
-            "Behind a ReLU nothing is below zero, so with >= all are active. Active is what is *above* zero.",
+            "After a ReLU nothing is below zero, so with >= all are active. Active means *above* zero.",
             lambda maps: _counted(np.mean(maps >= 0, axis=(0, 2, 3))),
         ),
         Mistake(
             "the mean of the numbers, not the share of active ones",
-            "How *many* are above zero is asked for, and not how large they are.",
+            "Count how *many* are above zero, not how large they are.",
             lambda maps: _counted(np.mean(maps, axis=(0, 2, 3))),
         ),
         Mistake(
             "the share of each picture",
-            "One number for each channel is wanted: over which axes of (N, C, H, W) is the mean taken?",
+            "Return one number for each channel: over which axes of (N, C, H, W) is the mean taken?",
             lambda maps: _counted(np.mean(maps > 0, axis=(1, 2, 3))),
         ),
         Mistake(
-            "the counts, where shares are wanted",
-            "A share lies from 0 to 1. How many numbers does a channel have in all pictures together?",
+            "the counts instead of the shares",
+            "A share is between 0 and 1. How many numbers does a channel have in all pictures together?",
             lambda maps: _counted(np.sum(maps > 0, axis=(0, 2, 3)).astype(float)),
         ),
         Mistake(
-            "channels that rest in one picture are called dead",
-            "A dead channel is never active, in none of the pictures.",
+            "channels that are inactive in one picture count as dead",
+            "A dead channel is not active in any of the pictures.",
             lambda maps: (np.mean(maps > 0, axis=(0, 2, 3)), int((maps.max(axis=(2, 3)) == 0).any(axis=0).sum())),
         ),
     ],

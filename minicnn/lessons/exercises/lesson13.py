@@ -16,12 +16,12 @@ Numbers = NDArray[np.float64]
 _rng = np.random.default_rng(13)
 
 
-# --- the judge ----------------------------------------------------------------------------------------------
+# --- the judge ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Formula:
-    """A function that shows as its formula."""
+    """A function whose repr is its formula."""
 
     text: str
     function: Callable[[Numbers], float]
@@ -89,7 +89,7 @@ numeric = Exercise(
     lesson=13,
     task="Return the central difference of f with the step h for each number of x, as an array of x's shape.",
     solution=hunt_numeric_gradient,
-    # numbers and steps of few binary digits: to add h and take it away again gives the same number
+    # numbers and steps with few binary digits, so that x + h - h is exactly x
     cases=[
         (Formula("x -> sum of x**3", lambda x: float(np.sum(x**3))), np.array([1.0, -2.0, 0.5]), 0.125),
         (Formula("x -> product of x", lambda x: float(np.prod(x))), np.array([2.0, 3.0, -1.0]), 0.0625),
@@ -101,7 +101,7 @@ numeric = Exercise(
     ],
     mistakes=[
         Mistake(
-            "the difference is taken to one side only",
+            "the difference is one-sided",
             "A central difference steps to both sides: f(x + h) and f(x - h).",
             _forward_difference,
             [_backward_difference],
@@ -112,32 +112,32 @@ numeric = Exercise(
             lambda f, x, h: 2 * hunt_numeric_gradient(f, x, h),
         ),
         Mistake(
-            "all numbers are moved at once",
-            "x + h moves every number of the array. To know what one of them does, the others must stand still.",
+            "all numbers are changed at once",
+            "x + h changes every number of the array. To see the effect of one of them, keep the others constant.",
             lambda f, x, h: (f(x + h) - f(x - h)) / (2 * h),
         ),
         Mistake(
-            "x is not put back",
-            "Once a number has been moved, it stays where it is, and the next one is measured at another point. Begin "
-            "at x itself for each of them.",
+            "x is not restored",
+            "A number that was changed stays changed, so the next slope is measured at another point. Start from x "
+            "itself for each number.",
             _not_put_back,
             [_one_copy_for_all],
         ),
         Mistake(
-            "whole rows are moved",
-            "x[i] of an array of two dimensions is a row. np.ndindex(*x.shape) gives single places.",
+            "whole rows are changed",
+            "x[i] of a two-dimensional array is a row. np.ndindex(*x.shape) gives single places.",
             _along_the_first_axis,
         ),
     ],
 )
 
 
-# --- the softmax --------------------------------------------------------------------------------------------
+# --- the softmax ----------------------------------------------------------------------------------------------
 
 
 def hunt_softmax_backward(y: Numbers, grad_y: Numbers) -> Numbers:
     """Return dL/ds."""
-    return y * (grad_y - (grad_y * y).sum(axis=1, keepdims=True))
+    return np.asarray(y * (grad_y - (grad_y * y).sum(axis=1, keepdims=True)))
 
 
 def _softmax(s: Numbers) -> Numbers:
@@ -161,31 +161,31 @@ softmax = Exercise(
         ),
         Mistake(
             "the sum runs over the whole batch",
-            "The pictures of a batch do not influence each other: each row needs a sum of its own.",
+            "The pictures of a batch do not influence each other: each row needs its own sum.",
             lambda y, grad_y: y * (grad_y - (grad_y * y).sum()),
             [lambda y, grad_y: y * (grad_y - (grad_y * y).sum(axis=0))],
         ),
         Mistake(
-            "the sum is one of the gradients alone",
-            "What s_i does to p_j has the slope -p_i p_j, and it counts with grad_y[j]. So which product is added up "
-            "over j?",
+            "the gradients are summed without the probabilities",
+            "The derivative of p_j with respect to s_i is -p_i p_j, and the chain rule multiplies it by grad_y[j]. So "
+            "which product is summed over j?",
             lambda y, grad_y: y * (grad_y - grad_y.sum(axis=1, keepdims=True)),
         ),
         Mistake(
             "the sum is added instead of subtracted",
-            "A score that rises lowers the other probabilities. Which sign has that?",
+            "A score that rises lowers the other probabilities. Which sign does that have?",
             lambda y, grad_y: y * (grad_y + (grad_y * y).sum(axis=1, keepdims=True)),
         ),
         Mistake(
             "the factor in front is missing",
-            "All the slopes of s_i have a factor p_i in common: where has it gone?",
+            "All derivatives with respect to s_i have the factor p_i in common: where is it?",
             lambda y, grad_y: grad_y - (grad_y * y).sum(axis=1, keepdims=True),
         ),
     ],
 )
 
 
-# --- the max pool -------------------------------------------------------------------------------------------
+# --- the max pool ---------------------------------------------------------------------------------------------
 
 
 def hunt_max_pool_backward(x: Numbers, grad_y: Numbers, size: int, stride: int) -> Numbers:
@@ -254,49 +254,49 @@ pool = Exercise(
             _as_in_the_museum,
         ),
         Mistake(
-            "all of several largest pixels get the gradient",
-            "The overlap is right now. But a window of zeros hands out its gradient several times: which pixel alone "
-            "is to get it?",
+            "all of several maxima get the gradient",
+            "The overlap is right now. But a window of zeros passes on its gradient several times: which single pixel "
+            "should get it?",
             _feeds_all_ties,
         ),
         Mistake(
-            "a pixel that wins twice keeps the last gradient only",
+            "a pixel that is the maximum of two windows gets only the last gradient",
             "The ties are right now. But two windows may have the same pixel as their largest. What must happen to "
             "their gradients?",
             _overwrites,
         ),
         Mistake(
-            "the place in the window is taken for the place in the row",
-            "window.argmax() counts from the window's beginning. Where in the row does window o begin?",
+            "the index in the window is used as the index in the row",
+            "window.argmax() counts from the start of the window. Where in the row does window o start?",
             _place_within_the_window,
         ),
         Mistake(
-            "several largest pixels share the gradient",
-            "That would be a fair rule, but not that of lesson 04: the first takes all.",
+            "several maxima share the gradient",
+            "That would be a fair rule, but it is not the rule of lesson 04: the first gets all.",
             _shared_among_ties,
         ),
     ],
 )
 
 
-# --- the judges ---------------------------------------------------------------------------------------------
+# --- the judges -----------------------------------------------------------------------------------------------
 
 WORDS = ("gradcheck", "reference", "nothing")
 VERDICTS = ("gradcheck", "reference", "nothing", "gradcheck", "reference")
 
 
 def hunt_judges() -> tuple[str, ...]:
-    """Return who finds each of the five."""
+    """Return which check finds each of the five."""
     return VERDICTS
 
 
 def _which_are_right(answer: Any) -> tuple[str, ...]:
-    """Say which are right, and not what they should be."""
+    """Return which are right, without the right words."""
     if not isinstance(answer, tuple | list) or len(answer) != 5:
-        raise ValueError("five words are wanted, as a tuple")
+        raise ValueError("expected a tuple of five words")
     for word in answer:
         if word not in WORDS:
-            raise ValueError(f"each word is one of {WORDS}")
+            raise ValueError(f"each word must be one of {WORDS}")
     return tuple("right" if one == other else "wrong" for one, other in zip(answer, VERDICTS, strict=True))
 
 
@@ -306,7 +306,7 @@ def _with(number: int, word: str) -> Callable[[], tuple[str, ...]]:
 
 judges = Exercise(
     lesson=13,
-    task='Return five words, each "gradcheck", "reference" or "nothing": who finds each of the five suspects.',
+    task='Return five words, each "gradcheck", "reference" or "nothing": which check finds each of the five suspects.',
     solution=hunt_judges,
     cases=[()],
     measure=_which_are_right,
@@ -318,23 +318,23 @@ judges = Exercise(
         ),
         Mistake(
             "number 2 is misjudged",
-            "Its gradient belongs to what it computes. But is it the paper's formula that it computes?",
+            "Its gradient matches its forward. But does the forward compute the paper's formula?",
             _with(2, "gradcheck"),
         ),
         Mistake(
             "number 3 is misjudged",
-            "How many windows of 2x2 with stride 2 can one pixel lie in?",
+            "In how many windows of 2x2 with stride 2 can one pixel be?",
             _with(3, "gradcheck"),
         ),
         Mistake(
             "number 4 is misjudged",
-            "The forward is right. Seeded before each forward, it always drops the same units. Do the same ones get no "
-            "gradient?",
+            "The forward is right. Seeded before each forward, it always drops the same units. Do the same units get "
+            "no gradient?",
             _with(4, "nothing"),
         ),
         Mistake(
             "number 5 is misjudged",
-            "Forward and backward belong together. Would another library's convolution give the same output?",
+            "Forward and backward match. Would another library's convolution give the same output?",
             _with(5, "gradcheck"),
         ),
     ],

@@ -1,7 +1,9 @@
-"""The checks can fail: each classic mistake is rejected, and its correction passes the very same check."""
+"""The checks can fail: each classic mistake is rejected, and its correction passes the same check."""
 
 import inspect
+import pkgutil
 from functools import partial
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -48,12 +50,16 @@ def test_an_exhibit_says_what_it_shows(exhibit):
 def test_the_museum_holds_every_classic():
     assert len(MUSEUM) == len(exhibits()) >= 14
     shown = {type(exhibit.broken()) for exhibit in MUSEUM} | {type(exhibit.correct()) for exhibit in MUSEUM}
+    rooms = [import_module(f"{museum.__name__}.{room.name}") for room in pkgutil.iter_modules(museum.__path__)]
     defined = {
         thing
-        for _, thing in inspect.getmembers(museum, inspect.isclass)
-        if issubclass(thing, Function) and thing.__module__ == museum.__name__
+        for room in rooms
+        for _, thing in inspect.getmembers(room, inspect.isclass)
+        if issubclass(thing, Function) and thing.__module__ == room.__name__
     }
     assert defined <= shown
+    assert all(getattr(museum, each.__name__) is each for each in defined)
+    assert len(MUSEUM) == sum(len(getattr(room, "EXHIBITS", ())) for room in rooms)
 
 
 @pytest.mark.parametrize(
