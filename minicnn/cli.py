@@ -752,12 +752,12 @@ def _show_confusion(options: argparse.Namespace) -> int:
 def _walk(options: argparse.Namespace) -> int:
     from minicnn.data import load_image
     from minicnn.training import load_model, write_atomically
-    from minicnn.viz import step_page
+    from minicnn.viz import walk_html
 
     _use_threads(options)
     saved = load_model(options.checkpoint)
     picture = load_image(options.image, saved.preparation.size)
-    write_atomically(options.out, step_page(saved, picture, _target(options, saved.classes)))
+    write_atomically(options.out, walk_html(saved, picture, _target(options, saved.classes)))
     print(options.out)
     return 0
 
