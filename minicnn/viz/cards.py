@@ -10,7 +10,7 @@ import html
 import io
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -257,7 +257,8 @@ def _strongest(maps: NDArray[Any], towers: int, most: int) -> NDArray[Any]:
     strength = np.nan_to_num(maps.max(axis=(1, 2)), nan=np.inf).reshape(towers, -1)
     share = min(max(1, most // towers), strength.shape[1])
     first = np.sort(np.argsort(-strength, axis=1, kind="stable")[:, :share], axis=1)
-    return (first + strength.shape[1] * np.arange(towers)[:, None]).ravel()
+    channels: NDArray[Any] = first + strength.shape[1] * np.arange(towers)[:, None]
+    return channels.ravel()
 
 
 def _towers(record: OperationRecord) -> int:
@@ -372,8 +373,8 @@ def png(pixels: NDArray[Any], largest: float = 1.0, signed: bool = False) -> str
     return _data_uri(buffer)
 
 
-def _bytes(colours: NDArray[Any]) -> Iterable[int]:
-    return np.rint(255 * colours).astype(int).ravel().tolist()
+def _bytes(colours: NDArray[Any]) -> list[int]:
+    return [int(level) for level in np.rint(255 * colours).ravel()]
 
 
 def _data_uri(buffer: io.BytesIO) -> str:
