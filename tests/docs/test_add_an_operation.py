@@ -109,7 +109,7 @@ def put_in_its_place(copy: Path, block: Block) -> None:
     if block.file == "minicnn/checks/examples.py":  # a line of its table
         start = "EXAMPLES: list[Example] = [\n"
         assert start in text
-        text = text.replace(start, start + textwrap.indent(block.code, "    "))
+        text = text.replace(start, f"{start}    {block.code.strip()},\n")
     else:
         text += "\n\n" + block.code
         public = public_names(block)
@@ -215,7 +215,7 @@ def test_a_forgotten_example_fails_and_names_the_operation(copy: Path) -> None:
     table = copy / "minicnn/checks/examples.py"
     complete = table.read_text("utf-8")
     (line,) = (block.code for block in blocks() if block.file == "minicnn/checks/examples.py")
-    table.write_text(complete.replace(line.strip(), ""), "utf-8")
+    table.write_text(complete.replace(f"{line.strip()},", ""), "utf-8")
     try:
         (copy / "forgotten.py").write_text(
             "import sys\n"

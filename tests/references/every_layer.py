@@ -11,7 +11,7 @@ KINDS: list[type[nn.Module]] = [
 
 SHAPE = (2, 4, 7, 9)
 
-# Layers that need arguments, and further examples. A layer that needs none is made without any, at SHAPE.
+# Layers that need arguments, and further examples. Other layers are made without any, for an input of SHAPE.
 WITH_ARGUMENTS: list[tuple[nn.Module, tuple[int, ...]]] = [
     (nn.Conv2d(4, 6, (3, 2), (2, 3), (1, 2), groups=2), SHAPE),
     (nn.Conv2d(4, 6, 3, bias=False), SHAPE),
@@ -35,8 +35,8 @@ WITH_ARGUMENTS: list[tuple[nn.Module, tuple[int, ...]]] = [
 
 
 def examples() -> list[tuple[nn.Module, tuple[int, ...]]]:
-    """Return layers with the shape of an input: at least one of every kind."""
-    has_one = {type(layer) for layer, _ in WITH_ARGUMENTS}
+    """Return layers with the shape of an input: for every kind at least one of images."""
+    has_one = {type(layer) for layer, shape in WITH_ARGUMENTS if len(shape) == len(SHAPE)}
     return [*WITH_ARGUMENTS, *((_without_arguments(kind), SHAPE) for kind in KINDS if kind not in has_one)]
 
 
