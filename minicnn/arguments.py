@@ -11,9 +11,11 @@ __all__ = [
     "axis",
     "floating",
     "image",
+    "image_shape",
     "not_negative",
     "number",
     "one_of",
+    "only",
     "pair",
     "probability",
     "same_dtype",
@@ -101,11 +103,23 @@ def same_dtype(function: str, **arrays: Any) -> None:
 def image(function: str, array: Any) -> None:
     """Refuse anything but floating-point images in a batch: (N, C, H, W)."""
     floating(function, "input", array)
-    if array.ndim != 4:
-        hint = "; add a batch dimension with reshape(1, C, H, W)" if array.ndim == 3 else ""
-        raise ValueError(f"{function}: input must have shape (N, C, H, W), got {array.shape}{hint}")
-    if 0 in array.shape[2:]:
-        raise ValueError(f"{function}: input must have at least one pixel, H and W of 1 or more, got {array.shape}")
+    image_shape(function, array.shape)
+
+
+def image_shape(function: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of images in a batch, (N, C, H, W), refusing any other."""
+    if len(shape) != 4:
+        hint = "; add a batch dimension with reshape(1, C, H, W)" if len(shape) == 3 else ""
+        raise ValueError(f"{function}: input must have shape (N, C, H, W), got {shape}{hint}")
+    if 0 in shape[2:]:
+        raise ValueError(f"{function}: input must have at least one pixel, H and W of 1 or more, got {shape}")
+    return shape
+
+
+def only(function: str, name: str, value: Any, *accepted: Any) -> None:
+    """Refuse every value but these, of an argument that is there because PyTorch has it."""
+    if not any(type(value) is type(choice) and value == choice for choice in accepted):
+        raise NotImplementedError(f"{function}: {name} must be {' or '.join(map(repr, accepted))}, got {value!r}")
 
 
 def axis(function: str, name: str, value: Any, ndim: int) -> int:

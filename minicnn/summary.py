@@ -1,4 +1,4 @@
-"""The summary: what each layer of a network makes of the shape that it is given, before any array exists."""
+"""The summary of a network: each layer's output shape, parameters, multiply-accumulates and memory, without arrays."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from minicnn import nn
 from minicnn.autograd import Tensor, no_grad
 from minicnn.models import Network, build
-from minicnn.ops.pool import output_length
+from minicnn.nn import LayerInfo
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["LayerRow", "LayerInfo", "Summary", "layer_info", "summary", "summary_of_config"]
+__all__ = ["LayerRow", "Summary", "summary", "summary_of_config"]
 
 Shape = tuple[int, ...]
 
 
-# --- what comes out -----------------------------------------------------------------------------------------
+# --- the result ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -39,26 +39,28 @@ class LayerRow:
     name : str
         Its path in the network, such as ``"conv1"``.
     what : str
-        What it is: ``"conv 11x11x3, stride 4"``.
+        The layer in a few words: ``"conv 11x11x3, stride 4"``.
     input_shape, output_shape : tuple of int
         Of a batch: (N, C, H, W) or (N, features).
     tower_shape : tuple of int or None
-        What of the output belongs to one of the towers; None where nothing is split.
+        Shape of one tower's part of the output; None if nothing is split.
     arithmetic : str
-        How the output's shape comes about: ``"(227 - 11)/4 + 1 = 55"``.
+        How the output's shape is computed: ``"(227 - 11)/4 + 1 = 55"``.
     parameters : int
         Weights and biases.
     macs : int
         Multiply-accumulates for one picture, without the bias.
     activation_bytes : int
-        What the output takes for the batch; 0 if it is the input under another shape.
+        Size of the output for the batch; 0 if it is a view of the input.
     im2col_bytes : int
-        What the im2col matrix of the whole batch would take; it is only ever made in pieces, and by the compiled
-        kernels not at all.
+        Size of the im2col matrix for the whole batch. It is only ever made in pieces, and the compiled kernels do not
+        make it at all.
     warnings : tuple of str
         Such as a stride that does not divide.
     layer : Module
         The layer itself.
+    info : LayerInfo
+        What it declares for this input; see :meth:`minicnn.nn.Module.output_info`.
     """
 
     name: str
@@ -73,20 +75,21 @@ class LayerRow:
     im2col_bytes: int
     warnings: tuple[str, ...]
     layer: nn.Module = field(repr=False, compare=False)
+    info: LayerInfo = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What :func:`summary` has found: rows, which print as a table, show as one in a notebook, and go into a CSV file.
+    """The result of :func:`summary`: rows that print as a table, show as one in a notebook, and export to CSV.
 
     Attributes
     ----------
     rows : tuple of LayerRow
         A row for each layer, in the order in which the layers are called.
     input_shape : tuple of int
-        What the network was given.
+        Of the network's input.
     towers : int
-        In how many groups of channels the network is split at most.
+        The largest number of groups into which a layer splits its channels.
     parameters : int
         Of the whole network, shared ones counted once.
     title : str
@@ -106,7 +109,7 @@ class Summary:
 
     @property
     def activation_bytes(self) -> int:
-        """What all outputs take together for the batch; in training they are kept for the backward pass."""
+        """Size of all outputs for the batch; training keeps them for the backward pass."""
         return sum(row.activation_bytes for row in self.rows)
 
     @property
@@ -174,8 +177,9 @@ class Summary:
         """Draw the network as boxes to scale: :func:`minicnn.viz.draw_network`."""
         from minicnn.viz.drawing import Drawn, draw_network
 
-        layers = [Drawn(row.name, row.layer, row.input_shape, row.output_shape, row.tower_shape) for row in self.rows]
-        return draw_network(layers, self.title)
+        return draw_network(
+            [Drawn(r.name, r.layer, r.input_shape, r.info, r.tower_shape) for r in self.rows], self.title
+        )
 
     def _caption(self) -> str:
         batch = self.input_shape[0]
@@ -212,207 +216,17 @@ def _bytes(size: int) -> str:
     return f"{size / 1000**thousands:,.1f} {('kB', 'MB', 'GB')[thousands - 1]}"
 
 
-# --- a rule for each kind of layer --------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class LayerInfo:
-    """What a layer makes of a shape.
-
-    Attributes
-    ----------
-    output_shape : tuple of int
-        With the batch.
-    what : str
-        The layer in a few words.
-    arithmetic : str
-        How the shape comes about.
-    macs : int
-        Multiply-accumulates for one picture.
-    columns : int
-        Numbers in the im2col matrix of the whole batch.
-    is_view : bool
-        Whether the output is the input's memory under another shape.
-    warnings : tuple of str
-        What should be known about it.
-    """
-
-    output_shape: Shape
-    what: str = ""
-    arithmetic: str = ""
-    macs: int = 0
-    columns: int = 0
-    is_view: bool = False
-    warnings: tuple[str, ...] = ()
-
-
-@functools.singledispatch
-def layer_info(layer: nn.Module, shape: Shape) -> LayerInfo:
-    """Say what a layer makes of a shape, without any array. Each kind of layer has its rule.
-
-    For a layer of your own, register one::
-
-        @minicnn.summary.layer_info.register
-        def _(layer: MyLayer, shape: tuple[int, ...]) -> LayerInfo:
-            return LayerInfo(output_shape=shape, what="my layer")
-
-    Parameters
-    ----------
-    layer : Module
-    shape : tuple of int
-        Of its input, with the batch.
-
-    Raises
-    ------
-    TypeError
-        If the layer has no rule.
-    ValueError
-        If the layer cannot take the shape.
-    """
-    kind = type(layer).__name__
-    raise TypeError(f"summary: there is no rule for a {kind}; give it one with @minicnn.summary.layer_info.register")
-
-
-@layer_info.register
-def _(layer: nn.Conv2d, shape: Shape) -> LayerInfo:
-    N, C, _, _ = _image("conv2d", shape)
-    if layer.in_channels != C:
-        raise ValueError(f"conv2d: input has {C} channels, the layer takes {layer.in_channels}")
-    (OH, OW), arithmetic, warnings = _sides(shape, layer.kernel_size, layer.stride, layer.padding)
-    CG, (KH, KW) = layer.in_channels // layer.groups, layer.kernel_size
-    what = f"conv {KH}x{KW}x{CG}" + _settings(layer.stride, layer.padding)
-    what += f", {layer.groups} groups" if layer.groups > 1 else ""
-    return LayerInfo(
-        (N, layer.out_channels, OH, OW),
-        what,
-        arithmetic,
-        macs=layer.out_channels * OH * OW * CG * KH * KW,
-        columns=N * C * KH * KW * OH * OW,
-        warnings=warnings,
-    )
-
-
-@layer_info.register
-def _(layer: nn.Linear, shape: Shape) -> LayerInfo:
-    if shape[-1] != layer.in_features:
-        raise ValueError(f"linear: input has {shape[-1]} features, the layer takes {layer.in_features}")
-    output = (*shape[:-1], layer.out_features)
-    return LayerInfo(
-        output,
-        f"fully connected {layer.in_features} to {layer.out_features}",
-        macs=math.prod(output[1:]) * layer.in_features,
-    )
-
-
-@layer_info.register(nn.MaxPool2d)
-@layer_info.register(nn.AvgPool2d)
-def _(layer: nn.MaxPool2d | nn.AvgPool2d, shape: Shape) -> LayerInfo:
-    N, C, _, _ = _image("pool", shape)
-    sides, arithmetic, warnings = _sides(shape, layer.kernel_size, layer.stride, layer.padding, layer.ceil_mode)
-    kind = "max pool" if isinstance(layer, nn.MaxPool2d) else "average pool"
-    what = f"{kind} {layer.kernel_size[0]}x{layer.kernel_size[1]}" + _settings(layer.stride, layer.padding)
-    return LayerInfo((N, C, *sides), what, arithmetic, warnings=warnings)
-
-
-@layer_info.register
-def _(layer: nn.LocalResponseNorm, shape: Shape) -> LayerInfo:
-    if len(shape) < 2:
-        raise ValueError(f"local_response_norm: input must have shape (N, C, *), got {shape}")
-    return LayerInfo(shape, f"LRN over {layer.size} channels")
-
-
-@layer_info.register(nn.ReLU)
-@layer_info.register(nn.Tanh)
-@layer_info.register(nn.Sigmoid)
-def _(layer: nn.Module, shape: Shape) -> LayerInfo:
-    return LayerInfo(shape, type(layer).__name__)
-
-
-@layer_info.register
-def _(layer: nn.Dropout, shape: Shape) -> LayerInfo:
-    return LayerInfo(shape, f"dropout {layer.p:g}", is_view=layer.p == 0)
-
-
-@layer_info.register
-def _(layer: nn.Flatten, shape: Shape) -> LayerInfo:
-    output = Tensor(_no_numbers(shape)).flatten(layer.start_dim, layer.end_dim).shape
-    joined = [length for length in shape[1:] if length != 1]
-    arithmetic = f"{' * '.join(map(str, joined))} = {math.prod(joined)}" if len(output) == 2 < len(shape) else ""
-    return LayerInfo(output, "flatten", arithmetic, is_view=True)
-
-
-@layer_info.register
-def _(layer: nn.PadTo, shape: Shape) -> LayerInfo:
-    N, C, H, W = _image("pad", shape)
-    missing = layer.missing(shape)
-    output = (N, C, layer.size, layer.size)
-    if not any(missing):
-        return LayerInfo(output, "nothing to pad", is_view=True)
-    sums = (f"{side} + {more} = {layer.size}" for side, more in zip((H, W), missing, strict=True))
-    return LayerInfo(output, "zeros below and to the right", _both(*sums))
-
-
-def _image(function: str, shape: Shape) -> Shape:
-    if len(shape) != 4:
-        raise ValueError(f"{function}: input must have shape (N, C, H, W), got {shape}")
-    return shape
-
-
-def _settings(stride: Shape, padding: Shape) -> str:
-    """Write stride and padding, where they are not 1 and 0."""
-    text = ""
-    for name, (height, width), usual in (("stride", stride, 1), ("padding", padding, 0)):
-        if (height, width) != (usual, usual):
-            text += f", {name} {height if height == width else f'{height}x{width}'}"
-    return text
-
-
-def _both(height: str, width: str) -> str:
-    """Write what holds for both sides once."""
-    return height if height == width else f"{height}; {width}"
-
-
-def _sides(
-    shape: Shape, kernel: Shape, stride: Shape, padding: Shape, ceil_mode: bool = False
-) -> tuple[tuple[int, int], str, tuple[str, ...]]:
-    """Return how many windows fit in height and in width, the arithmetic, and warnings."""
-    found = [_side(*numbers, ceil_mode) for numbers in zip(shape[2:], kernel, stride, padding, strict=True)]
-    (OH, how_high, warning_h), (OW, how_wide, warning_w) = found
-    warning = _both(warning_h, warning_w).strip("; ")
-    return (OH, OW), _both(how_high, how_wide), (warning,) if warning else ()
-
-
-def _side(length: int, window: int, stride: int, padding: int, ceil_mode: bool) -> tuple[int, str, str]:
-    padded = f"{length} + 2*{padding}" if padding else str(length)
-    if window > length + 2 * padding:
-        raise ValueError(f"the window of {window} is larger than the input of {padded}")
-    count = output_length(length, window, stride, padding, ceil_mode)
-    room = length + 2 * padding - window
-    formula = f"({padded} - {window})/{stride} + 1"
-    if room % stride == 0:
-        return count, f"{formula} = {count}", ""
-    exact = f"{room / stride + 1:.2f}".rstrip("0")
-    direction = "down" if count == room // stride + 1 else "up"
-    lost = (
-        f"the last {room % stride} of {length + 2 * padding} rows and columns are never read"
-        if direction == "down"
-        else "the last windows hang over the edge"
-    )
-    warning = f"stride {stride} does not divide {padded} - {window} = {room}: {lost}"
-    return count, f"{formula} = {exact}, {direction} to {count}", warning
-
-
 # --- the summary -----------------------------------------------------------------------------------------------
 
 
 def summary(model: nn.Module, input_shape: Sequence[int]) -> Summary:
-    """Follow a shape through a network: each layer's output, how it comes about, and what it costs.
+    """Follow a shape through a network: each layer's output, how its shape is computed, and what it costs.
 
-    The network's own ``forward`` is run, but a layer that is known (all of :mod:`minicnn.nn`, and those for which
-    :data:`minicnn.summary.layer_info` has a rule) only says what it would make of the shape. So nothing is computed and
-    no array is made; with :func:`minicnn.nn.init.skip_arrays` the parameters need not exist either. What `forward`
-    does between its layers, with functions and operators, is computed on zeros, and is in no row. A layer without
-    a rule and without layers inside is computed too; its row says that its MACs are not counted.
+    The network's own ``forward`` runs, but each layer only describes its output:
+    :meth:`minicnn.nn.Module.output_info`. So no array is made and nothing is computed; with
+    :func:`minicnn.nn.init.skip_arrays` the parameters need not exist either. Functions and operators that `forward`
+    calls between its layers are computed on zeros and have no row. A layer that does not describe its output, and has
+    no layers inside, is computed on zeros too; a warning says that its MACs are not counted.
 
     Parameters
     ----------
@@ -426,10 +240,8 @@ def summary(model: nn.Module, input_shape: Sequence[int]) -> Summary:
 
     Raises
     ------
-    TypeError
-        If `model` is no Module or `input_shape` holds anything but integers.
     ValueError
-        If a length is not positive, or a layer cannot take the shape that reaches it, which is then named.
+        If a layer does not accept the shape that reaches it; the message names the layer.
 
     References
     ----------
@@ -451,39 +263,40 @@ def summary(model: nn.Module, input_shape: Sequence[int]) -> Summary:
         raise TypeError(f"summary: model must be a Module, got a {type(model).__name__}")
     shape = _checked(input_shape)
     dtype = next((parameter.dtype for parameter in model.parameters()), np.dtype(np.float32))
-    towers = max((layer.groups for layer in model.modules() if isinstance(layer, nn.Conv2d)), default=1)
-    taken: list[tuple[str, nn.Module, Shape, LayerInfo]] = []
-    with _rules_instead_of_numbers(model, lambda *one: taken.append(one)), no_grad():
-        model(Tensor(_no_numbers(shape, dtype)))
+    called: list[_Call] = []
+    with _describing(model, called.append), no_grad():
+        model(Tensor(_zeros(shape, dtype)))
 
+    towers = max((call.info.groups or 1 for call in called), default=1)
+    units = [number for number, call in enumerate(called) if call.info.box == "units"]
+    last = max(units, default=len(called))
     rows: list[LayerRow] = []
     counted: set[nn.Parameter] = set()
-    split: Shape | None = None  # what of the layer before belongs to one tower
-    dense = [number for number, (_, layer, _, _) in enumerate(taken) if isinstance(layer, nn.Linear)]
-    last = max(dense, default=len(taken))
-    for number, (name, layer, given, made) in enumerate(taken):
+    split: Shape | None = None  # shape of one tower's part of the layer before
+    for number, (name, layer, input_shape, info) in enumerate(called):
         own = {parameter for parameter in layer.parameters() if parameter not in counted}
         counted |= own
-        what = made.what
-        if split is not None and (isinstance(layer, nn.Linear) or getattr(layer, "groups", towers) < towers):
+        what = info.what
+        if split is not None and info.groups is not None and info.groups < towers:
             what += ", reads both towers" if towers == 2 else f", reads all {towers} towers"
-        # The pictures belong to no tower, nor do the classes.
-        begun = split is not None or isinstance(layer, nn.Conv2d)
-        split = _one_tower(made.output_shape, towers) if begun and number < last else None
+        # the picture belongs to no tower, nor do the scores
+        begun = split is not None or info.box == "maps"
+        split = _one_tower(info.output_shape, towers) if begun and number < last else None
         rows.append(
             LayerRow(
                 name=name,
                 what=what,
-                input_shape=given,
-                output_shape=made.output_shape,
+                input_shape=input_shape,
+                output_shape=info.output_shape,
                 tower_shape=split,
-                arithmetic=made.arithmetic,
+                arithmetic=info.arithmetic,
                 parameters=sum(parameter.size for parameter in own),
-                macs=made.macs,
-                activation_bytes=0 if made.is_view else math.prod(made.output_shape) * dtype.itemsize,
-                im2col_bytes=made.columns * dtype.itemsize,
-                warnings=made.warnings,
+                macs=info.macs,
+                activation_bytes=0 if info.is_view else math.prod(info.output_shape) * dtype.itemsize,
+                im2col_bytes=info.columns * dtype.itemsize,
+                warnings=info.warnings,
                 layer=layer,
+                info=info,
             )
         )
     parameters = sum(parameter.size for parameter in model.parameters())
@@ -491,19 +304,14 @@ def summary(model: nn.Module, input_shape: Sequence[int]) -> Summary:
 
 
 def summary_of_config(config: Mapping[str, Any], batch: int = 1) -> Summary:
-    """Summary through one of our networks before any of its parameters exist.
+    """Return the summary of one of our networks without creating its parameters.
 
     Parameters
     ----------
     config : mapping
-        As for :func:`minicnn.models.build`; its pictures have the size for which the network is made.
+        As for :func:`minicnn.models.build`. The input has the size that the network is made for.
     batch : int
         How many pictures.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As :func:`minicnn.models.build` and :func:`summary` do.
     """
     with nn.init.skip_arrays():
         network = build(config)
@@ -529,23 +337,24 @@ def _title(model: nn.Module) -> str:
     if not isinstance(model, Network) or not hasattr(model, "config"):
         return type(model).__name__
     variant = f" ({model.config['variant']})" if "variant" in model.config else ""
-    return model.config["model"] + variant
+    return f"{model.config['model']}{variant}"
 
 
-def _no_numbers(shape: Shape, dtype: Any = np.float32) -> np.ndarray:
-    """Return an array of that shape that takes the memory of one number."""
-    return np.broadcast_to(np.zeros((), dtype), shape)
+class _Call(NamedTuple):
+    """A layer that was called, and what it declared."""
+
+    name: str
+    layer: nn.Module
+    input_shape: Shape
+    info: LayerInfo
 
 
 @contextmanager
-def _rules_instead_of_numbers(
-    model: nn.Module, record: Callable[[str, nn.Module, Shape, LayerInfo], object]
-) -> Iterator[None]:
-    """Give each layer of the network a ``forward`` that applies its rule, and take it away again."""
-    known = tuple(layer_info.registry.keys() - {object})
-    layers = {name: x for name, x in model.named_modules() if isinstance(x, known) or not list(x.children())}
+def _describing(model: nn.Module, record: Callable[[_Call], object]) -> Iterator[None]:
+    """Replace ``forward`` of each layer by one that describes the output, and restore it afterwards."""
+    layers = {name: x for name, x in model.named_modules() if _describes_itself(x) or not list(x.children())}
     for name, layer in layers.items():
-        vars(layer)["forward"] = functools.partial(_record_layer, record, name or "model", layer)
+        vars(layer)["forward"] = functools.partial(_describe, record, name or "model", layer)
     try:
         yield
     finally:
@@ -553,20 +362,23 @@ def _rules_instead_of_numbers(
             del vars(layer)["forward"]
 
 
-def _record_layer(
-    record: Callable[[str, nn.Module, Shape, LayerInfo], object],
-    name: str,
-    layer: nn.Module,
-    *inputs: Any,
-    **named: Any,
-) -> Tensor:
+def _describes_itself(layer: nn.Module) -> bool:
+    return type(layer).output_info is not nn.Module.output_info
+
+
+def _describe(record: Callable[[_Call], object], name: str, layer: nn.Module, *inputs: Any, **named: Any) -> Tensor:
     first = next(iter((*inputs, *named.values())))
-    if layer_info.dispatch(type(layer)) is not layer_info.dispatch(object):
-        made = layer_info(layer, first.shape)
-        output = Tensor(_no_numbers(made.output_shape, first.dtype))
+    if _describes_itself(layer):
+        info = layer.output_info(first.shape)
+        output = Tensor(_zeros(info.output_shape, first.dtype))
     else:
         output = type(layer).forward(layer, *inputs, **named)
-        warning = "there is no rule for it; its MACs are not counted"
-        made = LayerInfo(output.shape, type(layer).__name__, warnings=(warning,))
-    record(name, layer, first.shape, made)
+        warning = "its class does not define output_info; its MACs are not counted"
+        info = LayerInfo(output.shape, type(layer).__name__, warnings=(warning,))
+    record(_Call(name, layer, first.shape, info))
     return output
+
+
+def _zeros(shape: Shape, dtype: Any) -> np.ndarray:
+    """Return zeros of that shape in the memory of one number."""
+    return np.broadcast_to(np.zeros((), dtype), shape)

@@ -34,16 +34,27 @@ def test_signature(name: str) -> None:
     signature = inspect.signature(getattr(F, name))
     bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in signature.parameters.values()]
     assert str(inspect.Signature(bare)) == SIGNATURES[name]
-    assert {parameter.kind for parameter in bare} == {inspect.Parameter.POSITIONAL_OR_KEYWORD}
-    assert all(p.annotation is not inspect.Parameter.empty for p in signature.parameters.values())
 
 
-def test_these_are_all() -> None:
-    assert set(F.__all__) == set(SIGNATURES)
+@pytest.mark.parametrize("name", F.__all__)
+def test_arguments_may_be_named_and_have_types(name: str) -> None:
+    parameters = inspect.signature(getattr(F, name)).parameters.values()
+    assert {parameter.kind for parameter in parameters} == {inspect.Parameter.POSITIONAL_OR_KEYWORD}
+    assert all(parameter.annotation is not inspect.Parameter.empty for parameter in parameters)
+
+
+def test_each_is_a_function_of_a_page_of_operations() -> None:
     assert minicnn.functional is F
+    assert set(SIGNATURES) <= set(F.__all__)
+    assert len(set(F.__all__)) == len(F.__all__)
+    public = {name for name, thing in vars(F).items() if inspect.isfunction(thing)}
+    assert public == set(F.__all__)
+    for name in F.__all__:
+        page = inspect.getmodule(getattr(F, name))
+        assert page is not None and page.__name__.startswith("minicnn.ops.") and name in page.__all__
 
 
-@pytest.mark.parametrize("name", SIGNATURES)
+@pytest.mark.parametrize("name", F.__all__)
 def test_every_function_is_documented(name: str) -> None:
     function = getattr(F, name)
     assert function.__name__ == name

@@ -5,6 +5,7 @@ import io
 import tracemalloc
 import xml.etree.ElementTree as ElementTree
 
+import every_layer
 import numpy as np
 import pytest
 
@@ -12,7 +13,8 @@ import minicnn
 import minicnn.functional as F
 from minicnn import Tensor, cli, nn
 from minicnn.models import alexnet, alexnet_cifar, four_layer, lenet5
-from minicnn.summary import LayerInfo, layer_info, summary_of_config
+from minicnn.nn import LayerInfo
+from minicnn.summary import summary_of_config
 
 
 def alexnet_summary(batch=1, **arguments):
@@ -103,40 +105,16 @@ def test_height_and_width_that_differ():
     assert (pool.output_shape, pool.arithmetic) == ((3, 4, 2, 4), "(4 - 2)/2 + 1 = 2; (8 - 2)/2 + 1 = 4")
 
 
-LAYERS = [
-    (nn.Conv2d(4, 6, (3, 2), (2, 3), (1, 2), groups=2), (2, 4, 7, 9)),
-    (nn.Conv2d(4, 6, 3, bias=False), (2, 4, 7, 9)),
-    (nn.MaxPool2d(3, 2), (2, 4, 7, 9)),
-    (nn.MaxPool2d(3, 2, ceil_mode=True), (2, 4, 8, 10)),
-    (nn.MaxPool2d(2, 2, 1, ceil_mode=True), (2, 4, 7, 8)),
-    (nn.AvgPool2d((2, 3), (3, 1), (1, 0), ceil_mode=True), (2, 4, 7, 9)),
-    (nn.LocalResponseNorm(3), (2, 4, 7, 9)),
-    (nn.LocalResponseNorm(3), (2, 4)),
-    (nn.ReLU(), (2, 4, 7)),
-    (nn.Tanh(), (2, 4)),
-    (nn.Sigmoid(), (2, 4)),
-    (nn.Dropout(), (2, 4)),
-    (nn.Flatten(), (2, 4, 7, 9)),
-    (nn.Flatten(2), (2, 4, 7, 9)),
-    (nn.Flatten(), (2, 4)),
-    (nn.Linear(4, 5), (2, 4)),
-    (nn.Linear(4, 5, bias=False), (2, 3, 7, 4)),
-    (nn.PadTo(9), (2, 4, 7, 9)),
-]
-
-
-@pytest.mark.parametrize(("layer", "shape"), LAYERS, ids=str)
-def test_each_rule_tells_the_shape_that_the_layer_computes(layer, shape):
-    assert layer_info(layer, shape).output_shape == layer(np.zeros(shape, np.float32)).shape
+@pytest.mark.parametrize(("layer", "shape"), every_layer.examples(), ids=str)
+def test_each_layer_declares_the_shape_that_it_computes(layer, shape):
+    assert layer.output_info(shape).output_shape == layer(np.zeros(shape, np.float32)).shape
     (row,) = minicnn.summary(layer, shape) if len(shape) != 3 else minicnn.summary(layer, (1, *shape))
+    assert row.info == layer.output_info(row.input_shape)
     assert row.parameters == sum(parameter.size for parameter in layer.parameters())
 
 
-def test_there_is_a_rule_for_every_layer():
-    kinds = [thing for thing in vars(nn).values() if isinstance(thing, type) and issubclass(thing, nn.Module)]
-    without = {kind.__name__ for kind in kinds if layer_info.dispatch(kind) is layer_info.dispatch(object)}
-    assert without == {"Module", "Sequential"}
-    assert {type(layer) for layer, _ in LAYERS} == set(kinds) - {nn.Module, nn.Sequential}
+def test_there_is_an_example_of_every_layer():
+    assert {type(layer) for layer, _ in every_layer.examples()} == set(every_layer.KINDS)
 
 
 @pytest.mark.parametrize("model", [lenet5(), four_layer(), alexnet_cifar(), alexnet_cifar(groups=2, in_size=32)])
@@ -187,29 +165,49 @@ def test_a_module_with_a_forward_of_its_own():
     assert [row.name for row in summary] == ["first.conv", "first.norm", "scale", "second.conv", "second.norm", "end"]
     assert summary[-1].output_shape == (2, 100)
     assert summary["scale"].parameters == 4
-    assert summary.warnings == ("scale: there is no rule for it; its MACs are not counted",)
+    assert summary.warnings == ("scale: its class does not define output_info; its MACs are not counted",)
     assert summary.parameters == 2 * (4 * 4 * 9 + 4) + 4
     x = np.ones((1, 4, 5, 5), np.float32)
     assert model(x).shape == (1, 100)  # the layers are what they were
     assert "forward" not in vars(model.first.conv)
 
 
-def test_a_rule_for_a_layer_of_ones_own():
-    class Shuffle(nn.Module):
-        def forward(self, x):
-            raise AssertionError("computed")
+class Shuffle(nn.Module):
+    """A layer of one's own, with a layer inside, that declares its output."""
 
-    with pytest.raises(
-        TypeError, match=r"no rule for a Shuffle; give it one with @minicnn.summary.layer_info.register"
-    ):
-        layer_info(Shuffle(), (1, 4))
+    def __init__(self):
+        super().__init__()
+        self.inside = nn.Linear(4, 8)
 
-    @layer_info.register
-    def _(layer: Shuffle, shape: tuple) -> LayerInfo:
-        return LayerInfo((shape[0], shape[1] * 2), "shuffle", "4 * 2 = 8", macs=7)
+    def forward(self, x):
+        raise AssertionError("computed")
 
+    def output_info(self, input_shape):
+        return LayerInfo((input_shape[0], 8), "shuffle", "4 * 2 = 8", macs=7)
+
+
+def test_a_layer_of_ones_own_declares_its_output():
     (row,) = minicnn.summary(Shuffle(), (1, 4))
-    assert (row.output_shape, row.macs, row.what) == ((1, 8), 7, "shuffle")
+    assert (row.output_shape, row.macs, row.what, row.parameters) == ((1, 8), 7, "shuffle", 40)
+
+
+def test_a_layer_that_declares_nothing_says_so():
+    with pytest.raises(NotImplementedError, match="Scale does not define output_info"):
+        Scale().output_info((1, 4))
+
+
+def test_a_layer_of_ones_own_may_have_towers_and_a_box():
+    class Own(Shuffle):
+        def output_info(self, input_shape):
+            return LayerInfo((input_shape[0], 8, 5, 5), "own", groups=2, box="maps", kernel_size=(3, 3), notes=("3x3",))
+
+    model = nn.Sequential({"own": Own(), "relu": nn.ReLU(), "flatten": nn.Flatten(), "fc": nn.Linear(200, 3)})
+    summary = minicnn.summary(model, (1, 4, 7, 7))
+    assert summary.towers == 2
+    assert [row.tower_shape for row in summary] == [(1, 4, 5, 5), (1, 4, 5, 5), (1, 100), None]
+    assert summary["fc"].what.endswith("reads both towers")
+    written = [text.get_text() for text in summary.draw().axes[0].texts]
+    assert {"own", "2 of 4x5x5", "3x3\nReLU"} <= set(written)
 
 
 def test_a_layer_used_twice_counts_once():

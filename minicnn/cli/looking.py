@@ -165,10 +165,10 @@ def walk(checkpoint: Path, image: Path, target: str | None, out: Path, threads: 
     from minicnn.data import load_image
     from minicnn.files import write_atomically
     from minicnn.training import load_model
-    from minicnn.viz import step_page
+    from minicnn.viz import walk_html
 
     options.use_threads(threads)
     saved = load_model(checkpoint)
     picture = load_image(image, saved.preparation.size)
-    write_atomically(out, step_page(saved, picture, options.class_number(target, saved.classes)))
+    write_atomically(out, walk_html(saved, picture, options.class_number(target, saved.classes)))
     print(out)

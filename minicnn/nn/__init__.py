@@ -1,36 +1,14 @@
 """Networks as objects: modules and chains of them, the layers, and the initialisers in ``nn.init``."""
 
-from minicnn.nn import init
-from minicnn.nn.layers import (
-    AvgPool2d,
-    Conv2d,
-    Dropout,
-    Flatten,
-    Linear,
-    LocalResponseNorm,
-    MaxPool2d,
-    PadTo,
-    ReLU,
-    Sigmoid,
-    Tanh,
-)
-from minicnn.nn.module import IncompatibleKeys, Module, Parameter, Sequential
+from minicnn.nn import init, layers, normalisation, windows
+from minicnn.nn.declarations import LayerInfo, OnnxGraph
+from minicnn.nn.layers import *  # noqa: F403  # a new layer is listed in its own file only
+from minicnn.nn.module import IncompatibleKeys, Module, Parameter
+from minicnn.nn.normalisation import *  # noqa: F403
+from minicnn.nn.sequential import Sequential
+from minicnn.nn.windows import *  # noqa: F403
 
-__all__ = [
-    "AvgPool2d",
-    "Conv2d",
-    "Dropout",
-    "Flatten",
-    "IncompatibleKeys",
-    "Linear",
-    "LocalResponseNorm",
-    "MaxPool2d",
-    "Module",
-    "PadTo",
-    "Parameter",
-    "ReLU",
-    "Sequential",
-    "Sigmoid",
-    "Tanh",
-    "init",
-]
+__all__ = ["IncompatibleKeys", "LayerInfo", "Module", "OnnxGraph", "Parameter", "Sequential", "init"]
+__all__ += layers.__all__
+__all__ += normalisation.__all__
+__all__ += windows.__all__

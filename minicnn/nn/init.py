@@ -1,4 +1,4 @@
-"""Starting values for parameters, written in place, under PyTorch's names.
+"""Initialisers: they fill a parameter in place, under PyTorch's names.
 
 Each function fills ``tensor.data`` and returns the tensor. Random numbers come from `generator`, a
 ``numpy.random.Generator``; without one, from the generator that :func:`minicnn.manual_seed` seeds.
@@ -15,6 +15,7 @@ import numpy as np
 from minicnn.autograd import Tensor
 from minicnn.backend import Array, checked_device, device_of, get_default_device, on_device_of, to_device
 from minicnn.backend import generator as default_generator
+from minicnn.nn.module import Parameter
 
 __all__ = [
     "calculate_gain",
@@ -36,11 +37,10 @@ _skipping = ContextVar("skipping", default=False)
 
 @contextmanager
 def skip_arrays() -> Iterator[None]:
-    """Build networks without their numbers: in this context a layer knows the shapes of its parameters, no more.
+    """Build networks without allocating their parameters: in this context a layer only knows their shapes.
 
-    Each parameter is one zero that is read again and again, nothing is drawn at random, and the initialisers
-    leave everything as it is. It is for looking at a network, as :func:`minicnn.summary` does; such a parameter
-    cannot be written to.
+    Each parameter is a single zero broadcast to its shape, read-only. Nothing is drawn at random, and the
+    initialisers do nothing. It is for looking at a network, as :func:`minicnn.summary` does.
 
     Examples
     --------
@@ -58,31 +58,48 @@ def skip_arrays() -> Iterator[None]:
 
 
 def new_array(shape: tuple[int, ...], dtype: Any, device: str | None = None) -> Array:
-    """Return the array of a new parameter on a device, the default one if it is None, its numbers still to be set."""
+    """Return the uninitialised array of a new parameter, on the default device if `device` is None."""
     device = get_default_device() if device is None else checked_device(device)
     return np.broadcast_to(np.zeros((), dtype), shape) if _skipping.get() else to_device(np.empty(shape, dtype), device)
 
 
-def uniform_(tensor: T, a: float = 0.0, b: float = 1.0, generator: np.random.Generator | None = None) -> T:
-    """Draw from the uniform distribution on [a, b). Any shape.
+def weight_and_bias(
+    layer: str, shape: tuple[int, ...], bias: bool, device: str | None, dtype: Any
+) -> tuple[Parameter, Parameter | None]:
+    """Return a layer's parameters as PyTorch makes them: both from U(-b, b), b = 1 / sqrt(fan_in).
 
-    Raises
-    ------
-    ValueError
-        If `a` is greater than `b`.
+    Parameters
+    ----------
+    layer : str
+        The name of its class, for errors.
+    shape : (out, in, ...)
+        Of the weight.
+    bias : bool
+        Whether there is a bias, of shape (out,).
+    device, dtype
+        Of the parameters.
     """
+    if not isinstance(bias, bool):
+        raise TypeError(f"{layer}: bias must be True or False, got {bias!r}")
+    if dtype not in (None, "float32", "float64", np.float32, np.float64):
+        raise NotImplementedError(f"{layer}: dtype must be float32 or float64, got {dtype!r}")
+    bound = 1 / math.sqrt(math.prod(shape[1:]))
+    weight = Parameter(new_array(shape, dtype or np.float32, device))
+    uniform_(weight, -bound, bound)
+    if not bias:
+        return weight, None
+    return weight, uniform_(Parameter(new_array(shape[:1], dtype or np.float32, device)), -bound, bound)
+
+
+def uniform_(tensor: T, a: float = 0.0, b: float = 1.0, generator: np.random.Generator | None = None) -> T:
+    """Draw from the uniform distribution on [a, b). Any shape."""
     if a > b:
-        raise ValueError(f"uniform_: a must not be greater than b, got a={a} and b={b}")
+        raise ValueError(f"uniform_: a must be at most b, got a={a} and b={b}")
     return _fill(tensor, lambda: a + (b - a) * _source(generator).random(tensor.shape, dtype=tensor.dtype))
 
 
 def normal_(tensor: T, mean: float = 0.0, std: float = 1.0, generator: np.random.Generator | None = None) -> T:
     """Draw from the normal distribution N(mean, std^2). Any shape. AlexNet's weights: std 0.01.
-
-    Raises
-    ------
-    ValueError
-        If `std` is negative.
 
     References
     ----------
@@ -94,20 +111,20 @@ def normal_(tensor: T, mean: float = 0.0, std: float = 1.0, generator: np.random
 
 
 def constant_(tensor: T, val: float) -> T:
-    """Set every number to `val`. Any shape."""
+    """Set every element to `val`. Any shape."""
     return _fill(tensor, lambda: val)
 
 
 def zeros_(tensor: T) -> T:
-    """Set every number to 0. Any shape."""
+    """Set every element to 0. Any shape."""
     return _fill(tensor, lambda: 0.0)
 
 
 def xavier_uniform_(tensor: T, gain: float = 1.0, generator: np.random.Generator | None = None) -> T:
     """Draw from U(-b, b), b = gain sqrt(6 / (fan_in + fan_out)).
 
-    The variance is then gain^2 2 / (fan_in + fan_out), a compromise between keeping the size of activations
-    on the way forward (1 / fan_in) and that of gradients on the way back (1 / fan_out).
+    The variance is then gain^2 2 / (fan_in + fan_out), a compromise between keeping the size of activations in the
+    forward pass (1 / fan_in) and that of gradients in the backward pass (1 / fan_out).
 
     Parameters
     ----------
@@ -116,7 +133,6 @@ def xavier_uniform_(tensor: T, gain: float = 1.0, generator: np.random.Generator
     gain : float
         A factor for the activation function that follows, see :func:`calculate_gain`.
     generator : numpy.random.Generator, optional
-        Where the random numbers come from.
 
     Raises
     ------
@@ -160,8 +176,8 @@ def kaiming_normal_(
 ) -> T:
     """Draw from N(0, std^2), std = gain / sqrt(fan): He's initialisation.
 
-    ReLU sets half of its inputs to zero, which halves the mean square of what passes; a gain of sqrt(2) makes
-    up for it.
+    ReLU sets half of its inputs to zero, which halves the mean square of its output; a gain of sqrt(2) makes up for
+    it.
 
     Parameters
     ----------
@@ -170,11 +186,10 @@ def kaiming_normal_(
     a : float
         The slope of a leaky ReLU for negative inputs; 0 is the ReLU.
     mode : {"fan_in", "fan_out"}
-        Keep the size of activations on the way forward, or of gradients on the way back.
+        Keep the size of activations in the forward pass, or of gradients in the backward pass.
     nonlinearity : str
         The activation function that follows, see :func:`calculate_gain`.
     generator : numpy.random.Generator, optional
-        Where the random numbers come from.
 
     Raises
     ------
@@ -189,7 +204,7 @@ def kaiming_normal_(
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
-    """Return the factor by which weights in front of an activation function are made larger.
+    """Return the factor for the weights in front of an activation function.
 
     Parameters
     ----------
@@ -197,11 +212,6 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
         The gains are 1, 1, 1, 5/3, sqrt(2) and sqrt(2 / (1 + param^2)).
     param : float, optional
         The negative slope of "leaky_relu", by default 0.01.
-
-    Raises
-    ------
-    ValueError
-        If `nonlinearity` is none of these.
     """
     slope = 0.01 if param is None else param
     gains = {
@@ -214,7 +224,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     }
     if nonlinearity not in gains:
         known = ", ".join(gains)
-        raise ValueError(f"calculate_gain: nonlinearity must be one of {known}; got {nonlinearity!r}")
+        raise ValueError(f"calculate_gain: nonlinearity must be one of {known}, got {nonlinearity!r}")
     return gains[nonlinearity]
 
 

@@ -1,28 +1,28 @@
-"""A network is a tree of modules: each holds parameters, smaller modules, or both, as ordinary attributes."""
+"""A network is a tree of modules: each holds parameters, child modules, or both, as ordinary attributes."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
 from minicnn.autograd import Tensor
 from minicnn.backend import asnumpy, checked_device, device_of, on_device_of, to_device
+from minicnn.nn.declarations import LayerInfo, OnnxGraph
 
-__all__ = ["IncompatibleKeys", "Module", "Parameter", "Sequential"]
+__all__ = ["IncompatibleKeys", "Module", "Parameter"]
 
 
 class Parameter(Tensor):
-    """A tensor that training changes; a module that has one as an attribute counts it among its parameters.
+    """A tensor that training changes. A module that has one as an attribute lists it among its parameters.
 
     Parameters
     ----------
     data : array_like or Tensor
         The starting values, not copied. Lists become float32; arrays keep float32 or float64.
     requires_grad : bool
-        False freezes the parameter: it gets no gradient, and optimisers leave it as it is.
+        False freezes the parameter: it gets no gradient, and optimisers skip it.
     """
 
     __slots__ = ()
@@ -35,7 +35,7 @@ class Parameter(Tensor):
 
 
 class IncompatibleKeys(NamedTuple):
-    """What :meth:`Module.load_state_dict` found missing or did not expect.
+    """The keys that :meth:`Module.load_state_dict` found missing or did not expect.
 
     Attributes
     ----------
@@ -48,15 +48,18 @@ class IncompatibleKeys(NamedTuple):
 
 
 class Module:
-    """Base of every layer and network.
+    """Base class of every layer and network.
 
-    A subclass calls ``super().__init__()``, then assigns its parameters and smaller modules as attributes,
-    and defines ``forward``. Their order everywhere is the order in which they were assigned.
+    A subclass calls ``super().__init__()``, assigns its parameters and child modules as attributes, and defines
+    ``forward``. Parameters and modules keep the order in which they were assigned.
+
+    A layer can also define :meth:`output_info`, so that :func:`minicnn.summary` needs no arrays and the drawing shows
+    it, and :meth:`to_onnx`, so that it can be exported. Nothing else has to know about the layer.
 
     Attributes
     ----------
     training : bool
-        Whether the module behaves as in training; only :class:`~minicnn.nn.Dropout` looks at it.
+        Whether the module is in training mode; only :class:`~minicnn.nn.Dropout` reads it.
 
     Examples
     --------
@@ -81,11 +84,50 @@ class Module:
         self.training = True
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute the output; each subclass defines its own."""
+        """Compute the output. Each subclass defines its own."""
         raise NotImplementedError(f"{type(self).__name__} does not define forward")
 
+    def output_info(self, input_shape: tuple[int, ...]) -> LayerInfo:
+        """Describe the output for an input of this shape, without computing it.
+
+        :func:`minicnn.summary` and the drawing of a network use it. The summary runs a layer without this method on
+        zeros instead, and does not count its multiply-accumulates.
+
+        Parameters
+        ----------
+        input_shape : tuple of int
+            With the batch: (N, C, H, W) or (N, features).
+
+        Raises
+        ------
+        ValueError
+            If the layer does not accept this shape.
+
+        Examples
+        --------
+        >>> from minicnn import nn
+        >>> nn.Conv2d(3, 96, 11, stride=4).output_info((1, 3, 227, 227)).arithmetic
+        '(227 - 11)/4 + 1 = 55'
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define output_info")
+
+    def to_onnx(self, graph: OnnxGraph) -> None:
+        """Add the layer's nodes to an ONNX graph: ``graph.add("Relu")``.
+
+        Parameters
+        ----------
+        graph : OnnxGraph
+            The graph so far; it also knows the layer's input and output shape.
+
+        Raises
+        ------
+        NotImplementedError
+            If ONNX has no way to express the layer. This is the default.
+        """
+        raise NotImplementedError("there is no ONNX rule for it: its class does not define to_onnx")
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Return ``self.forward(...)``; an error on the way names the layer in which it arose."""
+        """Return ``self.forward(...)``. An error names the layer that raised it."""
         try:
             return self.forward(*args, **kwargs)
         except (ValueError, TypeError, NotImplementedError) as error:
@@ -95,8 +137,8 @@ class Module:
     def _name_the_layer_in(self, error: Exception) -> None:
         """Put the layer's path in front of the message: ``features.3 (Conv2d): conv2d: input has ...``.
 
-        A layer does not know its own path. So the innermost module leaves itself and the bare message on the
-        error, and each module around it, the whole network last, looks up by which path it knows that layer.
+        A layer does not know its own path. So the innermost module stores itself and the bare message on the error,
+        and each enclosing module, the whole network last, looks up its own path to that layer.
         """
         layer = vars(error).setdefault("layer", self)
         message = vars(error).setdefault("message_without_layer", str(error))
@@ -108,7 +150,7 @@ class Module:
     # --- attributes -----------------------------------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Assign, but refuse what would silently lose a parameter or a module."""
+        """Assign, but refuse an assignment that would silently lose a parameter or a module."""
         if isinstance(value, (Parameter, Module)) and "training" not in vars(self):
             raise AttributeError(
                 f"{type(self).__name__}: cannot assign {name} yet; call super().__init__() first in __init__"
@@ -125,14 +167,14 @@ class Module:
     if not TYPE_CHECKING:  # seeing a __getattr__, mypy would take every misspelt attribute for a real one
 
         def __getattr__(self, name: str) -> Any:
-            """Say what there is when `name` is not."""
+            """Raise an error that lists the parameters and modules that exist."""
             owner, parts = type(self).__name__, ", ".join(self._own((Parameter, Module))) or "nothing"
             raise AttributeError(
                 f"{owner} has no attribute {name!r}; its parameters and modules: {parts}", name=name, obj=self
             )
 
     def add_module(self, name: str, module: Module) -> None:
-        """Add a smaller module under a name that need not be an identifier, such as ``"0"``.
+        """Add a child module under a name that need not be an identifier, such as ``"0"``.
 
         Raises
         ------
@@ -143,22 +185,22 @@ class Module:
         """
         owner = type(self).__name__
         if not isinstance(module, Module):
-            raise TypeError(f"{owner}: part {name!r} must be a Module, got {module!r}")
+            raise TypeError(f"{owner}: module {name!r} must be a Module, got {module!r}")
         if not isinstance(name, str):
-            raise TypeError(f"{owner}: the name of a part must be a string, got {name!r}")
+            raise TypeError(f"{owner}: the name of a module must be a string, got {name!r}")
         if name == "" or "." in name:
-            raise ValueError(f"{owner}: the name of a part must not be empty or contain a dot, got {name!r}")
+            raise ValueError(f"{owner}: the name of a module must not be empty or contain a dot, got {name!r}")
         if hasattr(self, name):
             raise ValueError(f"{owner}: the name {name!r} is already taken")
         setattr(self, name, module)
 
-    # --- what is inside -------------------------------------------------------------------------------------
+    # --- modules and parameters -----------------------------------------------------------------------------
 
     def _own(self, kind: type | tuple[type, ...]) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if isinstance(value, kind)}
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
-        """Yield the name and the module of each direct part, a shared one once."""
+        """Yield the name and the module of each child, a shared one once."""
         seen: set[Module] = set()
         for name, child in self._own(Module).items():
             if child not in seen:
@@ -166,20 +208,20 @@ class Module:
                 yield name, child
 
     def children(self) -> Iterator[Module]:
-        """Yield each direct part."""
+        """Yield each child module."""
         return (child for _, child in self.named_children())
 
     def named_modules(
         self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Module]]:
-        """Yield path and module: of this module itself (its path is `prefix`) and of all parts, at any depth.
+        """Yield path and module: of this module itself (its path is `prefix`) and of all modules inside it.
 
         Parameters
         ----------
         memo : set of Module, optional
-            Modules to leave out, as already seen.
+            Modules to skip, as already seen.
         prefix : str
-            Put in front of each path.
+            Prepended to each path.
         remove_duplicate : bool
             Yield a module that is in several places once, under its first path.
         """
@@ -193,20 +235,20 @@ class Module:
             yield from child.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
 
     def modules(self) -> Iterator[Module]:
-        """Yield this module and all parts, at any depth."""
+        """Yield this module and all modules inside it, at any depth."""
         return (module for _, module in self.named_modules())
 
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Parameter]]:
-        """Yield the path and the parameter of every parameter in this module and its parts.
+        """Yield path and parameter for every parameter of this module and the modules inside it.
 
         Parameters
         ----------
         prefix : str
-            Put in front of each path.
+            Prepended to each path.
         recurse : bool
-            False leaves out the parameters of the parts.
+            False yields only the module's own parameters.
         remove_duplicate : bool
             Yield a parameter that is in several places once, under its first path.
         """
@@ -220,14 +262,14 @@ class Module:
                     yield f"{path}.{name}" if path else name, parameter
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        """Yield every parameter in this module and (if `recurse`) its parts, in order."""
+        """Yield every parameter of this module and (if `recurse`) the modules inside it, in order."""
         return (parameter for _, parameter in self.named_parameters("", recurse))
 
     # --- devices --------------------------------------------------------------------------------------------
 
     @property
     def device(self) -> str:
-        """Where the parameters are, the first one at least: "cpu", or "cuda:0" for the first GPU."""
+        """The device of the first parameter: "cpu", or "cuda:0" for the first GPU."""
         return next((device_of(parameter.data) for parameter in self.parameters()), "cpu")
 
     def to(self, device: str) -> Self:
@@ -236,15 +278,15 @@ class Module:
         Parameters
         ----------
         device : str
-            "cpu", "cuda" for the current GPU, "cuda:0", "cuda:1" ... for a certain one. An optimiser that has made
-            steps already keeps its memories where they are: move first.
+            "cpu", "cuda" for the current GPU, or "cuda:0", "cuda:1" ... An optimiser that has already made steps
+            keeps its state on the old device: move the network first.
 
         Raises
         ------
         ValueError
             If `device` is none of these.
         DeviceError
-            If CuPy, a GPU, or this GPU is absent.
+            If CuPy or the GPU is missing.
         """
         device = checked_device(device)
         for parameter in self.parameters():
@@ -256,13 +298,7 @@ class Module:
     # --- modes and gradients --------------------------------------------------------------------------------
 
     def train(self, mode: bool = True) -> Self:
-        """Switch this module and all its parts to training, or with False to evaluation, and return it.
-
-        Raises
-        ------
-        TypeError
-            If `mode` is neither True nor False.
-        """
+        """Switch this module and all modules inside it to training mode (False: evaluation), and return it."""
         if not isinstance(mode, bool):
             raise TypeError(f"{type(self).__name__}.train: mode must be True or False, got {mode!r}")
         for module in self.modules():
@@ -270,11 +306,11 @@ class Module:
         return self
 
     def eval(self) -> Self:
-        """Switch this module and all its parts to evaluation (dropout drops nothing), and return it."""
+        """Switch this module and all modules inside it to evaluation (dropout drops nothing), and return it."""
         return self.train(False)
 
     def zero_grad(self) -> None:
-        """Forget the gradients of all parameters: each ``grad`` becomes None."""
+        """Set ``grad`` of all parameters to None."""
         for parameter in self.parameters():
             parameter.grad = None
 
@@ -286,25 +322,23 @@ class Module:
         return {path: np.array(asnumpy(parameter.data)) for path, parameter in parameters}
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
-        """Copy arrays into the parameters of the same path; either all of them, or none if anything is wrong.
+        """Copy arrays into the parameters of the same path. If anything is wrong, nothing is copied.
 
         Parameters
         ----------
         state_dict : mapping of str to array
-            As :meth:`state_dict` returns it. Numbers are converted to each parameter's dtype.
+            As :meth:`state_dict` returns it. Arrays are converted to each parameter's dtype.
         strict : bool
-            False leaves parameters without an array as they are and arrays without a parameter aside. A wrong
-            shape is an error all the same.
+            False ignores parameters without an array, and arrays without a parameter. A wrong shape is always an
+            error.
 
         Returns
         -------
         IncompatibleKeys
-            The keys that are missing and those that belong to no parameter, both empty if `strict`.
+            The missing and the unexpected keys, both empty if `strict`.
 
         Raises
         ------
-        TypeError
-            If `state_dict` is not a mapping.
         ValueError
             Naming every missing, unexpected or misshapen key.
         """
@@ -336,10 +370,10 @@ class Module:
                 data[...] = to_device(np.asarray(array, dtype=data.dtype), device_of(data))
         return IncompatibleKeys(missing, unexpected)
 
-    # --- reading --------------------------------------------------------------------------------------------
+    # --- printing -------------------------------------------------------------------------------------------
 
     def extra_repr(self) -> str:
-        """Return what stands between the brackets of the module's repr."""
+        """Return the text between the brackets of the module's repr: its settings."""
         return ""
 
     def __repr__(self) -> str:
@@ -350,74 +384,3 @@ class Module:
         lines += [f"({name}): {part!r}" for name, part in parts]
         indented = "\n".join(lines).replace("\n", "\n  ")
         return f"{type(self).__name__}(\n  {indented}\n)"
-
-
-class Sequential(Module):
-    """Modules one after the other: the output of each is the input of the next.
-
-    Parameters
-    ----------
-    *modules : Module
-        Named ``"0"``, ``"1"``, ... Or a single mapping of names to modules, in order.
-
-    Raises
-    ------
-    TypeError
-        If something is not a Module.
-    ValueError
-        If a name is empty, contains a dot, or is taken by a method.
-
-    Examples
-    --------
-    >>> from minicnn import nn
-    >>> net = nn.Sequential(nn.Flatten(), nn.Linear(12, 4), nn.ReLU())
-    >>> net[1:]
-    Sequential(
-      (1): Linear(in_features=12, out_features=4, bias=True)
-      (2): ReLU()
-    )
-    """
-
-    @overload
-    def __init__(self, *modules: Module) -> None: ...
-    @overload
-    def __init__(self, modules: Mapping[str, Module], /) -> None: ...
-    def __init__(self, *modules: Any) -> None:
-        super().__init__()
-        if len(modules) == 1 and isinstance(modules[0], Mapping):
-            named = dict(modules[0])
-        else:
-            named = {str(position): module for position, module in enumerate(modules)}
-        for name, module in named.items():
-            self.add_module(name, module)
-
-    def forward(self, input: Any) -> Any:
-        for module in self:
-            input = module(input)
-        return input
-
-    def append(self, module: Module) -> Self:
-        """Add a module at the end, named by its position; return the whole."""
-        # A slice of a longer chain keeps its names, so the number itself may be taken.
-        free = (str(number) for number in itertools.count(len(self)) if not hasattr(self, str(number)))
-        self.add_module(next(free), module)
-        return self
-
-    def __len__(self) -> int:
-        return len(self._own(Module))
-
-    def __iter__(self) -> Iterator[Module]:
-        return iter(self._own(Module).values())
-
-    @overload
-    def __getitem__(self, index: int) -> Module: ...
-    @overload
-    def __getitem__(self, index: slice) -> Self: ...
-    def __getitem__(self, index: int | slice) -> Module | Self:
-        """Return one module, or for a slice a Sequential of the same modules under the same names."""
-        named = list(self._own(Module).items())
-        if isinstance(index, slice):
-            return type(self)(dict(named[index]))
-        if not -len(named) <= index < len(named):
-            raise IndexError(f"Sequential: index {index} is out of range for {len(named)} modules")
-        return named[index][1]

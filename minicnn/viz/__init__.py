@@ -10,7 +10,7 @@ from minicnn.viz.features import Layer, draw_features, feature_maps
 from minicnn.viz.filters import draw_filters, first_filters
 from minicnn.viz.predictions import draw_predictions
 from minicnn.viz.saliency import draw_saliency, gradient_saliency, occlusion_saliency
-from minicnn.viz.stepping import step_page, step_through
+from minicnn.viz.stepping import step_through, walk_html
 from minicnn.viz.style import save_figure
 from minicnn.viz.walk_page import page, receptive_field
 
@@ -41,6 +41,6 @@ __all__ = [
     "show_features",
     "show_filters",
     "show_saliency",
-    "step_page",
     "step_through",
+    "walk_html",
 ]

@@ -1,6 +1,6 @@
-"""A step of a trace as a card: equation, arrays as small pictures, gradients, and the lines that run.
+"""A step of a trace as a card: equation, arrays as small images, gradients, and the source code.
 
-Importing this enters :func:`card` in :data:`minicnn.tracing.renderers`, which is how steps show in a notebook.
+Importing this module sets ``minicnn.tracing.renderers["card"]``: with it, steps display as cards in a notebook.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import html
 import io
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,39 +21,38 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from minicnn.backend import asnumpy
-from minicnn.ops.conv import Conv2d
 from minicnn.tracing import OperationRecord, TraceStep, norm, renderers
 from minicnn.viz.mosaic import mosaic
 
 __all__ = ["MAPS", "card", "png", "shown_channels"]
 
-MAPS, FILTERS, CHANNELS = 32, 16, 24  # of one array: maps, filters, and channels of a filter that are shown
-ROWS, COLUMNS = 96, 192  # of a large matrix
-SMALL = 12  # rows and columns of a matrix that is shown in full, all examples of it
-WIDE = 560  # pixels of the screen that a sheet of maps may fill
-PICTURE = 224  # and the picture that the network was given
-GAP = 255  # the colour of what lies between maps: none
+MAPS, FILTERS, CHANNELS = 32, 16, 24  # shown of one array: maps, filters, and channels of each filter
+ROWS, COLUMNS = 96, 192  # shown of a large matrix
+SMALL = 12  # a matrix with no more rows and columns is shown in full, with all examples
+WIDE = 560  # largest width of a sheet of maps on the screen, in pixels
+PICTURE = 224  # and the image that the network was given
+GAP = 255  # index of the transparent colour between maps
 
 CSS = (Path(__file__).parent / "card.css").read_text(encoding="utf-8")
 
 
 def card(step: TraceStep, example: int = 0, towers: int | None = None, style: bool = True) -> str:
-    """Return a step as HTML: its equation, pictures of what goes in and what comes out, and the lines that run.
+    """Return a step as HTML: its equation, images of its inputs and output, and the source code.
 
-    Maps and scores are those of one example of the batch, but a small matrix is shown in full. On the way forward
-    negative numbers are blue, positive ones red and zero is white; where nothing is negative, zero is black. Gradients
-    are always of the first kind.
+    Maps and scores are those of one example of the batch, but a small matrix is shown in full. In the forward pass
+    negative numbers are blue, positive ones red and zero is white; if nothing is negative, zero is black. Gradients are
+    always blue, white and red.
 
     Parameters
     ----------
     step : TraceStep
-        What a trace, or ``backward_steps()`` of what was traced, yields.
+        From a trace, or from ``backward_steps()`` of a traced loss.
     example : int
-        Which picture of the batch.
+        The position in the batch.
     towers : int, optional
-        In how many towers the maps lie: each has a sheet of its own. By default as many as the operation has groups.
+        The number of towers; the maps of each are drawn on a sheet of their own. By default the operation's groups.
     style : bool
-        Whether the card brings its style along, as it must where it stands alone.
+        Whether to include the CSS, which a card on its own needs.
 
     Returns
     -------
@@ -66,9 +65,9 @@ def card(step: TraceStep, example: int = 0, towers: int | None = None, style: bo
         f'<p class="way">{way}</p><h3>{_text(step.title)}</h3>',
         f'<p class="equation">{_text(step.equation)}</p>',
         f'<p class="section">{_text(step.section)}</p>' if step.section else "",
-        _told(step.hyperparameters),
+        _settings(step.hyperparameters),
         _columns(step, example, towers),
-        _kept(step) if not step.backward else "",
+        _saved(step) if not step.backward else "",
         f"<details><summary>The lines that run</summary><pre>{_text(step.source)}</pre></details>",
         f"<details><summary>What it is, in full</summary><pre>{_text(step.explanation)}</pre></details>"
         if step.explanation
@@ -85,11 +84,11 @@ def _text(text: str) -> str:
     return html.escape(text, quote=True)
 
 
-def _told(hyperparameters: dict[str, Any]) -> str:
-    told = {name: value for name, value in hyperparameters.items() if value is not None and np.ndim(value) < 2}
-    if not told:
+def _settings(hyperparameters: dict[str, Any]) -> str:
+    shown = {name: value for name, value in hyperparameters.items() if value is not None and np.ndim(value) < 2}
+    if not shown:
         return ""
-    items = (f"<dt>{_text(name)}</dt><dd>{_text(_short(value))}</dd>" for name, value in told.items())
+    items = (f"<dt>{_text(name)}</dt><dd>{_text(_short(value))}</dd>" for name, value in shown.items())
     return f'<dl class="told">{"".join(items)}</dl>'
 
 
@@ -101,8 +100,8 @@ def _short(value: Any) -> str:
     return " x ".join(map(_short, value)) if isinstance(value, tuple) else str(value)
 
 
-def _kept(step: TraceStep) -> str:
-    """Say what is saved for the way back; most of it is shown already under another name."""
+def _saved(step: TraceStep) -> str:
+    """List what is saved for the backward pass; most of it is shown already under another name."""
     known = {id(array): name for name, array in {**step.inputs, "y": step.output}.items()}
     items = []
     for name, value in step.saved.items():
@@ -110,11 +109,11 @@ def _kept(step: TraceStep) -> str:
         size = f", {value.nbytes / 1000:,.1f} kB" if hasattr(value, "nbytes") else ""
         items.append(f"<li><b>{_text(name)}</b> {_text(_short(value))}{size}{same}</li>")
     listed = f"<ul>{''.join(items)}</ul>" if items else "<p>Nothing.</p>"
-    return f"<details><summary>Kept for the way back</summary>{listed}</details>"
+    return f"<details><summary>Saved for the backward pass</summary>{listed}</details>"
 
 
 def _columns(step: TraceStep, example: int, towers: int) -> str:
-    """Return what comes in and what goes out, side by side."""
+    """Return inputs and outputs side by side."""
     record = step.record
     if step.backward:
         before, after = "Comes in", "Goes out"
@@ -130,23 +129,23 @@ def _columns(step: TraceStep, example: int, towers: int) -> str:
     )
 
 
-# --- an array as a picture ------------------------------------------------------------------------------------------
+# --- an array as an image -------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A picture of many small ones.
+    """An image of many small ones.
 
     Attributes
     ----------
     pixels : ndarray, (H, W) or (H, W, 3)
-        Numbers with NaN between the small pictures, or colours from 0 to 1.
+        Numbers with NaN between the small images, or colours from 0 to 1.
     geometry : dict
-        For maps that can be pointed at: where each of them lies.
+        For maps that can be clicked: the position of each.
     caption : str
-        What is seen, if that needs saying.
+        Empty if none is needed.
     widest : int
-        How many pixels of the screen it may fill.
+        The largest width on the screen, in pixels.
     """
 
     pixels: NDArray[Any]
@@ -156,7 +155,7 @@ class Sheet:
 
 
 def _shown(record: OperationRecord, name: str, array: Any, example: int, towers: int, step: TraceStep) -> str:
-    """Return a figure of one array: its name and shape, and its picture if it has one."""
+    """Return a figure of one array: its name and shape, and its image if it has one."""
     values = asnumpy(array)
     gradient = name.startswith("dL/d")
     role = name.removeprefix("dL/d")
@@ -182,9 +181,9 @@ def _shown(record: OperationRecord, name: str, array: Any, example: int, towers:
 
 
 def _brightest(seen: NDArray[Any], gradient: bool) -> float:
-    """Return the number that gets the full colour: the largest shown, but of gradients one that a hundredth exceed.
+    """Return the number that gets the full colour: the largest, but for gradients the 99th percentile.
 
-    The few largest of a gradient would leave everything else white.
+    Scaled to the few largest gradients, everything else would be white.
     """
     sizes = np.abs(seen[np.isfinite(seen) & (seen != 0)])
     if sizes.size == 0:
@@ -226,26 +225,26 @@ def _sheets(
 
 
 def shown_channels(record: OperationRecord, towers: int = 1, most: int = MAPS) -> NDArray[Any]:
-    """Return which maps of an operation's output are shown: the strongest, and the same until the next convolution.
+    """Return which maps of an operation's output to show: the strongest, and the same ones until the next weights.
 
     Parameters
     ----------
     record : OperationRecord
-        An operation that makes maps, (N, C, H, W).
+        An operation whose output is maps, (N, C, H, W).
     towers : int
-        Each shows its share.
+        Each tower gets an equal share.
     most : int
-        How many are shown.
+        The largest number of maps.
 
     Returns
     -------
     ndarray of int
-        Channels, in order; none if the operation makes no maps.
+        Channels, in order; empty if the output is not maps.
     """
     if record.output.ndim != 4:
         return np.arange(0)
     C = record.output.shape[1]
-    while not issubclass(record.operation, Conv2d):
+    while "w" not in TraceStep(record).names:  # an operation with weights makes new channels
         source = record.sources[0] if record.sources else None
         if source is None or source.output.ndim != 4 or source.output.shape[1] != C:
             break
@@ -258,7 +257,8 @@ def _strongest(maps: NDArray[Any], towers: int, most: int) -> NDArray[Any]:
     strength = np.nan_to_num(maps.max(axis=(1, 2)), nan=np.inf).reshape(towers, -1)
     share = min(max(1, most // towers), strength.shape[1])
     first = np.sort(np.argsort(-strength, axis=1, kind="stable")[:, :share], axis=1)
-    return (first + strength.shape[1] * np.arange(towers)[:, None]).ravel()
+    channels: NDArray[Any] = first + strength.shape[1] * np.arange(towers)[:, None]
+    return channels.ravel()
 
 
 def _towers(record: OperationRecord) -> int:
@@ -282,14 +282,14 @@ def _maps(maps: NDArray[Any], chosen: NDArray[Any], towers: int, record: int | N
 
 
 def _columns_for(count: int, H: int, W: int) -> int:
-    """Return how many maps stand side by side: rows are full, and the sheet about twice as wide as it is high."""
+    """Return the number of maps in a row: rows are full, and the sheet is about twice as wide as it is high."""
     wanted = math.sqrt(2 * count * H / W)
     divisors = [across for across in range(1, count + 1) if count % across == 0]
     return min(divisors, key=lambda across: (abs(math.log(across / wanted)), -across))
 
 
 def _filters(weight: NDArray[Any], chosen: NDArray[Any], towers: int, in_colour: bool) -> list[Sheet]:
-    """Return filters in colour, or with a tile for each channel, the towers apart."""
+    """Return filters in colour, or with a tile for each channel, a sheet for each tower."""
     F, C, KH, KW = weight.shape
     sheets = []
     towers = towers if len(chosen) % towers == 0 else 1
@@ -319,14 +319,14 @@ def _matrix(weight: NDArray[Any]) -> Sheet:
 
 
 def _strip(numbers: NDArray[Any]) -> NDArray[Any]:
-    """Fold numbers into rows, so that they make a strip that is not too thin to see."""
+    """Fold numbers into rows, so that the strip is thick enough to see."""
     most = max(1, math.isqrt(numbers.size) // 3)
     rows = next(rows for rows in range(most, 0, -1) if numbers.size % rows == 0)
     return numbers.reshape(rows, -1)
 
 
 def picture_of(maps: NDArray[Any]) -> NDArray[Any]:
-    """Return what a network was given, (C, H, W), as colours from 0 to 1: (H, W, 3), grey if C is not 3."""
+    """Return a network's input, (C, H, W), as colours from 0 to 1: (H, W, 3), grey if C is not 3."""
     maps = maps if len(maps) == 3 else maps.mean(axis=0, keepdims=True)
     low, high = float(maps.min()), float(maps.max())
     scaled = (maps.astype(np.float64) - low) / (high - low if high > low else 1)
@@ -346,16 +346,16 @@ def _picture(sheet: Sheet, what: str, largest: float, signed: bool) -> str:
 
 
 def png(pixels: NDArray[Any], largest: float = 1.0, signed: bool = False) -> str:
-    """Return numbers as the data URI of a PNG picture.
+    """Return numbers as the data URI of a PNG image.
 
     Parameters
     ----------
     pixels : ndarray, (H, W) or (H, W, 3)
-        Numbers, where NaN becomes transparent; or colours from 0 to 1.
+        Numbers, with NaN for transparent; or colours from 0 to 1.
     largest : float
-        The number that is as bright, or as red, as can be.
+        The number that gets the full colour.
     signed : bool
-        From blue at ``-largest`` over white at 0 to red, instead of from black at 0 to white.
+        From blue at ``-largest`` through white at 0 to red, instead of from black at 0 to white.
     """
     buffer = io.BytesIO()
     if pixels.ndim == 3:
@@ -373,8 +373,8 @@ def png(pixels: NDArray[Any], largest: float = 1.0, signed: bool = False) -> str
     return _data_uri(buffer)
 
 
-def _bytes(colours: NDArray[Any]) -> Iterable[int]:
-    return np.rint(255 * colours).astype(int).ravel().tolist()
+def _bytes(colours: NDArray[Any]) -> list[int]:
+    return [int(level) for level in np.rint(255 * colours).ravel()]
 
 
 def _data_uri(buffer: io.BytesIO) -> str:

@@ -1,4 +1,4 @@
-"""A network as boxes to scale, its towers drawn apart: Figure 2 of the paper."""
+"""A network as boxes to scale, one above the other for towers: Figure 2 of the paper."""
 
 from __future__ import annotations
 
@@ -37,22 +37,24 @@ class Drawn(NamedTuple):
         What it is called.
     layer : Module
         The layer itself.
-    input_shape, output_shape : tuple of int
+    input_shape : tuple of int
         (N, C, H, W) or (N, features).
+    info : LayerInfo
+        What the layer declares for this input: its output's shape, its box, and the notes under it.
     tower_shape : tuple of int or None
-        What of the output belongs to one tower; None where nothing is split.
+        Shape of one tower's part of the output; None if nothing is split.
     """
 
     name: str
     layer: nn.Module
     input_shape: tuple[int, ...]
-    output_shape: tuple[int, ...]
+    info: nn.LayerInfo
     tower_shape: tuple[int, ...] | None
 
 
 @dataclass
 class _Column:
-    """What stands in one column: a box for each tower, or one for all."""
+    """One column of the drawing: a box for each tower, or one for all."""
 
     kind: str
     name: str
@@ -68,18 +70,18 @@ class _Column:
 
 
 def draw_network(layers: Sequence[Drawn], title: str = "") -> Figure:
-    """Draw the arrays between the layers as boxes to scale, and what reads what as lines.
+    """Draw the arrays between the layers as boxes to scale, and lines from each to the layer that reads it.
 
-    A box is as high and as deep as its maps (depth is foreshortened), and as wide as there are maps. A small frame
-    on its right side is the kernel of the next layer, on the same scale. Fully connected layers are bars as long as
-    they have units. Towers lie one above the other; lines from one into another have their own colour.
+    A box is as high and as deep as its maps (depth is foreshortened); its width is the number of maps. A small frame
+    on its right side is the kernel of the next layer, on the same scale. A fully connected layer is a bar; its length
+    is the number of units. Towers are one above the other; lines from one to another have their own colour.
 
     Parameters
     ----------
     layers : sequence of Drawn
         In the order of the computation.
     title : str
-        Over everything.
+        Above the drawing.
 
     Returns
     -------
@@ -88,7 +90,7 @@ def draw_network(layers: Sequence[Drawn], title: str = "") -> Figure:
     Raises
     ------
     ValueError
-        If there is no convolution, pool or fully connected layer.
+        If no layer has a box of its own, such as a convolution, a pool or a fully connected layer.
 
     References
     ----------
@@ -97,7 +99,7 @@ def draw_network(layers: Sequence[Drawn], title: str = "") -> Figure:
     columns = _columns(layers)
     if len(columns) < 2:
         kinds = ", ".join(type(drawn.layer).__name__ for drawn in layers) or "nothing"
-        raise ValueError(f"draw_network: layers must hold one that has a shape of its own, got {kinds}")
+        raise ValueError(f"draw_network: layers must contain one with a box of its own, got {kinds}")
     _measure(columns)
     towers = max(column.boxes for column in columns)
     tallest = max(c.height + c.depth[1] for c in columns if c.boxes == towers)
@@ -126,44 +128,33 @@ def draw_network(layers: Sequence[Drawn], title: str = "") -> Figure:
     return figure
 
 
-# --- what is drawn ------------------------------------------------------------------------------------------
+# --- from layers to columns ---------------------------------------------------------------------------------
 
 
 def _columns(layers: Sequence[Drawn]) -> list[_Column]:
-    """Return a column for the input, and one for each layer that changes the shape of what is there."""
+    """Return a column for the input, and one for each layer that has a box of its own."""
     columns: list[_Column] = []
-    for name, layer, input_shape, output_shape, tower_shape in layers:
+    for name, _, input_shape, info, tower_shape in layers:
         if not columns:
             columns.append(_Column("input", "input", input_shape[1:], 1))
         source = columns[-1]
-        shape, boxes = output_shape[1:], 1
-        if tower_shape is not None:
-            shape, boxes = tower_shape[1:], output_shape[1] // tower_shape[1]
-        if isinstance(layer, nn.Conv2d):
-            reads_all = layer.groups < source.boxes
-            columns.append(_Column("maps", name, shape, boxes, layer.kernel_size, reads_all))
-            columns[-1].notes += [_size(layer.weight.shape[2:] + layer.weight.shape[1:2]), *_stride(layer.stride)]
-        elif isinstance(layer, nn.Linear):
-            columns.append(_Column("units", name, shape, boxes, reads_all=True))
-        elif isinstance(layer, (nn.MaxPool2d, nn.AvgPool2d)):
-            columns.append(_Column("pool", name, shape, boxes, layer.kernel_size))
-            kind = "max" if isinstance(layer, nn.MaxPool2d) else "average"
-            columns[-1].notes += [f"{kind} {_size(layer.kernel_size)}", *_stride(layer.stride)]
-        elif isinstance(layer, nn.PadTo):
-            if source.kind == "input" and input_shape != output_shape:
-                source.notes.append(f"{_size(input_shape[2:])}, padded")
-                source.shape = shape
-        elif isinstance(layer, nn.LocalResponseNorm):
-            source.notes.append("LRN")
-        elif isinstance(layer, nn.Dropout):
-            source.notes += [f"dropout {layer.p:g}"] if layer.p else []
-        elif not isinstance(layer, nn.Flatten):
-            source.notes.append(type(layer).__name__)
+        notes = (info.what,) if info.notes is None else info.notes
+        if info.box in ("maps", "pool", "units"):
+            shape, boxes = info.output_shape[1:], 1
+            if tower_shape is not None:
+                shape, boxes = tower_shape[1:], info.output_shape[1] // tower_shape[1]
+            reads_all = info.groups is not None and info.groups < source.boxes
+            columns.append(_Column(info.box, name, shape, boxes, info.kernel_size, reads_all, list(notes)))
+        elif info.box != "input":
+            source.notes += notes
+        elif source.kind == "input" and input_shape != info.output_shape:
+            source.notes += notes
+            source.shape = info.output_shape[1:]
     return columns
 
 
 def _measure(columns: list[_Column]) -> None:
-    """Find the size and the place of every box, in inches."""
+    """Set the size and the position of every box, in inches."""
     maps = [column for column in columns if len(column.shape) == 3]
     bars = [column for column in columns if len(column.shape) == 1]
     pixel = TALLEST_MAP / max((max(column.shape[1:]) for column in maps), default=1)
@@ -182,7 +173,7 @@ def _measure(columns: list[_Column]) -> None:
         x += space + GAP
 
 
-# --- how it is drawn ----------------------------------------------------------------------------------------
+# --- drawing ------------------------------------------------------------------------------------------------
 
 
 def _draw_box(axes: Axes, column: _Column, middle: float) -> None:
@@ -202,7 +193,7 @@ def _draw_box(axes: Axes, column: _Column, middle: float) -> None:
 
 
 def _write(axes: Axes, column: _Column, above: float, below: float) -> None:
-    """Write name and shape over a column, and what happens there under it."""
+    """Write name and shape above a column, and the notes below it."""
     x = column.x + (column.width + column.depth[0]) / 2
     shape = "x".join(map(str, column.shape))
     each = f"{column.boxes} of " if column.boxes > 1 else ""
@@ -213,7 +204,7 @@ def _write(axes: Axes, column: _Column, above: float, below: float) -> None:
 
 
 def _connect(axes: Axes, source: _Column, target: _Column, middles: dict[int, list[float]]) -> None:
-    """Draw from what the target reads: a kernel and its lines to one place, or everything to everything."""
+    """Draw what the target reads: a kernel with lines to one place, or lines from everything to everything."""
     for i, start in enumerate(middles[source.boxes]):
         for j, end in enumerate(middles[target.boxes]):
             crosses = source.boxes > 1 and target.boxes > 1 and i != j
@@ -250,7 +241,7 @@ def _kernel(source: _Column, target: _Column, middle: float) -> list[Point]:
 
 
 def _write_scale(axes: Axes, columns: list[_Column], x: float, y: float) -> None:
-    """Draw a line of a round length for each of the scales, and say what the other lines are."""
+    """Draw a line of a round length for each of the scales, and explain the other lines."""
     maps = [column for column in columns if len(column.shape) == 3]
     bars = [column for column in columns if len(column.shape) == 1]
     scales = []
@@ -275,11 +266,3 @@ def _round_number(limit: float) -> int:
     """Return the largest of 1, 2, 5, 10, 20, 50, ... that is not above `limit`, or 1."""
     power = 10 ** max(0, math.floor(math.log10(limit)))
     return max(count for count in (1, power, 2 * power, 5 * power) if count <= max(1, limit))
-
-
-def _size(sides: Sequence[int]) -> str:
-    return "x".join(map(str, sides))
-
-
-def _stride(stride: tuple[int, int]) -> list[str]:
-    return [] if stride == (1, 1) else [f"stride {stride[0] if stride[0] == stride[1] else _size(stride)}"]

@@ -1,4 +1,4 @@
-"""Stepping through a network: in a notebook, or in a page made from a checkpoint and a picture."""
+"""Stepping through a network: in a notebook, or on a page made from a checkpoint and an image."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from minicnn.tracing import Trace, TraceStep, trace, trace_of
 from minicnn.training.checkpoint import SavedModel
 from minicnn.training.evaluation import probabilities
 from minicnn.viz.cards import card, picture_of, shown_channels
-from minicnn.viz.unit_view import closely
-from minicnn.viz.walk_page import boxes, given, page
+from minicnn.viz.unit_view import unit_card
+from minicnn.viz.walk_page import boxes, input_image, page
 
-__all__ = ["WalkPage", "step_page", "step_through"]
+__all__ = ["WalkPage", "step_through", "walk_html"]
 
-CALLED = {
+NAMES = {
     "alexnet": "AlexNet",
     "alexnet_cifar": "AlexNet for small pictures",
     "four_layer": "the four-layer network",
@@ -33,14 +33,14 @@ CALLED = {
 
 
 class WalkPage:
-    """The walk page as something that a notebook shows.
+    """The walk page, displayed in a notebook.
 
     Parameters
     ----------
     text : str
         The page, as :func:`minicnn.viz.walk_page.page` makes it.
     height : int
-        How many pixels of the notebook it takes.
+        In pixels.
     """
 
     def __init__(self, text: str, height: int = 900) -> None:
@@ -58,19 +58,19 @@ def step_through(
     title: str = "",
     widgets: bool | None = None,
 ) -> Any:
-    """Show, in a notebook, how a loss came about and how its gradient goes back, one operation at a time.
+    """Show in a notebook, one operation at a time, how a loss is computed and how its gradient flows back.
 
-    If nobody has walked back from the loss yet, this does, and leaves gradients as ``loss.backward()`` would.
+    If the backward pass has not run yet, it runs now, and leaves the gradients of ``loss.backward()``.
 
     Parameters
     ----------
     loss : Tensor
         Computed inside ``with minicnn.trace():``.
     picture, classes, title
-        As for :meth:`minicnn.tracing.Trace.save_html`; the last two for the page only.
+        As for :meth:`minicnn.tracing.Trace.save_html`; the last two only for the page.
     widgets : bool, optional
-        Whether the notebook's own buttons are used (ipywidgets), or the walk page is shown. By default they are where
-        they work: where ipywidgets is installed and a kernel answers. A page stays alive without a kernel.
+        True for ipywidgets, False for the walk page. By default widgets if ipywidgets is installed and a kernel is
+        running. The page also works without a kernel.
 
     Returns
     -------
@@ -95,24 +95,24 @@ def step_through(
     recorded = trace_of(loss)
     if not any(recorded.backward_steps()):
         loss.backward()
-    if _kernel_answers() if widgets is None else widgets:
+    if _kernel_is_running() if widgets is None else widgets:
         return _buttons(recorded, picture)
     return WalkPage(page(recorded, picture, classes, title))
 
 
-def _kernel_answers() -> bool:
+def _kernel_is_running() -> bool:
     shell = sys.modules.get("IPython")
     running = shell.get_ipython() if shell is not None else None
     return getattr(running, "kernel", None) is not None and find_spec("ipywidgets") is not None
 
 
 def _buttons(recorded: Trace, picture: NDArray[np.uint8] | None) -> Any:
-    """Return the row of boxes, buttons to step with, the card, and the unit that its fields name."""
+    """Return the row of boxes, the buttons, the card, and the unit that the fields select."""
     import ipywidgets
 
     steps: list[TraceStep] = [*recorded.forward_steps(), *recorded.backward_steps()]
     last = len(steps) - 1
-    first = given(recorded.records[0], 0)
+    first = input_image(recorded.records[0], 0)
     seen = picture / 255 if picture is not None else None if first is None else picture_of(first)
     slider = ipywidgets.IntSlider(min=0, max=last, description="step", layout={"width": "24em"})
     play = ipywidgets.Play(min=0, max=last, interval=1500)
@@ -120,14 +120,14 @@ def _buttons(recorded: Trace, picture: NDArray[np.uint8] | None) -> Any:
     row, shown, unit = (ipywidgets.HTML() for _ in range(3))
     fields = [ipywidgets.Dropdown(description="map", layout={"width": "14em"})]
     fields += [ipywidgets.BoundedIntText(description=name, layout={"width": "12em"}) for name in ("row", "column")]
-    closer = ipywidgets.VBox([ipywidgets.HTML("<b>One unit, closely</b>"), *fields, unit])
+    closer = ipywidgets.VBox([ipywidgets.HTML("<b>One unit in detail</b>"), *fields, unit])
     closer.layout.margin = "0 0 0 1.5em"
 
     changing = False
 
     def look(_: Any = None) -> None:
         if fields[0].value is not None and not changing:
-            unit.value = closely(steps[slider.value], seen, *(field.value for field in fields))
+            unit.value = unit_card(steps[slider.value], seen, *(field.value for field in fields))
 
     def show(_: Any = None) -> None:
         nonlocal changing
@@ -136,7 +136,7 @@ def _buttons(recorded: Trace, picture: NDArray[np.uint8] | None) -> Any:
         channels = shown_channels(step.record).tolist()
         closer.layout.display = "" if channels else "none"
         numbers = asnumpy(step.record.grad_output if step.backward else step.record.output)
-        changing = True  # the fields change together, and are looked at once
+        changing = True  # the fields change together: update the unit once, afterwards
         fields[0].options = channels
         if channels:
             maps = np.abs(np.nan_to_num(numbers[0, channels]))
@@ -163,7 +163,7 @@ def _buttons(recorded: Trace, picture: NDArray[np.uint8] | None) -> Any:
 
 
 def _row(recorded: Trace, now: TraceStep) -> str:
-    """Return the network as a row of boxes to scale, with the one lit that `now` is about."""
+    """Return the network as a row of boxes to scale, with that of the step `now` highlighted."""
     towers = max(int(record.hyperparameters.get("groups", 1)) for record in recorded.records)
     parts = []
     for record, drawing in zip(recorded.records, boxes(recorded.records, towers), strict=True):
@@ -173,17 +173,17 @@ def _row(recorded: Trace, now: TraceStep) -> str:
     return f'<div class="minicnn-row {"backward" if now.backward else "forward"}">{"".join(parts)}</div>'
 
 
-def step_page(saved: SavedModel, image: NDArray[np.uint8], target: int | None = None) -> str:
-    """Walk a picture through a trained network and back, and return the page.
+def walk_html(saved: SavedModel, image: NDArray[np.uint8], target: int | None = None) -> str:
+    """Trace an image through a trained network and its gradient back, and return the walk page.
 
     Parameters
     ----------
     saved : SavedModel
-        What a checkpoint holds.
+        The content of a checkpoint.
     image : ndarray of uint8, (3, size, size)
         As :func:`minicnn.data.load_image` reads it at the preparation's size.
     target : int, optional
-        The class whose loss is walked back from; by default the one that the network holds most likely.
+        The class whose loss is differentiated; by default the most likely one.
 
     Returns
     -------
@@ -202,7 +202,7 @@ def step_page(saved: SavedModel, image: NDArray[np.uint8], target: int | None = 
     finally:
         network.train(training)
         for parameter, gradient in zip(network.parameters(), gradients, strict=True):
-            parameter.grad = gradient  # which belongs to training
+            parameter.grad = gradient  # of a training step
     seen = center_crop(image[None], size=saved.preparation.crop)[0].transpose(1, 2, 0)
-    name = CALLED[network.config["model"]]
+    name = NAMES.get(network.config["model"], network.config["model"])
     return page(recorded, np.ascontiguousarray(seen), saved.classes, f"A picture walks through {name}")

@@ -1,6 +1,6 @@
-"""One unit of a map, closely: what it sees of the picture, and for a convolution the product that it is.
+"""One unit of a map in detail: its receptive field, and for a convolution the product that gives its value.
 
-The walk page draws the same in the browser; here it is Python that does, for where a kernel answers.
+The walk page draws the same in the browser; this is the version for notebooks with a running kernel.
 """
 
 from __future__ import annotations
@@ -18,60 +18,60 @@ from minicnn.viz.cards import PICTURE, png
 from minicnn.viz.mosaic import mosaic
 from minicnn.viz.walk_page import receptive_field
 
-__all__ = ["closely", "product"]
+__all__ = ["unit_card", "window_and_filter"]
 
-COLUMN = 150  # pixels of the screen that a column is high
+COLUMN = 150  # height of a column on the screen, in pixels
 
 
-def product(
+def window_and_filter(
     record: OperationRecord, channel: int, row: int, column: int, example: int = 0
 ) -> tuple[NDArray[Any], NDArray[Any], float]:
-    """Return what a unit of a convolution multiplies and adds up.
+    """Return the numbers that a unit of a convolution multiplies and adds up.
 
     Parameters
     ----------
     record : OperationRecord
         A convolution of a trace.
     channel, row, column : int
-        Which unit of its output.
+        The unit's position in the output.
     example : int
-        Which picture of the batch.
+        The position in the batch.
 
     Returns
     -------
     window : ndarray of shape (C / groups, KH, KW)
-        What the unit sees of its input, zero where that is padding: a column of im2col, before it is one.
+        The part of the input that the unit sees, zero in the padding: one column of im2col as an image.
     filter : ndarray of the same shape
         Its weights.
     bias : float
-        What is added, 0 if there is none.
+        0 if there is none.
     """
     x, w, b = record.inputs
-    told = record.hyperparameters
-    (SH, SW), (PH, PW) = told["stride"], told["padding"]
+    settings = record.hyperparameters
+    (SH, SW), (PH, PW) = settings["stride"], settings["padding"]
     weight = asnumpy(w)
     F, CG, KH, KW = weight.shape
-    group = channel // (F // told["groups"])
+    group = channel // (F // settings["groups"])
     seen = np.pad(asnumpy(x)[example, group * CG : (group + 1) * CG], [(0, 0), (PH, PH), (PW, PW)])
     window = seen[:, row * SH : row * SH + KH, column * SW : column * SW + KW]
     return window, weight[channel], 0.0 if b is None else float(asnumpy(b)[channel])
 
 
-def closely(
+def unit_card(
     step: TraceStep, picture: NDArray[Any] | None, channel: int, row: int, column: int, example: int = 0
 ) -> str:
-    """Return as HTML what there is to say of one unit: its number, its receptive field, its product.
+    """Return one unit as HTML: its value, its receptive field, its window and filter.
 
     Parameters
     ----------
     step : TraceStep
-        Of an operation that makes maps.
+        Of an operation whose output is maps.
     picture : ndarray, (H, W, 3), optional
-        What the network was given, as colours from 0 to 1.
+        The network's input, as colours from 0 to 1.
     channel, row, column : int
-        Which unit.
+        The unit's position in the output.
     example : int
-        Which picture of the batch.
+        The position in the batch.
     """
     record, place = step.record, (example, channel, row, column)
     lines = [f"y = {float(asnumpy(record.output)[place]):.4g}"]
@@ -82,7 +82,7 @@ def closely(
     if field is not None and picture is not None:
         parts.append(_field(field, picture, (row, column)))
     if issubclass(record.operation, Conv2d):
-        window, weights, bias = product(record, channel, row, column, example)
+        window, weights, bias = window_and_filter(record, channel, row, column, example)
         total = float((window * weights).sum())
         parts += [
             _as_column("window", window),
@@ -94,7 +94,7 @@ def closely(
 
 
 def _field(field: Any, picture: NDArray[Any], place: tuple[int, int]) -> str:
-    """Return the picture with a frame around what a unit sees."""
+    """Return the image with a frame around the receptive field."""
     spans = []
     for at, start, step, size, side in zip(place, *field, picture.shape[:2], strict=True):
         first = start + at * step
@@ -114,7 +114,7 @@ def _field(field: Any, picture: NDArray[Any], place: tuple[int, int]) -> str:
 
 
 def _as_column(name: str, values: NDArray[Any]) -> str:
-    """Return numbers twice: as im2col writes them, one below the other, and with a tile for each channel."""
+    """Return numbers twice: as a column, as im2col writes them, and with a tile for each channel."""
     C, _, KW = values.shape
     largest = float(np.abs(values).max(initial=0)) or 1.0
     across = C if C <= 4 else math.ceil(math.sqrt(C))

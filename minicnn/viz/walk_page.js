@@ -115,7 +115,7 @@
     unit = chosen;
     document.querySelectorAll(".marker").forEach((marker) => marker.remove());
     find("nothing").hidden = chosen !== null;
-    find("closely").hidden = chosen === null;
+    find("unit-detail").hidden = chosen === null;
     if (chosen === null) return;
     const maps = data.records[unit.record];
     const [, H, W] = maps.shape;
@@ -226,7 +226,7 @@
     const own = conv.groups > 1 ? ` Its group sees channels ${group * CG} to ${group * CG + CG - 1} of ${C} only.` : "";
     let text = `The products add up to ${short(sum)}; with b = ${short(bias)} that is y = ${short(sum + bias)}.${own}`;
     if (data.steps[now].backward && maps.gradients !== undefined) {
-      text += " On the way back this unit adds dL/dy times the filter to dL/dx in its window, and dL/dy times the window to dL/dw.";
+      text += " In the backward pass this unit adds dL/dy times the filter to dL/dx in its window, and dL/dy times the window to dL/dw.";
     }
     find("sum").textContent = text;
   }

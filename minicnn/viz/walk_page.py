@@ -1,6 +1,6 @@
-"""A trace as one HTML file: the network as a row of boxes, a card for each step, and any unit looked at closely.
+"""A trace as one HTML file: the network as a row of boxes, a card for each step, and any unit in detail.
 
-Importing this enters :func:`page` in :data:`minicnn.tracing.renderers`, which is what ``trace.save_html`` writes.
+Importing this module sets ``minicnn.tracing.renderers["page"]``, which ``trace.save_html`` uses.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from minicnn.ops.loss import CrossEntropy
 from minicnn.tracing import OperationRecord, Trace, TraceStep, renderers
 from minicnn.viz.cards import CSS, card, picture_of, png, shown_channels
 
-__all__ = ["Field", "boxes", "given", "page", "receptive_field"]
+__all__ = ["Field", "boxes", "input_image", "page", "receptive_field"]
 
 HERE = Path(__file__).parent
 
-# Of the boxes, in pixels of the screen.
+# Sizes of the boxes, in pixels of the screen.
 HIGHEST, WIDEST, LONGEST, BAR = 104.0, 44.0, 96.0, 7.0
 DEPTH = (0.3, 0.2)  # how far a pixel into the page goes to the right and up
 
 Pair = tuple[int, int]
 
 
-# --- what a unit sees -------------------------------------------------------------------------------------------------
+# --- the receptive field ----------------------------------------------------------------------------------------------
 
 
 class Field(NamedTuple):
@@ -43,11 +43,11 @@ class Field(NamedTuple):
     Attributes
     ----------
     start : (int, int)
-        The first row and column that the unit at (0, 0) sees; negative where it sees padding.
+        The first row and column that the unit at (0, 0) sees; negative in the padding.
     step : (int, int)
-        How far the field moves from one unit to the next, down and to the right.
+        The distance between the fields of neighbouring units, down and to the right.
     size : (int, int)
-        How high and wide it is.
+        Height and width.
     """
 
     start: Pair
@@ -56,10 +56,10 @@ class Field(NamedTuple):
 
 
 def receptive_field(record: OperationRecord) -> Field | None:
-    """Return what the units of an operation's output see of the pictures that the network was given.
+    """Return which part of the network's input the units of an operation's output depend on.
 
-    Each operation declares what it reads (:attr:`minicnn.Function.reads`); the fields are followed back to an array
-    that the trace has not seen being made.
+    Each operation declares what it reads (:attr:`minicnn.Function.reads`). The fields are followed back to an array
+    that no traced operation has made.
 
     Parameters
     ----------
@@ -69,20 +69,20 @@ def receptive_field(record: OperationRecord) -> Field | None:
     Returns
     -------
     Field or None
-        None where a unit reads all places (a fully connected layer), or where branches meet that see different parts.
+        None if a unit reads all places (a fully connected layer), or if branches join that see different parts.
     """
     if record.output.ndim != 4 or record.reads is None:
         return None
     sources = [source for source in record.sources if source is not None]
     before = {receptive_field(source) for source in sources} or {Field((0, 0), (1, 1), (1, 1))}
-    if len(before) != 1:  # branches that see different parts of the picture
+    if len(before) != 1:  # branches that see different parts of the input
         return None
     (field,) = before
     return None if field is None else _moved(field, record.reads)
 
 
 def _moved(field: Field, window: Window) -> Field:
-    """Return the field of windows over what has this field."""
+    """Return the field of windows over units that have this field."""
     sides = zip(*field, window.padding, window.stride, window.size, strict=True)
     moved = [(a - m * b, b * s, c + (k - 1) * b) for a, b, c, m, s, k in sides]
     start, step, size = zip(*moved, strict=True)
@@ -99,20 +99,20 @@ def page(
     title: str = "",
     example: int = 0,
 ) -> str:
-    """Return a trace as a page that needs no other file and no network.
+    """Return a trace as an HTML page that needs no other file and no connection.
 
     Parameters
     ----------
     trace : Trace
-        Its backward half is shown as far as it has been walked.
+        The page shows as much of the backward pass as has run.
     picture : ndarray of uint8, (H, W, 3), optional
-        What the network was shown; by default its first input, scaled to be seen.
+        The image to show as the network's input; by default the input itself, scaled to the range of colours.
     classes : sequence of str
         The names of the scores.
     title : str
-        Above everything.
+        The page's heading.
     example : int
-        Which picture of the batch.
+        The position in the batch.
 
     Returns
     -------
@@ -122,13 +122,12 @@ def page(
     Raises
     ------
     ValueError
-        If nothing was recorded, `picture` is not as large as what the network was given, or there is a name too many
-        or too few.
+        If nothing was recorded, or `picture` or `classes` does not fit the network's input or output.
     """
     if not trace.records:
         raise ValueError("page: nothing was recorded; call the network inside `with minicnn.trace() as trace:`")
     records = trace.records
-    shown = given(records[0], example)
+    shown = input_image(records[0], example)
     if picture is None:
         seen = None if shown is None else png(picture_of(shown))
     else:
@@ -171,27 +170,27 @@ def _file(name: str) -> str:
     return (HERE / name).read_text(encoding="utf-8")
 
 
-def given(record: OperationRecord, example: int) -> NDArray[Any] | None:
-    """Return the picture that the network was given, (C, H, W), if it was given pictures."""
+def input_image(record: OperationRecord, example: int) -> NDArray[Any] | None:
+    """Return an operation's first input as an image, (C, H, W); None if it is not a batch of images."""
     array = record.inputs[0]
     return asnumpy(array)[example] if array is not None and array.ndim == 4 else None
 
 
 class _Arrays:
-    """The arrays that the page holds, each once."""
+    """The arrays in the page, each once."""
 
     def __init__(self) -> None:
         self.written: list[dict[str, Any]] = []
         self._places: dict[int, int] = {}  # by the identity of arrays that the trace keeps alive
 
     def exact(self, array: Any, kept: Any) -> int:
-        """Add an array as float32, and return its place. `kept` is what it was taken from."""
+        """Add an array as float32, and return its index. `kept` is the array it is a part of."""
         if id(kept) not in self._places:
             self._places[id(kept)] = self._write(np.ascontiguousarray(asnumpy(array), "<f4"), 1.0)
         return self._places[id(kept)]
 
     def rounded(self, array: NDArray[Any]) -> int:
-        """Add an array in half the space, with four digits at least of its largest number."""
+        """Add an array in half the space: 16 bits, at least four digits of its largest number."""
         array = np.nan_to_num(array)
         scale = float(np.abs(array).max(initial=0)) / 32767 or 1.0
         return self._write(np.rint(array / scale).astype("<i2"), scale)
@@ -203,7 +202,7 @@ class _Arrays:
 
 
 def _unit_data(record: OperationRecord, towers: int, example: int, arrays: _Arrays) -> dict[str, Any] | None:
-    """Return what the page has to know to look at one unit of an operation's output; nothing if there are no maps."""
+    """Return what the page needs to show a unit of an operation's output in detail; None if the output is not maps."""
     if record.output.ndim != 4:
         return None
     channels = shown_channels(record, towers)
@@ -218,18 +217,18 @@ def _unit_data(record: OperationRecord, towers: int, example: int, arrays: _Arra
     if issubclass(record.operation, Conv2d):
         x, w, b = record.inputs
         assert x is not None and w is not None
-        told = {name: record.hyperparameters[name] for name in ("stride", "padding", "groups")}
+        settings = {name: record.hyperparameters[name] for name in ("stride", "padding", "groups")}
         bias = None if b is None else asnumpy(b)[channels].tolist()
         filters = asnumpy(w)[channels]
-        found["conv"] = told | {"x": arrays.exact(x[example], x), "w": arrays.exact(filters, w), "b": bias}
+        found["conv"] = settings | {"x": arrays.exact(x[example], x), "w": arrays.exact(filters, w), "b": bias}
     return found
 
 
-# --- what stands around the cards -------------------------------------------------------------------------------------
+# --- above the cards --------------------------------------------------------------------------------------------------
 
 
 def _answer(records: Sequence[OperationRecord], classes: Sequence[str], example: int) -> str:
-    """Return the likeliest answers as bars, if the trace ends in a loss over classes."""
+    """Return the most likely classes as bars, if the trace ends in a loss over classes."""
     losses = [record for record in records if issubclass(record.operation, CrossEntropy)]
     if not losses:
         return ""
@@ -254,7 +253,7 @@ def _answer(records: Sequence[OperationRecord], classes: Sequence[str], example:
 
 
 def boxes(records: Sequence[OperationRecord], towers: int) -> list[str]:
-    """Return a drawing for each operation: a box as large as what it makes, all to the same scale."""
+    """Return a drawing for each operation: a box of its output's size, all to the same scale."""
     shapes = [tuple(map(int, record.output.shape[1:])) for record in records]
     side = max((max(shape[1:]) for shape in shapes if len(shape) == 3), default=1)
     maps = max((shape[0] for shape in shapes if len(shape) == 3), default=1)
@@ -285,7 +284,7 @@ def _buttons(records: Sequence[OperationRecord], towers: int) -> str:
 
 
 def _box(width: float, height: float, depth: float, towers: int) -> str:
-    """Draw the three visible faces of a box, with lines on the front one where towers part."""
+    """Draw the three visible faces of a box, with lines between towers on the front one."""
     width, height = max(2.0, width), max(2.0, height)
     dx, dy = depth * DEPTH[0], depth * DEPTH[1]
     total_wide, total_high = width + dx + 2, height + dy + 2

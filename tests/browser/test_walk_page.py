@@ -260,9 +260,9 @@ def test_on_the_way_back_a_unit_shows_its_gradient(page: Any, trace: Trace) -> N
 
 def test_where_units_have_no_place_it_says_so(page: Any) -> None:
     page.one('.box[aria-label^="fc7:"]').click()
-    assert page.one("#nothing").is_displayed() and not page.one("#closely").is_displayed()
+    assert page.one("#nothing").is_displayed() and not page.one("#unit-detail").is_displayed()
     page.one('.box[aria-label^="pool5:"]').click()
-    assert page.one("#closely").is_displayed() and page.all(".marker")
+    assert page.one("#unit-detail").is_displayed() and page.all(".marker")
 
 
 @pytest.mark.parametrize("size", [WIDE, NARROW, (820, 1100)], ids=["wide", "narrow", "tablet"])

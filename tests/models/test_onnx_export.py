@@ -4,10 +4,12 @@ import json
 import sys
 from typing import Any
 
+import every_layer
 import numpy as np
 import pytest
 
 from minicnn import models, nn, no_grad
+from minicnn.backend import generator
 from minicnn.models.network import Network
 from minicnn.models.onnx_export import ExportError, onnx_model
 
@@ -73,6 +75,56 @@ def test_every_network_gives_the_same_scores(name: str, rng: np.random.Generator
     config, side = NETWORKS[name]
     pictures = rng.standard_normal((2, config.get("in_channels", 3), side, side), dtype=np.float32)
     check(built(config), pictures)
+
+
+@pytest.mark.parametrize(("layer", "shape"), [one for one in every_layer.examples() if len(one[1]) == 4], ids=str)
+def test_every_layer_gives_the_same_numbers_or_says_why_not(
+    layer: nn.Module, shape: tuple[int, ...], rng: np.random.Generator
+) -> None:
+    pytest.importorskip("onnx")
+    network = nn.Sequential(layer)
+    pictures = rng.standard_normal(shape, dtype=np.float32)
+    try:
+        model = onnx_model(network, shape[1:])
+    except ExportError as error:
+        assert type(layer).to_onnx is not nn.Module.to_onnx, error
+        assert str(error).startswith(f"0 ({type(layer).__name__}): ")
+        return
+    with no_grad():
+        expected = network.eval()(pictures).data
+    np.testing.assert_allclose(run(model, pictures), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_layer_of_ones_own_adds_its_nodes_and_those_inside_it_add_none(rng: np.random.Generator) -> None:
+    class Double(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gain = nn.Parameter(np.float32([2.5]))
+            self.inside = nn.ReLU()
+
+        def forward(self, input: Any) -> Any:
+            return self.inside(input) * self.gain
+
+        def to_onnx(self, graph: nn.OnnxGraph) -> None:
+            assert graph.input_shape == graph.output_shape == (1, 2, 3, 3)
+            graph.add("Relu")
+            graph.add("Mul", *graph.parameters())
+
+    network = nn.Sequential({"double": Double(), "flatten": nn.Flatten()})
+    check(network, rng.standard_normal((2, 2, 3, 3), dtype=np.float32))
+    model = onnx_model(network, (2, 3, 3))
+    assert [node.op_type for node in model.graph.node] == ["Relu", "Mul", "Flatten", "Identity"]
+    assert [constant.name for constant in model.graph.initializer] == ["double.gain"]
+
+
+def test_exporting_leaves_modes_and_random_numbers_as_they_were() -> None:
+    pytest.importorskip("onnx")
+    network = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(12, 2))
+    network[2].eval()
+    before = generator().bit_generator.state
+    onnx_model(network, (3, 2, 2))
+    assert [module.training for module in network.modules()] == [True, True, True, False]
+    assert generator().bit_generator.state == before
 
 
 def test_any_number_of_pictures_at_once(rng: np.random.Generator) -> None:
@@ -150,8 +202,8 @@ def test_what_onnx_cannot_say_is_refused_with_the_name_of_the_layer() -> None:
     refused: list[tuple[nn.Module, str]] = [
         (nn.LocalResponseNorm(4), r"odd \(LocalResponseNorm\): size must be odd, got 4"),
         (nn.AvgPool2d(2, divisor_override=3), r"odd \(AvgPool2d\): ONNX has no divisor_override"),
-        (Own(), r"odd \(Own\): there is no rule"),
-        (nn.Conv2d(3, 3, 1, dtype="float64"), r"odd\.weight has dtype float64"),
+        (Own(), r"odd \(Own\): there is no ONNX rule for it: its class does not define to_onnx"),
+        (nn.Conv2d(3, 3, 1, dtype="float64"), r"odd\.weight must be float32, got float64"),
         (nn.Flatten(0), r"odd \(Flatten\): it must make \(N, features\)"),
         (nn.Linear(8, 2), r"odd \(Linear\): its input must have shape \(N, features\), got \(1, 3, 8, 8\)"),
     ]

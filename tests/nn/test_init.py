@@ -109,13 +109,13 @@ def test_gains():
     [
         (
             lambda: init.uniform_(weight(), 1.0, 0.0),
-            "uniform_: a must not be greater than b, got a=1.0 and b=0.0",
+            "uniform_: a must be at most b, got a=1.0 and b=0.0",
         ),
         (lambda: init.normal_(weight(), 0.0, -1.0), "normal_: std must be 0 or more, got -1.0"),
         (lambda: init.xavier_uniform_(weight(shape=(3,))), r"xavier_uniform_: tensor must .*got \(3,\)"),
         (lambda: init.kaiming_normal_(weight(shape=())), r"kaiming_normal_: tensor must .*got \(\)"),
         (lambda: init.kaiming_uniform_(weight(), mode="fan"), "kaiming_uniform_: mode .*got 'fan'"),
-        (lambda: init.kaiming_uniform_(weight(), nonlinearity="gelu"), "must be one of .*; got 'gelu'"),
+        (lambda: init.kaiming_uniform_(weight(), nonlinearity="gelu"), "nonlinearity must be one of .*, got 'gelu'"),
     ],
 )
 def test_refusals(fill, message):

@@ -1,4 +1,4 @@
-"""Module, Parameter and Sequential: what they hold, in which order, how it is saved, shown and refused."""
+"""Module and Parameter: what they hold, in which order, how it is saved, shown and refused."""
 
 import copy
 import pickle
@@ -276,67 +276,6 @@ Net(
 )"""
     )
     assert repr(nn.Sequential()) == "Sequential()"
-
-
-# --- Sequential ---------------------------------------------------------------------------------------------
-
-
-def test_sequential_runs_in_order_a_repeated_module_each_time():
-    double = nn.Linear(1, 1)
-    double.load_state_dict({"weight": [[2.0]], "bias": [1.0]})
-    net = nn.Sequential(double, nn.ReLU(), double)
-    assert len(net) == 3
-    assert net(np.array([[3.0]], np.float32)).item() == 15
-    assert len(list(net.parameters())) == 2
-
-
-def test_sequential_indexing_slicing_and_iteration():
-    layers = [nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 3), nn.Tanh()]
-    net = nn.Sequential(*layers)
-    assert list(net) == layers
-    assert net[0] is layers[0]
-    assert net[-1] is layers[3]
-    part = net[1:3]
-    assert type(part) is nn.Sequential
-    assert list(part) == layers[1:3]
-    assert list(part.state_dict()) == ["2.weight", "2.bias"]
-    for index in (4, -5):
-        with pytest.raises(IndexError, match=f"index {index} is out of range for 4 modules"):
-            net[index]
-
-
-def test_sequential_append():
-    net = nn.Sequential(nn.Linear(2, 2))
-    assert net.append(nn.ReLU()) is net
-    assert [name for name, _ in net.named_children()] == ["0", "1"]
-    tail = nn.Sequential(nn.ReLU(), nn.ReLU(), nn.Tanh())[1:]  # its names are "1" and "2"
-    tail.append(nn.Sigmoid())
-    assert [type(module).__name__ for module in tail] == ["ReLU", "Tanh", "Sigmoid"]
-
-
-def test_sequential_with_names():
-    net = nn.Sequential(OrderedDict([("fc", nn.Linear(2, 3)), ("act", nn.ReLU())]))
-    assert list(net.state_dict()) == ["fc.weight", "fc.bias"]
-    assert net.fc is net[0]
-    assert repr(net) == ("Sequential(\n  (fc): Linear(in_features=2, out_features=3, bias=True)\n  (act): ReLU()\n)")
-
-
-@pytest.mark.parametrize(
-    ("modules", "error", "message"),
-    [
-        ((nn.ReLU,), TypeError, "part '0' must be a Module"),
-        (([nn.ReLU()],), TypeError, "part '0' must be a Module"),
-        (({"a": 1},), TypeError, "part 'a' must be a Module, got 1"),
-        (({1: nn.ReLU()},), TypeError, "name of a part must be a string, got 1"),
-        (({"": nn.ReLU()},), ValueError, "must not be empty or contain a dot, got ''"),
-        (({"a.b": nn.ReLU()},), ValueError, "must not be empty or contain a dot, got 'a.b'"),
-        (({"forward": nn.ReLU()},), ValueError, "'forward' is already taken"),
-        (({"training": nn.ReLU()},), ValueError, "'training' is already taken"),
-    ],
-)
-def test_sequential_refuses(modules, error, message):
-    with pytest.raises(error, match=message):
-        nn.Sequential(*modules)
 
 
 def test_nothing_is_remembered_under_no_grad():

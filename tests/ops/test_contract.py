@@ -1,6 +1,6 @@
 """What every operation owes the engine, asked of each class of operation that there is.
 
-A new one fails here until an example of it is added to EXAMPLES.
+A new one fails here until minicnn.checks.examples has an example of it.
 """
 
 import gc
@@ -8,7 +8,8 @@ import importlib
 import itertools
 import pkgutil
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,106 +18,47 @@ import pytest
 import minicnn
 from minicnn import Function, Tensor, kernels
 from minicnn.backend import Array, asnumpy, device_of, get_array_module, to_device
-from minicnn.ops import activation, arithmetic, conv, dropout, linear, loss, lrn, pool, reduce, shape
-
-LABELS, CLASS_WEIGHTS = np.array([2, 0, -100, 1]), np.array([0.5, 1.0, 2.0], np.float32)
-
-# How to make the operation, and the shapes of its inputs (None: an input that is absent).
-Shape = tuple[int, ...] | None
-Example = tuple[Callable[[], Function], tuple[Shape, ...]]
-EXAMPLES: list[Example] = [
-    (arithmetic.Add, ((3, 4), (3, 4))),
-    (arithmetic.Add, ((3, 4), (4,))),
-    (arithmetic.Sub, ((3, 4), (3, 4))),
-    (arithmetic.Sub, ((3, 1), (1, 4))),
-    (arithmetic.Mul, ((3, 4), (3, 4))),
-    (arithmetic.Mul, ((), (3, 4))),
-    (arithmetic.Div, ((3, 4), (3, 4))),
-    (arithmetic.Div, ((3, 4), (1, 1))),
-    (arithmetic.Neg, ((3, 4),)),
-    (lambda: arithmetic.Pow(3), ((3, 4),)),
-    (lambda: arithmetic.Pow(0), ((3, 4),)),
-    (lambda: arithmetic.Pow(1), ((3, 4),)),
-    (arithmetic.Exp, ((3, 4),)),
-    (arithmetic.Log, ((3, 4),)),
-    (arithmetic.MatMul, ((3, 4), (4, 2))),
-    (arithmetic.MatMul, ((4,), (5, 4, 2))),
-    (lambda: shape.Reshape((2, 6)), ((3, 4),)),
-    (lambda: shape.Reshape((3, 4)), ((3, 4),)),
-    (lambda: shape.Permute((1, 0)), ((3, 4),)),
-    (lambda: shape.Permute((0, 1)), ((3, 4),)),
-    (lambda: shape.Index(slice(1, 3)), ((3, 4),)),
-    (lambda: shape.Index(Ellipsis), ((3, 4),)),
-    (lambda: shape.Pad(((0, 2), (1, 0)), 0.5), ((3, 4),)),
-    (lambda: shape.Pad(((0, 0), (0, 0)), 0.0), ((3, 4),)),
-    (lambda: shape.ToDevice("cpu"), ((3, 4),)),
-    (lambda: shape.Concatenate(1), ((3, 4), (3, 2))),
-    (lambda: shape.Concatenate(0), ((3, 4), (1, 4))),
-    (lambda: reduce.Sum((0,), False), ((3, 4),)),
-    (lambda: reduce.Sum((), False), ((),)),
-    (lambda: reduce.Mean((1,), True), ((3, 4),)),
-    (reduce.MaxAll, ((3, 4),)),
-    (lambda: reduce.MaxAlong(1, False), ((3, 4),)),
-    (activation.ReLU, ((3, 4),)),
-    (activation.Tanh, ((3, 4),)),
-    (activation.Sigmoid, ((3, 4),)),
-    (lambda: activation.Softmax(1), ((3, 4),)),
-    (lambda: activation.LogSoftmax(0), ((3, 4),)),
-    (lambda: conv.Conv2d((2, 1), (1, 1), 2), ((3, 4, 5, 5), (6, 2, 3, 3), (6,))),
-    (lambda: conv.Conv2d((1, 1), (0, 0), 1), ((3, 4, 5, 5), (6, 4, 3, 3), None)),
-    (lambda: conv.Conv2d((1, 1), (0, 0), 1), ((3, 4, 1, 1), (6, 4, 1, 1), (6,))),
-    (lambda: conv.DirectConv2d((1, 1), (2, 1), 2), ((3, 4, 5, 5), (6, 2, 3, 3), (6,))),
-    (lambda: conv.DirectConv2d((1, 1), (0, 0), 1), ((3, 4, 5, 5), (6, 4, 3, 3), None)),
-    (lambda: conv.DirectConv2d((1, 1), (0, 0), 1), ((3, 4, 1, 1), (6, 4, 1, 1), (6,))),
-    (lambda: conv.WinogradConv2d((1, 1), (2, 1), 2), ((2, 32, 3, 4), (32, 16, 5, 5), (32,))),
-    (lambda: conv.WinogradConv2d((1, 1), (0, 0), 1), ((2, 16, 4, 7), (16, 16, 3, 3), None)),
-    (lambda: pool.MaxPool2d((3, 3), (2, 2), (1, 1), True), ((3, 2, 6, 6),)),
-    (lambda: pool.MaxPool2d((1, 1), (1, 1), (0, 0), False), ((3, 2, 6, 6),)),
-    (lambda: pool.AvgPool2d((3, 3), (2, 2), (1, 1), True, False, None), ((3, 2, 6, 6),)),
-    (lambda: pool.AvgPool2d((1, 1), (1, 1), (0, 0), False, True, None), ((3, 2, 6, 6),)),
-    (lambda: lrn.LocalResponseNorm(2, 1, 1.0, 0.5, 0.75), ((3, 5, 4, 4),)),
-    (lambda: dropout.Dropout(0.5), ((3, 4),)),
-    (linear.Linear, ((3, 4), (2, 4), (2,))),
-    (linear.Linear, ((2, 3, 4), (2, 4), None)),
-    (linear.SmallBatchLinear, ((2, 3, 4), (2, 4), (2,))),
-    (lambda: loss.CrossEntropy(LABELS, CLASS_WEIGHTS, -100, "mean", 0.1), ((4, 3),)),
-    (lambda: loss.CrossEntropy(LABELS, None, -100, "none", 0.0), ((4, 3),)),
-    (lambda: loss.FusedCrossEntropy(LABELS, None, -100, "none", 0.0), ((4, 3),)),
-    (lambda: loss.FusedCrossEntropy(LABELS, CLASS_WEIGHTS, -100, "mean", 0.1), ((4, 3),)),
-]
+from minicnn.checks import EXAMPLES, Example
+from minicnn.ops.conv import WinogradConv2d
+from minicnn.ops.dropout import Dropout
 
 
-def name_of(example: Example) -> str:
-    make, shapes = example
-    return type(make()).__name__ + "-" + "-".join("x".join(map(str, shape or ())) for shape in shapes)
-
-
-@pytest.fixture(params=EXAMPLES, ids=name_of)
+@pytest.fixture(params=EXAMPLES, ids=str)
 def example(request: pytest.FixtureRequest, device: str) -> Example:
-    """An example whose own arrays, if it has any, are on the device."""
-    make, shapes = request.param
-    if device != "cpu" and isinstance(make(), conv.DirectConv2d):
+    if device != "cpu" and not request.param.on_gpu:
         pytest.skip("for processors only")
-
-    def make_there() -> Function:
-        operation = make()
-        for name, value in vars(operation).items():
-            if is_array(value):
-                setattr(operation, name, to_device(value, device))
-        return operation
-
-    return make_there, shapes
+    return request.param
 
 
-def arrays(shapes: tuple[Shape, ...], device: str, dtype: Any = np.float64) -> list[Array | None]:
-    generator = np.random.default_rng(1)
-    # positive, because of the logarithm
-    drawn = [None if shape is None else generator.uniform(0.5, 2, shape).astype(dtype) for shape in shapes]
-    return [None if array is None else to_device(array, device) for array in drawn]
+def parts(example: Example, device: str, dtype: Any = np.float64) -> tuple[list[Tensor], list[Tensor]]:
+    """Return all that the example's function takes, and those of it that are inputs of the operation."""
+    arguments = example.inputs(device, dtype)
+    return arguments, [tensor for tensor in arguments if tensor.requires_grad]
 
 
-def tensors(shapes: tuple[Shape, ...], device: str, dtype: Any = np.float64) -> list[Tensor | None]:
-    return [None if array is None else Tensor(array, requires_grad=True) for array in arrays(shapes, device, dtype)]
+def apply(example: Example, arguments: list[Tensor]) -> Tensor:
+    output = example.function(*arguments)
+    return output[0] if isinstance(output, tuple) else output  # the largest numbers, and where they are
+
+
+def creator_of(y: Tensor) -> Function:
+    assert y.creator is not None
+    return y.creator
+
+
+@contextmanager
+def noting_settings() -> Iterator[list[dict[str, Any]]]:
+    """Yield a list that gets ``vars`` of each operation as it is before it is applied."""
+    found: list[dict[str, Any]] = []
+    call = Function.__call__
+
+    def noting(self: Function, *inputs: Any) -> Tensor:
+        found.append(dict(vars(self)))
+        return call(self, *inputs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Function, "__call__", noting)
+        yield found
 
 
 def cotangent(y: Tensor) -> Array:
@@ -147,36 +89,50 @@ def operation_classes() -> Iterator[type[Function]]:
 def test_every_operation_has_an_example() -> None:
     public = {operation for operation in operation_classes() if not operation.__name__.startswith("_")}
     assert len(public) >= 25
-    assert {type(make()) for make, _ in EXAMPLES} == public
+    have = {type(creator_of(apply(example, example.inputs()))) for example in EXAMPLES}
+    missing = ", ".join(operation.__name__ for operation in public - have)
+    assert not missing, f"no example in minicnn/checks/examples.py of {missing}"
+    assert have == public
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=str)
+def test_an_example_is_one_operation_on_its_inputs(example: Example) -> None:
+    arguments, inputs = parts(example, "cpu")
+    operation = creator_of(apply(example, arguments))
+    assert operation.inputs is not None
+    leaves = [origin.leaf for origin in operation.inputs if origin is not None]
+    assert [id(leaf) for leaf in leaves] == [id(x) for x in inputs]
+
+
+def test_examples_are_distinct() -> None:
+    assert len({str(example) for example in EXAMPLES}) == len(EXAMPLES)
 
 
 def test_backward_writes_into_nothing_that_it_was_given(example: Example, device: str) -> None:
-    make, shapes = example
-    inputs = tensors(shapes, device)
-    operation = make()
-    y = operation(*inputs)
+    arguments, _ = parts(example, device)
+    y = apply(example, arguments)
     gradient = cotangent(y)
-    present = [x.data for x in inputs if x is not None]
-    before = [array.copy() for array in (gradient, y.data, *present)]
-    operation.backward(get_array_module(gradient), gradient)
-    for array, copy in zip((gradient, y.data, *present), before, strict=True):
+    given = [gradient, y.data, *(x.data for x in arguments)]
+    before = [array.copy() for array in given]
+    creator_of(y).backward(get_array_module(gradient), gradient)
+    for array, copy in zip(given, before, strict=True):
         assert_equal(array, copy)
 
 
 def test_forward_writes_into_nothing_that_it_was_given(example: Example, device: str) -> None:
-    make, shapes = example
-    inputs = arrays(shapes, device)
-    copies = [None if array is None else array.copy() for array in inputs]
-    make()(*inputs)
-    for array, copy in zip(inputs, copies, strict=True):
-        assert_equal(array, copy)
+    arguments, inputs = parts(example, device)
+    for x in inputs:
+        x.requires_grad = False
+    copies = [x.data.copy() for x in arguments]
+    apply(example, arguments)
+    for x, copy in zip(arguments, copies, strict=True):
+        assert_equal(x.data, copy)
 
 
 def test_backward_twice_gives_the_same(example: Example, device: str) -> None:
     """What backward uses up, it has spoilt: nothing that it saved may change."""
-    make, shapes = example
-    operation = make()
-    gradient = cotangent(operation(*tensors(shapes, device)))
+    y = apply(example, example.inputs(device))
+    operation, gradient = creator_of(y), cotangent(y)
     xp = get_array_module(gradient)
     first, second = operation.backward(xp, gradient), operation.backward(xp, gradient)
     as_tuple = (first, second) if isinstance(first, tuple) else ((first,), (second,))
@@ -185,92 +141,81 @@ def test_backward_twice_gives_the_same(example: Example, device: str) -> None:
 
 
 def test_the_precision_is_kept(example: Example, device: str, dtype: Any) -> None:
-    make, shapes = example
-    inputs = tensors(shapes, device, dtype)
-    y = make()(*inputs)
+    arguments, inputs = parts(example, device, dtype)
+    y = apply(example, arguments)
     assert y.dtype == dtype
     assert is_array(y.data)
     (step,) = y.backward_steps(cotangent(y))
     assert {gradient.dtype for gradient in step.grad_inputs if gradient is not None} == {np.dtype(dtype)}
     for x in inputs:
-        if x is not None:
-            assert is_array(x.grad)
-            assert (x.grad.shape, x.grad.dtype) == (x.shape, dtype)
+        assert is_array(x.grad)
+        assert (x.grad.shape, x.grad.dtype) == (x.shape, dtype)
 
 
 def test_float32_and_float64_agree(example: Example, device: str) -> None:
-    make, shapes = example
-    if isinstance(make(), dropout.Dropout):
-        pytest.skip("draws other numbers in the other precision")
-    if isinstance(make(), conv.WinogradConv2d):
-        pytest.skip("has larger rounding errors, which tests/kernels/test_winograd.py holds")
     results = []
     for dtype in (np.float32, np.float64):
-        inputs = tensors(shapes, device, dtype)
-        y = make()(*inputs)
+        arguments, inputs = parts(example, device, dtype)
+        y = apply(example, arguments)
+        if isinstance(y.creator, Dropout):
+            pytest.skip("draws other numbers in the other precision")
+        if isinstance(y.creator, WinogradConv2d):
+            pytest.skip("has larger rounding errors, which tests/kernels/test_winograd.py holds")
         y.backward(cotangent(Tensor(y.data.astype(np.float64))))
-        results.append([y.data, *(x.grad for x in inputs if x is not None)])
+        results.append([y.data, *(x.grad for x in inputs)])
     for single, double in zip(*results, strict=True):
         assert_close(single, double, rtol=2e-5, atol=2e-5)
 
 
 def test_every_device_gives_the_same(example: Example, device: str) -> None:
-    make, shapes = example
-    if isinstance(make(), dropout.Dropout) and device != "cpu":
-        pytest.skip("draws other numbers there")
     results = []
     for place, kind in (("cpu", "numpy"), (device, kernels.current())):
-        operation = make()
-        for name, value in vars(operation).items():
-            if is_array(value):
-                setattr(operation, name, to_device(value, place))
-        inputs = tensors(shapes, place)
+        arguments, inputs = parts(example, place)
         minicnn.manual_seed(0)
         with minicnn.use_kernels(kind):
-            y = operation(*inputs)
+            y = apply(example, arguments)
+            if isinstance(y.creator, Dropout) and device != "cpu":
+                pytest.skip("draws other numbers there")
             y.backward(cotangent(y))
-        results.append([y.data, *(x.grad for x in inputs if x is not None)])
+        results.append([y.data, *(x.grad for x in inputs)])
     for there, here in zip(*results, strict=True):
         assert_close(here, there, rtol=1e-10, atol=1e-10)
 
 
 def test_backward_computes_what_is_needed_and_no_more(example: Example, device: str) -> None:
-    make, shapes = example
-    present = [shape is not None for shape in shapes]
-    everything = tensors(shapes, device)
+    arguments, everything = parts(example, device)
     minicnn.manual_seed(0)
-    y = make()(*everything)
+    y = apply(example, arguments)
     y.backward(cotangent(y))
-    for wanted in itertools.product([False, True], repeat=len(shapes)):
-        if not any(wanted) or any(want and not there for want, there in zip(wanted, present, strict=True)):
+    for wanted in itertools.product([False, True], repeat=len(everything)):
+        if not any(wanted):
             continue
-        inputs = tensors(shapes, device)
+        arguments, inputs = parts(example, device)
         for x, want in zip(inputs, wanted, strict=True):
-            if x is not None:
-                x.requires_grad = want
+            x.requires_grad = want
         minicnn.manual_seed(0)
-        y = make()(*inputs)
-        assert y.creator is not None
-        assert y.creator.needs_input_grad == wanted
+        y = apply(example, arguments)
+        operation = creator_of(y)
+        assert operation.inputs is not None
+        needs = list(zip(operation.inputs, operation.needs_input_grad, strict=True))
+        assert tuple(needed for origin, needed in needs if origin is not None) == wanted
+        assert not any(needed for origin, needed in needs if origin is None)
         y.backward(cotangent(y))
         for x, want, full in zip(inputs, wanted, everything, strict=True):
-            if want and x is not None and full is not None:
+            if want:
                 assert_close(x.grad, full.grad, rtol=1e-12, atol=1e-12)
             else:
-                assert x is None or x.grad is None
+                assert x.grad is None
 
 
 def test_a_leafs_gradient_shares_memory_with_nothing(example: Example, device: str) -> None:
-    make, shapes = example
-    inputs = tensors(shapes, device)
-    leaves = [x for x in inputs if x is not None]
-    operation = make()
-    y = operation(*inputs)
+    arguments, leaves = parts(example, device)
+    y = apply(example, arguments)
     gradient = cotangent(y)
-    saved = [array for array in vars(operation).values() if is_array(array)]
+    saved = [array for array in vars(creator_of(y)).values() if is_array(array)]
     y.backward(gradient)
     for x in leaves:
-        others = [gradient, y.data, *saved, *(other.data for other in leaves)]
+        others = [gradient, y.data, *saved, *(other.data for other in arguments)]
         others += [other.grad for other in leaves if other is not x]
         xp = get_array_module(x.grad)
         assert not any(xp.shares_memory(x.grad, other) for other in others if device_of(other) == device_of(x.grad))
@@ -278,10 +223,10 @@ def test_a_leafs_gradient_shares_memory_with_nothing(example: Example, device: s
 
 
 def test_what_was_saved_is_released(example: Example, device: str) -> None:
-    make, shapes = example
-    operation = make()
-    hyperparameters = dict(vars(operation))
-    y = operation(*tensors(shapes, device))
+    with noting_settings() as settings:
+        y = apply(example, example.inputs(device))
+    (hyperparameters,) = settings
+    operation = creator_of(y)
     assert vars(operation).keys() >= hyperparameters.keys()
     y.backward(cotangent(y))
     assert vars(operation) == hyperparameters
@@ -289,11 +234,10 @@ def test_what_was_saved_is_released(example: Example, device: str) -> None:
 
 
 def test_a_graph_is_freed_when_it_is_dropped(example: Example, device: str) -> None:
-    make, shapes = example
     gc.disable()
     try:
-        operation = make()
-        y = operation(*tensors(shapes, device))
+        y = apply(example, example.inputs(device))
+        operation = creator_of(y)
         given = {id(value) for value in operation.hyperparameters.values()}
         saved = [v for v in vars(operation).values() if is_array(v) and id(v) not in given]
         watched = [weakref.ref(thing) for thing in (operation, y, y.data, *saved)]
@@ -305,17 +249,16 @@ def test_a_graph_is_freed_when_it_is_dropped(example: Example, device: str) -> N
 
 def test_arrays_need_not_be_contiguous(example: Example, device: str) -> None:
     """The same numbers laid out otherwise in memory: in the other order, and with gaps."""
-    make, shapes = example
     gradients = []
     for change in (in_order, in_the_other_order, with_gaps):
-        inputs = tensors(shapes, device)
+        arguments, inputs = parts(example, device)
         for x in inputs:
-            if x is not None and x.ndim:
+            if x.ndim:
                 x.data = change(x.data)
         minicnn.manual_seed(0)
-        y = make()(*inputs)
+        y = apply(example, arguments)
         y.backward(change(cotangent(y)) if y.ndim else cotangent(y))
-        gradients.append([y.data, *(x.grad for x in inputs if x is not None)])
+        gradients.append([y.data, *(x.grad for x in inputs)])
     for plain, *others in zip(*gradients, strict=True):
         for other in others:
             assert_close(plain, other, rtol=1e-12, atol=1e-12)

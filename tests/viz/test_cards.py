@@ -23,10 +23,10 @@ from minicnn.ops.conv import Conv2d
 from minicnn.tracing import Trace, TraceStep
 from minicnn.training import load_model
 from minicnn.training.evaluation import probabilities
-from minicnn.viz import card, page, receptive_field, step_page
+from minicnn.viz import card, page, receptive_field, walk_html
 from minicnn.viz.cards import png, shown_channels
 from minicnn.viz.stepping import WalkPage, step_through
-from minicnn.viz.unit_view import product
+from minicnn.viz.unit_view import window_and_filter
 from minicnn.viz.walk_page import Field
 
 Call = Callable[..., int]
@@ -192,10 +192,10 @@ def test_what_a_card_says(alexnet_cifar: tuple[Trace, Tensor]) -> None:
     text = words(forward)
     assert "pool1: MaxPool2d" in text and "y[n, c, oh, ow] = the largest x in the window" in text
     assert "Krizhevsky et al. 2012, section 3.4" in text and "kernel_size 3 x 3" in text
-    assert "def forward(self, xp" in text and "Kept for the way back" in text and "uint8 2x48x14x14" in text
+    assert "def forward(self, xp" in text and "Saved for the backward pass" in text and "uint8 2x48x14x14" in text
     text = words(backward)
     assert "dL/dx: each dL/dy goes to the first largest element, and adds up" in text
-    assert "def backward(self, xp" in text and "norm" in text and "Kept" not in text
+    assert "def backward(self, xp" in text and "norm" in text and "Saved for" not in text
     assert f"norm {step(trace, 'pool1', True).norms['dL/dx']:.3g}" in text
     assert card(step(trace, "pool1"), style=False) in forward and "<style>" in forward
 
@@ -502,7 +502,7 @@ def test_a_notebooks_buttons_look_at_a_unit_as_the_page_does(alexnet_cifar: tupl
     channel.value, at_row.value, at_column.value = channel.options[-1], 13, 0
     y = record.output[0, channel.value, 13, 0]
     assert f"y = {y:.4g}" in unit.value and "rows 22 to 27 and columns 0 to 6 of the picture" in unit.value
-    window, weights, bias = product(record, channel.value, 13, 0)
+    window, weights, bias = window_and_filter(record, channel.value, 13, 0)
     assert float((window * weights).sum()) + bias == pytest.approx(y, rel=1e-4, abs=1e-5)
     at_row.value = 999
     assert at_row.value == 13
@@ -550,7 +550,7 @@ def test_a_walk_for_a_page_leaves_the_network_as_it_was(folder: Path) -> None:
     first = next(iter(saved.network.parameters()))
     first.grad = np.ones_like(first.data)
     before = saved.network.state_dict()
-    text = step_page(saved, image)
+    text = walk_html(saved, image)
     assert saved.network.training and (first.grad == 1).all()
     assert [parameter.grad is None for parameter in saved.network.parameters()] == [False, *[True] * 15]
     for name, array in saved.network.state_dict().items():

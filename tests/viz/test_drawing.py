@@ -106,7 +106,7 @@ def test_text_stays_inside_the_picture_and_off_other_text(config: dict[str, obje
 def test_a_network_without_convolutions_and_one_without_layers() -> None:
     boxes = fronts(summary(nn.Sequential(nn.Linear(20, 10), nn.ReLU(), nn.Linear(10, 5)), (1, 20)).draw())
     assert [round(height / boxes[0][2], 6) for _, _, height in boxes] == [1, 0.5, 0.25]
-    with pytest.raises(ValueError, match="draw_network: layers must hold .* got ReLU, Dropout"):
+    with pytest.raises(ValueError, match="draw_network: layers must contain .* got ReLU, Dropout"):
         summary(nn.Sequential(nn.ReLU(), nn.Dropout()), (1, 20)).draw()
     with pytest.raises(ValueError, match="got nothing"):
         drawing.draw_network([])

@@ -1,19 +1,13 @@
 """gradcheck must accept what is right, and reject what is wrong with a message that leads there."""
 
-from importlib.util import find_spec
-
 import numpy as np
 import pytest
 
 import minicnn
-from minicnn import checks
 from minicnn import functional as F
 from minicnn.autograd import Function, Tensor, no_grad
-from minicnn.backend import generator, gpu_facts
-from minicnn.checks import GradcheckError, GradcheckReport, gradcheck
-from minicnn.ops.activation import Tanh
-
-KINDS = {"numpy", "numba"} if find_spec("numba") else {"numpy"}
+from minicnn.backend import generator
+from minicnn.checks import GradcheckError, GradcheckReport, finite_differences, gradcheck
 
 
 def tensor(*shape, seed=0):
@@ -171,7 +165,7 @@ def test_strong_curvature_is_no_kink():
 
 def test_a_large_input_is_checked_along_directions_that_reach_every_element():
     report = gradcheck(F.tanh, tensor(50, 60))
-    assert report.compared == checks.DIRECTIONS
+    assert report.compared == finite_differences.DIRECTIONS
     assert report.index is None
     assert "random direction" in str(report)
 
@@ -384,101 +378,3 @@ def test_it_is_public():
     assert minicnn.GradcheckError is GradcheckError
     assert minicnn.GradcheckReport is GradcheckReport
     assert minicnn.gradcheck(fn=F.tanh, inputs=tensor(2), eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True)
-
-
-# --- every operation ----------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def every():
-    """Return the rows for every operation, and the Functions that took part."""
-    used = set()
-    call = Function.__call__
-
-    def noting(self, *inputs):
-        used.add(type(self))
-        return call(self, *inputs)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Function, "__call__", noting)
-        seen = []
-        rows = checks.check_operations(progress=seen.append)
-    assert seen == rows
-    return rows, used
-
-
-def test_every_operation_passes_on_every_kind_of_kernels(every):
-    rows, _ = every
-    assert not [f"{row.operation}, {row.configuration}, {row.kernels}: {row.report}" for row in rows if not row.ok]
-    assert {row.kernels for row in rows} == KINDS
-    assert all(row.report.compared for row in rows)
-    assert max(row.report.difference for row in rows) < 1e-7  # far inside the tolerance
-
-
-def test_every_operation_is_in_the_table(every):
-    rows, used = every
-
-    def below(function):
-        for sub in function.__subclasses__():
-            yield sub
-            yield from below(sub)
-
-    public = {f for f in below(Function) if f.__module__.startswith("minicnn.ops.") and f.__name__[0] != "_"}
-    assert public - used == set()
-    operations = {row.operation for row in rows}
-    assert set(F.__all__) - operations == set()
-    methods = {"exp", "log", "sum", "mean", "max", "reshape", "transpose", "permute", "flatten", "T"}
-    operators = {"+", "-", "*", "/", "**", "@", "neg", "[]"}
-    assert (methods | operators) - operations == set()
-
-
-def test_configurations_are_distinct_within_an_operation(every):
-    rows, _ = every
-    names = [(row.operation, row.configuration, row.kernels) for row in rows]
-    assert len(set(names)) == len(names)
-
-
-def test_the_table_has_a_line_for_each_operation_and_a_verdict(every):
-    rows, _ = every
-    lines = checks.format_table(rows).splitlines()
-    assert {line.split()[0] for line in lines[1:-2]} == {row.operation for row in rows}
-    assert all(line.split()[-len(KINDS) :] == ["ok"] * len(KINDS) for line in lines[1:-2])
-    assert f"all {len(rows)} checks passed" in lines[-1]
-
-
-def test_operations_pass_on_a_gpu(gpu, monkeypatch):
-    """On a real GPU in every configuration, on the fake one, which takes its time, in the first and the last."""
-    if gpu_facts(gpu)["cupy"] == "fake":
-        by_operation = {}
-        for case in checks._cases():
-            if "256 images" not in case[1]:
-                by_operation.setdefault(case[0], []).append(case)
-        some = [case for cases in by_operation.values() for case in cases[:1] + cases[1:][-1:]]
-        monkeypatch.setattr(checks, "_cases", lambda: some)
-    devices = set()
-
-    def noting(fn, inputs, raise_exception):
-        devices.update(x.device for x in inputs)
-        return gradcheck(fn, inputs, raise_exception=raise_exception)
-
-    monkeypatch.setattr(checks, "gradcheck", noting)
-    rows = checks.check_operations(device=gpu)
-    assert devices == {"cuda:0"}
-    assert not [f"{row.operation}, {row.configuration}: {row.report}" for row in rows if not row.ok]
-    assert {row.kernels for row in rows} == {"cuda"}
-    assert len(rows) > 50
-
-
-def test_a_broken_operation_fails_the_table(monkeypatch):
-    monkeypatch.setattr(checks, "_cases", lambda: checks._activation_cases(checks._Draw()))
-    monkeypatch.setattr(Tanh, "backward", lambda self, xp, grad_output: grad_output * (1 - self.y))
-    rows = checks.check_operations()
-    assert {row.operation for row in rows if not row.ok} == {"tanh"}
-    text = checks.format_table(rows)
-    assert "3 FAILED" in text
-    assert "derivatives disagree" in text
-    assert f"{3 * len(KINDS)} of {len(rows)} checks FAILED" in text.splitlines()[-1]
-
-
-def test_no_rows_make_an_empty_table():
-    assert checks.format_table([]).startswith("operation")
