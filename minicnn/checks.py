@@ -26,9 +26,9 @@ from minicnn import kernels
 from minicnn.autograd import Function, Tensor
 from minicnn.backend import Array, asnumpy, checked_device, generator, get_array_module, manual_seed, to_device
 from minicnn.errors import MinicnnError
-from minicnn.ops.linear import SmallBatchLinear
-from minicnn.ops.loss import FusedCrossEntropy
+from minicnn.ops.fused_cross_entropy import FusedCrossEntropy
 from minicnn.ops.shape import ToDevice
+from minicnn.ops.small_batch_linear import SmallBatchLinear
 
 __all__ = [
     "GradcheckError",

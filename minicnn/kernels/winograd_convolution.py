@@ -134,7 +134,7 @@ def _multiples(count: int, step: int) -> Array:
 
 @kernel
 def _lines_at_once(lines: int, TW: int) -> int:
-    return min(lines, max(1, TILES // TW))
+    return max(1, min(lines, TILES // TW))
 
 
 @kernel

@@ -17,7 +17,22 @@ import pytest
 import minicnn
 from minicnn import Function, Tensor, kernels
 from minicnn.backend import Array, asnumpy, device_of, get_array_module, to_device
-from minicnn.ops import activation, arithmetic, conv, dropout, linear, loss, lrn, pool, reduce, shape
+from minicnn.ops import (
+    activation,
+    arithmetic,
+    conv,
+    conv_algorithms,
+    dropout,
+    fused_cross_entropy,
+    linear,
+    loss,
+    lrn,
+    pool,
+    reduce,
+    shape,
+    small_batch_linear,
+)
+from minicnn.ops.elementwise import Elementwise
 
 LABELS, CLASS_WEIGHTS = np.array([2, 0, -100, 1]), np.array([0.5, 1.0, 2.0], np.float32)
 
@@ -65,11 +80,11 @@ EXAMPLES: list[Example] = [
     (lambda: conv.Conv2d((2, 1), (1, 1), 2), ((3, 4, 5, 5), (6, 2, 3, 3), (6,))),
     (lambda: conv.Conv2d((1, 1), (0, 0), 1), ((3, 4, 5, 5), (6, 4, 3, 3), None)),
     (lambda: conv.Conv2d((1, 1), (0, 0), 1), ((3, 4, 1, 1), (6, 4, 1, 1), (6,))),
-    (lambda: conv.DirectConv2d((1, 1), (2, 1), 2), ((3, 4, 5, 5), (6, 2, 3, 3), (6,))),
-    (lambda: conv.DirectConv2d((1, 1), (0, 0), 1), ((3, 4, 5, 5), (6, 4, 3, 3), None)),
-    (lambda: conv.DirectConv2d((1, 1), (0, 0), 1), ((3, 4, 1, 1), (6, 4, 1, 1), (6,))),
-    (lambda: conv.WinogradConv2d((1, 1), (2, 1), 2), ((2, 32, 3, 4), (32, 16, 5, 5), (32,))),
-    (lambda: conv.WinogradConv2d((1, 1), (0, 0), 1), ((2, 16, 4, 7), (16, 16, 3, 3), None)),
+    (lambda: conv_algorithms.DirectConv2d((1, 1), (2, 1), 2), ((3, 4, 5, 5), (6, 2, 3, 3), (6,))),
+    (lambda: conv_algorithms.DirectConv2d((1, 1), (0, 0), 1), ((3, 4, 5, 5), (6, 4, 3, 3), None)),
+    (lambda: conv_algorithms.DirectConv2d((1, 1), (0, 0), 1), ((3, 4, 1, 1), (6, 4, 1, 1), (6,))),
+    (lambda: conv_algorithms.WinogradConv2d((1, 1), (2, 1), 2), ((2, 32, 3, 4), (32, 16, 5, 5), (32,))),
+    (lambda: conv_algorithms.WinogradConv2d((1, 1), (0, 0), 1), ((2, 16, 4, 7), (16, 16, 3, 3), None)),
     (lambda: pool.MaxPool2d((3, 3), (2, 2), (1, 1), True), ((3, 2, 6, 6),)),
     (lambda: pool.MaxPool2d((1, 1), (1, 1), (0, 0), False), ((3, 2, 6, 6),)),
     (lambda: pool.AvgPool2d((3, 3), (2, 2), (1, 1), True, False, None), ((3, 2, 6, 6),)),
@@ -78,11 +93,11 @@ EXAMPLES: list[Example] = [
     (lambda: dropout.Dropout(0.5), ((3, 4),)),
     (linear.Linear, ((3, 4), (2, 4), (2,))),
     (linear.Linear, ((2, 3, 4), (2, 4), None)),
-    (linear.SmallBatchLinear, ((2, 3, 4), (2, 4), (2,))),
+    (small_batch_linear.SmallBatchLinear, ((2, 3, 4), (2, 4), (2,))),
     (lambda: loss.CrossEntropy(LABELS, CLASS_WEIGHTS, -100, "mean", 0.1), ((4, 3),)),
     (lambda: loss.CrossEntropy(LABELS, None, -100, "none", 0.0), ((4, 3),)),
-    (lambda: loss.FusedCrossEntropy(LABELS, None, -100, "none", 0.0), ((4, 3),)),
-    (lambda: loss.FusedCrossEntropy(LABELS, CLASS_WEIGHTS, -100, "mean", 0.1), ((4, 3),)),
+    (lambda: fused_cross_entropy.FusedCrossEntropy(LABELS, None, -100, "none", 0.0), ((4, 3),)),
+    (lambda: fused_cross_entropy.FusedCrossEntropy(LABELS, CLASS_WEIGHTS, -100, "mean", 0.1), ((4, 3),)),
 ]
 
 
@@ -95,7 +110,7 @@ def name_of(example: Example) -> str:
 def example(request: pytest.FixtureRequest, device: str) -> Example:
     """An example whose own arrays, if it has any, are on the device."""
     make, shapes = request.param
-    if device != "cpu" and isinstance(make(), conv.DirectConv2d):
+    if device != "cpu" and isinstance(make(), conv_algorithms.DirectConv2d):
         pytest.skip("for processors only")
 
     def make_there() -> Function:
@@ -145,7 +160,7 @@ def operation_classes() -> Iterator[type[Function]]:
 
 
 def test_every_operation_has_an_example() -> None:
-    public = {operation for operation in operation_classes() if not operation.__name__.startswith("_")}
+    public = {operation for operation in operation_classes() if not operation.__name__.startswith("_")} - {Elementwise}
     assert len(public) >= 25
     assert {type(make()) for make, _ in EXAMPLES} == public
 
@@ -202,7 +217,7 @@ def test_float32_and_float64_agree(example: Example, device: str) -> None:
     make, shapes = example
     if isinstance(make(), dropout.Dropout):
         pytest.skip("draws other numbers in the other precision")
-    if isinstance(make(), conv.WinogradConv2d):
+    if isinstance(make(), conv_algorithms.WinogradConv2d):
         pytest.skip("has larger rounding errors, which tests/kernels/test_winograd.py holds")
     results = []
     for dtype in (np.float32, np.float64):
