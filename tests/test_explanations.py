@@ -81,6 +81,11 @@ def test_the_source_is_what_runs() -> None:
     assert source.startswith("# minicnn.ops.conv_algorithms, line ") and "\n# minicnn.ops.conv, line " in source
     assert source.count("def backward(") == 2 and source.count("def grad_w(") == 1  # its own, and super().backward
     assert "def _refuse_wrong_labels(" in explanations.source(CrossEntropy, "forward", None)  # a function of its file
+
+    class Weighted(CrossEntropy):
+        """The same, defined in another file."""
+
+    assert "def _refuse_wrong_labels(" in explanations.source(Weighted, "forward", None)
     tanh = explanations.source(Tanh, "forward", None)  # through the base class, in another file
     assert tanh.startswith("# minicnn.ops.elementwise, line ") and tanh.endswith("xp.tanh(x, out=out)")
 

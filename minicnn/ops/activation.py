@@ -96,11 +96,6 @@ def _tensor(function: str, input: Any) -> Tensor:
 def relu(input: Tensor) -> Tensor:
     """Return ``max(0, input)``, element by element. Any shape.
 
-    Raises
-    ------
-    TypeError
-        If `input` is not float32 or float64.
-
     References
     ----------
     Krizhevsky et al. 2012, section 3.1.
@@ -109,12 +104,12 @@ def relu(input: Tensor) -> Tensor:
 
 
 def tanh(input: Tensor) -> Tensor:
-    """Return the hyperbolic tangent, element by element. Any shape. Raises as :func:`relu` does."""
+    """Return the hyperbolic tangent, element by element. Any shape."""
     return Tanh()(_tensor("tanh", input))
 
 
 def sigmoid(input: Tensor) -> Tensor:
-    """Return ``1 / (1 + exp(-input))``, element by element. Any shape. Raises as :func:`relu` does."""
+    """Return ``1 / (1 + exp(-input))``, element by element. Any shape."""
     return Sigmoid()(_tensor("sigmoid", input))
 
 
@@ -129,7 +124,7 @@ def _along(function: type[Softmax] | type[LogSoftmax], name: str, input: Any, di
 
 
 def softmax(input: Tensor, dim: int) -> Tensor:
-    """Return probabilities: positive, adding up to 1 along `dim`, in the proportions of ``exp(input)``.
+    """Return probabilities: positive, adding up to 1 along `dim`, and proportional to ``exp(input)``.
 
     Parameters
     ----------
@@ -142,7 +137,7 @@ def softmax(input: Tensor, dim: int) -> Tensor:
 
 
 def log_softmax(input: Tensor, dim: int) -> Tensor:
-    """Return the logarithm of :func:`softmax`, without ever forming a probability that rounds to 0.
+    """Return the logarithm of :func:`softmax`, computed without a probability that could round to 0.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ __all__ = ["Linear", "linear"]
 class Linear(Function):
     """y = x w^T + b;  dL/dx = dL/dy w,  dL/dw = (dL/dy)^T x,  dL/db = sum of dL/dy over all rows.
 
-    Shapes: x (*, I), w (O, I), b (O,), y (*, O): every row of x is treated alike. Krizhevsky et al. 2012, section 3.5.
+    Shapes: x (*, I), w (O, I), b (O,), y (*, O): rows are independent. Krizhevsky et al. 2012, section 3.5.
     """
 
     def forward(self, xp: ModuleType, x: Array, w: Array, b: Array | None) -> Array:

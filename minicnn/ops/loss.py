@@ -18,8 +18,8 @@ class CrossEntropy(Function):
 
     Label smoothing s moves the target to q = (1 - s) [c is the label] + s / C. Class weights v multiply each term, so
     that dL_n/dx_c = (sum of q v) p_c - q_c v_c, and the mean over the batch becomes a mean weighted by v[label].
-    Rows whose label is ignore_index count nothing. ln p is computed as x - ln sum e^x, which cannot overflow, and p - q
-    in one step: dividing by a p that rounds to 0 never happens.
+    Rows whose label is ignore_index are left out. ln p is computed as x - ln sum e^x, which cannot overflow, and p - q
+    in one step, without a division by a p that may have rounded to 0.
     Shapes: x (M, C), labels (M,), L () or (M,). Krizhevsky et al. 2012, section 3.5: the multinomial logistic
     regression objective.
     """
@@ -45,7 +45,7 @@ class CrossEntropy(Function):
         q[rows, labels] += 1 - self.label_smoothing
         self.qv = q * v * counted[:, None]  # (M, C)
         self.p = xp.exp(log_p)
-        # a product with 0 would turn the -inf of an impossible class into NaN
+        # 0 times the -inf of an impossible class would be NaN
         losses = -(self.qv * xp.where(self.qv == 0, 0, log_p)).sum(axis=1)
         self.divisor = (v[labels] * counted).sum() if self.reduction == "mean" else None
         if self.reduction == "none":
@@ -78,22 +78,22 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Return how surprised ``softmax(input)`` is by the labels, in nats.
+    """Return how surprising the labels are for ``softmax(input)``, in nats.
 
     Parameters
     ----------
     input : Tensor of shape (N, C) or (N, C, *)
-        Scores (logits) of each class; no softmax beforehand.
+        Scores (logits) of each class, not probabilities.
     target : integer array or Tensor of shape (N,) or (N, *)
         Labels from 0 to C - 1, or `ignore_index`.
     weight : array or Tensor of shape (C,), optional
-        How much each class counts. It takes part as a constant.
+        The weight of each class. It gets no gradient.
     ignore_index : int
-        A label that counts nothing.
+        Rows with this label are left out.
     reduction : {"mean", "sum", "none"}
-        The mean is over the labels that count, weighted by `weight`.
+        The mean is over the labels that are not ignored, weighted by `weight`.
     label_smoothing : float
-        Between 0 and 1: how much of the target is spread evenly over all classes.
+        Between 0 and 1: the share of the target that is spread evenly over all classes.
 
     Returns
     -------
