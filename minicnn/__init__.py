@@ -26,6 +26,7 @@ from minicnn.backend import (
 )
 from minicnn.checks import GradcheckError, GradcheckReport, gradcheck
 from minicnn.kernels import use_kernels, warmup
+from minicnn.ops.algorithms import use_conv
 
 from minicnn import functional, nn, optim  # isort: skip
 from minicnn.summary import summary
@@ -72,6 +73,7 @@ __all__ = [
     "set_tf32",
     "step_through",
     "trace",
+    "use_conv",
     "use_kernels",
     "summary",
     "warmup",

@@ -1,8 +1,8 @@
-"""The engine: a Tensor remembers the Function that made it, and the backward walk follows that memory home.
+"""The engine: a Tensor remembers the Function that made it, and the backward pass follows that memory home.
 
 A graph is nothing but these memories: output -> Function -> the inputs' Functions, and at the end the leaves. It keeps
-the arrays that Functions have saved and no others, and there are no reference cycles: it is freed the moment its last
-tensor is dropped.
+only the arrays that Functions have saved, and it has no reference cycles, so it is freed as soon as its last tensor is
+dropped.
 """
 
 import heapq
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ContextDecorator, contextmanager
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
@@ -33,22 +33,22 @@ class Tensor:
         A NumPy or CuPy array keeps its dtype and is not copied. Python floats, and lists of them, become float32 as
         in PyTorch.
     requires_grad : bool
-        Whether :meth:`backward` shall leave ``d loss / d self`` in :attr:`grad`.
+        Whether :meth:`backward` accumulates the gradient ``d loss / d self`` in :attr:`grad`.
 
     Attributes
     ----------
     data : array
-        The numbers, a plain NumPy or CuPy array.
+        The values, a plain NumPy or CuPy array.
     grad : array or None
-        The gradient that backward walks have added up here: a plain array of the same shape and dtype.
+        The accumulated gradient, a plain array of the same shape and dtype.
     creator : Function or None
         The operation that made this tensor, None for a leaf.
 
     Raises
     ------
     TypeError
-        If `data` is not numeric, is a float of another precision than float32 and float64, or is a whole-number
-        array that should require a gradient.
+        If `data` is not numeric, is floating point but neither float32 nor float64, or holds integers and
+        `requires_grad` is True.
 
     Examples
     --------
@@ -59,7 +59,7 @@ class Tensor:
     """
 
     __slots__ = ("__weakref__", "creator", "data", "grad", "requires_grad")
-    __array_ufunc__ = None  # numpy_array * tensor is answered by Tensor.__rmul__, not by NumPy element for element
+    __array_ufunc__ = None  # numpy_array * tensor then calls Tensor.__rmul__, not NumPy's product for each element
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         self.data: Array = _as_array(data)
@@ -71,47 +71,41 @@ class Tensor:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Lengths along each dimension."""
-        return self.data.shape
+        """The length of each dimension."""
+        return tuple(self.data.shape)
 
     @property
     def dtype(self) -> Any:
-        """The NumPy dtype of the numbers."""
+        """The NumPy dtype."""
         return self.data.dtype
 
     @property
     def ndim(self) -> int:
-        """How many dimensions there are."""
-        return self.data.ndim
+        """The number of dimensions."""
+        return len(self.shape)
 
     @property
     def size(self) -> int:
-        """How many numbers there are (NumPy's meaning of the word)."""
-        return self.data.size
+        """The number of elements (NumPy's meaning of the word)."""
+        return int(self.data.size)
 
     @property
     def device(self) -> str:
-        """Where the numbers are: "cpu", or "cuda:0" for the first GPU."""
+        """Where the data is: "cpu", or "cuda:0" for the first GPU."""
         return device_of(self.data)
 
     def numpy(self) -> np.ndarray:
-        """Return the numbers as a NumPy array; on the CPU it is :attr:`data` itself, not a copy."""
+        """Return the data as a NumPy array; on the CPU it is :attr:`data` itself, not a copy."""
         return asnumpy(self.data)
 
     def item(self) -> Any:
-        """Return the one number of a one-element tensor as a Python scalar.
-
-        Raises
-        ------
-        ValueError
-            If there are more numbers, or none.
-        """
+        """Return the value of a one-element tensor as a Python scalar; ValueError for any other tensor."""
         if self.size != 1:
-            raise ValueError(f"item: the tensor must have exactly one element, its shape is {self.shape}")
+            raise ValueError(f"item: the tensor must have exactly one element, got shape {self.shape}")
         return self.data.item()
 
     def detach(self) -> "Tensor":
-        """Return a tensor on the same array that remembers nothing."""
+        """Return a tensor on the same array that does not remember how it was computed."""
         return Tensor(self.data)
 
     def __len__(self) -> int:
@@ -138,17 +132,18 @@ class Tensor:
         return f"Tensor({numbers}, dtype={self.dtype}{origin}{wants})"
 
     def backward(self, gradient: Any = None) -> None:
-        """Walk the graph back to its leaves and add ``d self / d leaf`` to each leaf's ``grad``.
+        """Compute the gradient of this tensor with respect to the leaves, and add it to each leaf's ``grad``.
 
         Parameters
         ----------
         gradient : array, optional
-            ``d loss / d self``, of this tensor's shape. It may be left out for a single number, where it is 1.
+            ``d loss / d self``, of this tensor's shape. Not needed for a tensor of one element, where it is 1.
 
         Raises
         ------
         RuntimeError
-            If the tensor depends on nothing that requires a gradient, or the graph was already walked and freed.
+            If the tensor depends on nothing that requires a gradient, or the graph has been freed by an earlier
+            backward pass.
         ValueError
             If `gradient` has another shape, or is missing for a tensor of more than one element.
         """
@@ -156,30 +151,20 @@ class Tensor:
             pass
 
     def backward_steps(self, gradient: Any = None) -> Iterator["BackwardStep"]:
-        """Walk back as :meth:`backward` does, yielding after each operation what it was given and what it gave.
-
-        Parameters
-        ----------
-        gradient : array, optional
-            As in :meth:`backward`.
+        """Do what :meth:`backward` does one operation at a time. Parameters and errors are the same.
 
         Yields
         ------
         BackwardStep
             The operation, the gradient of its output and the gradients of its inputs.
-
-        Raises
-        ------
-        TypeError, ValueError, RuntimeError
-            As in :meth:`backward`.
         """
         with on_device_of(self.data):
             start = _starting_gradient(self, gradient)
         if self.creator is None:
             _accumulate(self, start, fresh=False)
             return
-        # A Function is numbered when it is applied, after all that it depends on. Taking the highest number first
-        # therefore visits each one only when everything downstream has delivered its gradient.
+        # A Function is numbered when it is applied, after everything that it depends on. Taking the highest number
+        # first therefore visits each one only when everything downstream has delivered its gradient.
         waiting = [(-self.creator.number, self.creator)]
         gradients: dict[int, Array] = {self.creator.number: start}
         while waiting:
@@ -188,8 +173,8 @@ class Tensor:
             inputs = function.inputs
             if inputs is None:
                 raise RuntimeError(
-                    f"backward: the graph behind {type(function).__name__} has been walked already and what it had "
-                    "saved is freed; run the forward pass again"
+                    f"backward: the graph behind {type(function).__name__} was freed by an earlier backward pass; "
+                    "run the forward pass again"
                 )
             grad_inputs = _checked_gradients(function, grad_output)
             for origin, grad in zip(inputs, grad_inputs, strict=True):
@@ -208,12 +193,12 @@ class Tensor:
             if function.record is None:
                 function.release()
             else:
-                step = function.record.walk_back(step)
+                step = function.record.keep_gradients(step)
             del function, inputs, origin, source, grad, grad_output, grad_inputs
             yield step
             del step
 
-    if TYPE_CHECKING:  # installed by ops.arithmetic, ops.shape and ops.reduce, which stand on the floor above
+    if TYPE_CHECKING:  # installed by ops.arithmetic, ops.shape and ops.reduce, on the floor above
         __hash__: Any
         __eq__: Any
 
@@ -245,7 +230,7 @@ class Tensor:
 
 
 def install_methods(**methods: Any) -> None:
-    """Give Tensor its operators and methods, from the floor above, where the operations are."""
+    """Give Tensor operators and methods; called from the floor above, where the operations are."""
     for name, method in methods.items():
         setattr(Tensor, name, method)
 
@@ -262,8 +247,8 @@ def _as_array(data: Any) -> Array:
         if array.dtype == np.float64:  # Python floats carry no precision of their own
             array = array.astype(np.float32)
     if array.dtype.kind not in "fiub" or (array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8)):
-        raise TypeError(f"Tensor: data must be float32, float64, whole numbers or booleans, got {array.dtype}")
-    if not array.dtype.isnative:  # bytes in the order of another processor, as some file formats have them
+        raise TypeError(f"Tensor: data must be float32, float64, integers or booleans, got {array.dtype}")
+    if not array.dtype.isnative:  # another byte order, as some file formats have it
         array = array.astype(array.dtype.newbyteorder("="))
     return array
 
@@ -275,22 +260,10 @@ _numbers = itertools.count()
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Origin:
-    """Where an input came from: all that the way back needs to know of it. Its numbers it does not keep alive.
+    """Where an input came from: what the backward pass needs to know of it. It does not keep the data alive."""
 
-    Attributes
-    ----------
-    creator : Function or None
-        The operation that made it, None for a leaf.
-    leaf : Tensor or None
-        The leaf itself, if it requires a gradient.
-    shape : tuple of int
-        Its shape.
-    dtype : numpy.dtype
-        Its dtype.
-    """
-
-    creator: "Function | None"
-    leaf: Tensor | None
+    creator: "Function | None"  # None for a leaf
+    leaf: Tensor | None  # the leaf itself, if it requires a gradient
     shape: tuple[int, ...]
     dtype: Any
 
@@ -302,13 +275,7 @@ class Origin:
 
 
 class Window(NamedTuple):
-    """What one place of an output reads of a map: a window of `size`, moved by `stride`, that begins in the padding.
-
-    Attributes
-    ----------
-    size, stride, padding : (int, int)
-        In height and width.
-    """
+    """Which positions of an input map one position of the output reads: a window, in height and width."""
 
     size: tuple[int, int]
     stride: tuple[int, int]
@@ -319,20 +286,27 @@ OWN_PLACE = Window((1, 1), (1, 1), (0, 0))
 
 
 class Function:
-    """One operation: how it is computed, and how a gradient passes through it.
+    """One operation: how it is computed, and how the gradient flows back through it.
 
     A subclass takes its hyperparameters in ``__init__`` and defines
 
     ``forward(self, xp, *arrays)``
-        returns the output array; what the backward pass needs is saved as a named attribute, so that ``vars(op)``
-        shows the hyperparameters and the saved arrays and nothing else.
+        returns the output array. It saves what the backward pass needs as named attributes, so that ``vars(op)`` shows
+        the hyperparameters and the saved arrays and nothing else.
     ``backward(self, xp, grad_output)``
-        returns the gradient of the input (a tuple of them if there are several), new arrays or views of
-        `grad_output`, which it never writes into. ``None`` stands for an input that needs none, as
-        ``self.needs_input_grad`` tells.
+        returns the gradient of the input (a tuple if there are several inputs): new arrays or views of `grad_output`,
+        which it never writes into. It may return None for an input whose ``self.needs_input_grad`` is False.
 
-    Both take and return plain arrays, and `xp` is the module that these belong to. An instance is applied once, by
-    calling it with tensors.
+    Both take and return plain arrays; `xp` is their module, NumPy or CuPy. An instance is applied once, by calling it
+    with tensors.
+
+    Attributes
+    ----------
+    textbook : type of Function or None
+        For a class that computes the same as another one by a different algorithm: the other one, whose name and
+        equations it shares.
+    algorithm : str
+        The name of the algorithm, for an operation that has several.
     """
 
     __slots__ = ("__dict__", "__weakref__", "hyperparameters", "inputs", "needs_input_grad", "number", "record")
@@ -340,12 +314,15 @@ class Function:
     inputs: tuple[Origin | None, ...] | None
     needs_input_grad: tuple[bool, ...]
     record: "StepRecorder | None"
+    textbook: "ClassVar[type[Function] | None]" = None
+    algorithm: ClassVar[str] = ""
 
     @property
     def reads(self) -> Window | None:
-        """Which places of its inputs one place (row, column) of the output depends on; None: all. Known after forward.
+        """Which positions of the inputs one position (row, column) of the output depends on; None: all of them.
 
-        A subclass says ``reads = OWN_PLACE`` if it treats every place alike. Receptive fields are computed from it.
+        Known after forward. A subclass that treats each position by itself declares ``reads = OWN_PLACE``. Receptive
+        fields are computed from it.
         """
         return None
 
@@ -358,9 +335,9 @@ class Function:
         raise NotImplementedError(f"{type(self).__name__} defines no backward")
 
     def __call__(self, *inputs: Any) -> Tensor:
-        """Apply the operation to tensors (or arrays, which need no gradient; None for an absent input)."""
+        """Apply the operation to tensors, to arrays, which need no gradient, or to None for an absent input."""
         if hasattr(self, "number"):
-            raise RuntimeError(f"{type(self).__name__}: an operation is applied once; make a new one")
+            raise RuntimeError(f"{type(self).__name__}: an operation can be applied only once; make a new one")
         tensors = tuple(x if x is None or isinstance(x, Tensor) else Tensor(x) for x in inputs)
         arrays = [None if tensor is None else tensor.data for tensor in tensors]
         xp = get_array_module(*arrays)
@@ -378,7 +355,7 @@ class Function:
         return output
 
     def _on_one_device(self, arrays: list[Array | None]) -> AbstractContextManager[Any]:
-        """Return a context for computing where the inputs are, and refuse inputs that are in several places."""
+        """Return a context for computing on the device of the inputs; refuse inputs on different devices."""
         present = [array for array in arrays if array is not None]
         if len({device_of(array) for array in present}) > 1:
             names = self.forward.__code__.co_varnames[2:]
@@ -386,7 +363,7 @@ class Function:
         return on_device_of(present[0])
 
     def release(self) -> None:
-        """Drop the saved arrays and the way back, keeping the hyperparameters."""
+        """Drop the saved arrays and the links to the inputs, but keep the hyperparameters."""
         self.inputs = None
         vars(self).clear()
         vars(self).update(self.hyperparameters)
@@ -394,16 +371,16 @@ class Function:
 
 @dataclass(frozen=True, eq=False)
 class BackwardStep:
-    """One step of the backward walk.
+    """One step of the backward pass.
 
     Attributes
     ----------
     function : Function
-        The operation that was walked through.
+        The operation.
     grad_output : array
-        The gradient that came in: ``d loss / d output``.
+        The gradient of its output: ``d loss / d output``.
     grad_inputs : tuple of (array or None)
-        The gradients that go out, one for each input; None where none is needed.
+        The gradient of each input; None where none is needed.
     """
 
     function: Function
@@ -412,10 +389,10 @@ class BackwardStep:
 
 
 class StepRecorder(Protocol):
-    """What a trace keeps of an operation. The backward walk frees nothing of an operation that has one."""
+    """What a trace keeps of an operation. The backward pass frees nothing of an operation that has one."""
 
-    def walk_back(self, step: BackwardStep) -> BackwardStep:
-        """Keep the gradients of this step, and return the step that is handed out instead."""
+    def keep_gradients(self, step: BackwardStep) -> BackwardStep:
+        """Keep the gradients of this step, and return the step to yield in its place."""
         ...
 
 
@@ -426,7 +403,7 @@ def _starting_gradient(tensor: Tensor, gradient: Any) -> Array:
     if gradient is None:
         if tensor.size != 1:
             raise ValueError(
-                f"backward: gradient may be left out for a single number only; this tensor has shape {tensor.shape}"
+                f"backward: gradient is required unless the tensor has one element, got shape {tensor.shape}"
             )
         return xp.ones_like(tensor.data)
     if isinstance(gradient, Tensor):
@@ -438,7 +415,7 @@ def _starting_gradient(tensor: Tensor, gradient: Any) -> Array:
 
 
 def _checked_gradients(function: Function, grad_output: Array) -> tuple[Array | None, ...]:
-    """Run one backward and hold what comes out against what went in: a wrong shape must not travel on."""
+    """Run one backward, and check its gradients against the inputs: a wrong shape must not flow further."""
     name = type(function).__name__
     xp = get_array_module(grad_output)
     with on_device_of(grad_output):
@@ -459,14 +436,14 @@ def _checked_gradients(function: Function, grad_output: Array) -> tuple[Array | 
                 f"{name}.backward returned a gradient of shape {grad.shape} for input {position}, "
                 f"which has shape {origin.shape}"
             )
-        xp = get_array_module(grad)  # another one, if the operation took its input to another device
-        with on_device_of(grad):  # CuPy would bring it to the current GPU
+        xp = get_array_module(grad)  # another module, if the operation moved its input to another device
+        with on_device_of(grad):  # CuPy would copy it to the current GPU
             checked.append(xp.asarray(grad, dtype=origin.dtype))  # NumPy's 0-d arithmetic returns scalars, not arrays
     return tuple(checked)
 
 
 def _accumulate(leaf: Tensor, grad: Array, fresh: bool) -> None:
-    """Add to a leaf's gradient. An array that somebody else may hold is copied: ``leaf.grad`` is the leaf's own."""
+    """Add to a leaf's gradient. A first array that is not `fresh` is copied: ``leaf.grad`` is shared with nothing."""
     if leaf.grad is None:
         with on_device_of(grad):
             leaf.grad = grad if fresh else grad.copy()
@@ -475,12 +452,12 @@ def _accumulate(leaf: Tensor, grad: Array, fresh: bool) -> None:
 
 
 def _sum(a: Array, b: Array) -> Array:
-    """Return a + b as an array even for 0-d arrays, whose sum NumPy would turn into a scalar."""
+    """Return a + b as an array even for 0-d arrays, whose sum is a scalar in NumPy."""
     with on_device_of(a):
         return get_array_module(a).asarray(a + b)
 
 
-# --- what each thread has switched on or off ---------------------------------------------------------------------
+# --- the settings of each thread ---------------------------------------------------------------------------------
 
 
 class _Mode(threading.local):
@@ -497,7 +474,7 @@ def is_grad_enabled() -> bool:
 
 
 class no_grad(ContextDecorator):  # PyTorch's name
-    """Within this context (or decorated function) nothing is remembered and no memory is kept for a backward walk.
+    """Within this context (or decorated function) no graph is recorded, and no memory is kept for a backward pass.
 
     Examples
     --------
@@ -516,7 +493,7 @@ class no_grad(ContextDecorator):  # PyTorch's name
 
 @contextmanager
 def recording(recorder: Callable[[Function, tuple[Tensor | None, ...], Tensor], StepRecorder]) -> Iterator[None]:
-    """Within this context each operation of this thread is shown to `recorder` once it is done."""
+    """Within this context `recorder` is called with each operation of this thread, once it is computed."""
     before, _mode.recorder = _mode.recorder, recorder
     try:
         yield

@@ -1,7 +1,7 @@
-"""The trace: a forward pass, recorded as it happens, and walked through one operation at a time.
+"""The trace: a forward pass and its backward pass, recorded as they happen, to step through one operation at a time.
 
-What is stepped through is the engine itself. A trace listens while operations are applied and while the backward walk
-passes, and keeps the arrays that were there anyway. It draws nothing: whoever can (:mod:`minicnn.viz`) enters itself in
+What you step through is the engine itself. A trace is called when an operation has been applied and when a gradient has
+flowed back through it, and keeps the arrays that exist anyway. It draws nothing: :mod:`minicnn.viz` adds what draws to
 :data:`renderers`.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 import inspect
 import math
 import os
-import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
@@ -21,26 +20,26 @@ from typing import Any
 
 import numpy as np
 
-from minicnn import kernels, nn
+from minicnn import explanations, kernels, nn
 from minicnn.autograd import BackwardStep, Function, Tensor, Window, recording
 from minicnn.backend import Array, asnumpy
 
 __all__ = ["OperationRecord", "TraceStep", "Trace", "TracedBackwardStep", "norm", "renderers", "trace", "trace_of"]
 
-PIECE = 1 << 16  # numbers at a time that stay in the cache: fc6 has 38 million weights
+PIECE = 1 << 16  # numbers at a time, which fit in the cache: fc6 has 38 million weights
 
 renderers: dict[str, Callable[..., str]] = {}
-"""Who makes pictures: ``"card"``, of a step; ``"page"``, of a trace. Both return HTML."""
+"""What draws: ``"card"`` a step, ``"page"`` a trace. Both return HTML."""
 
 
 def norm(array: Array) -> float:
-    """Return the length of an array seen as one long vector: the root of the sum of its squares."""
-    numbers = asnumpy(array).reshape(-1)
-    pieces = (numbers[start : start + PIECE].astype(np.float64) for start in range(0, numbers.size, PIECE))
+    """Return the norm of an array as one long vector: the square root of the sum of its squares."""
+    values = asnumpy(array).reshape(-1)
+    pieces = (values[start : start + PIECE].astype(np.float64) for start in range(0, values.size, PIECE))
     return math.sqrt(sum(float(piece @ piece) for piece in pieces))
 
 
-# --- what is kept -------------------------------------------------------------------------------------------------
+# --- what is recorded ---------------------------------------------------------------------------------------------
 
 
 @dataclass(eq=False, repr=False)
@@ -52,23 +51,21 @@ class OperationRecord:
     operation : type of Function
         Its class.
     layer : str
-        The path of the layer that applied it in the network that was called; empty if there was none.
+        The path of the layer that applied it in the network that was called; empty outside of any layer.
     position : int
-        How many operations came before it.
-    inputs : tuple of (array or None)
-        What it was given.
-    output : array
-        What it made.
+        The number of operations before it.
+    inputs, output : tuple of (array or None), array
+        What it was applied to, and its result.
     hyperparameters, saved : dict
-        The two parts of ``vars(function)``: what it was told, and what it keeps for the way back.
+        The two parts of ``vars(function)``: its settings, and what it saved for the backward pass.
     sources : tuple of (OperationRecord or None)
-        For each input the operation that made it; None if the trace has not seen it being made.
+        For each input the operation that computed it; None if that was not recorded.
     kernels : module or None
-        Which of :mod:`minicnn.kernels` it ran on; None if nothing has needed any yet.
+        The back end of :mod:`minicnn.kernels` that it ran on; None if no operation has needed one yet.
     reads : Window or None
-        Which places of its inputs one place of the output depends on; None: all.
+        Which positions of its inputs one position of the output depends on; None: all.
     grad_output, grad_inputs : array or None, tuple of (array or None)
-        The gradients of the last backward walk, None and empty before it.
+        The gradients of the last backward pass, None and empty before it.
     """
 
     operation: type[Function]
@@ -84,38 +81,34 @@ class OperationRecord:
     grad_output: Array | None = None
     grad_inputs: tuple[Array | None, ...] = ()
 
-    def walk_back(self, step: BackwardStep) -> TracedBackwardStep:
-        """Keep the gradients, and return a step that knows all that was recorded."""
+    def keep_gradients(self, step: BackwardStep) -> TracedBackwardStep:
+        """Keep the gradients, and return a step that has everything that was recorded."""
         self.grad_output, self.grad_inputs = step.grad_output, step.grad_inputs
         return TracedBackwardStep(step.function, step.grad_output, step.grad_inputs, self)
 
 
-# --- what can be asked --------------------------------------------------------------------------------------------
+# --- steps --------------------------------------------------------------------------------------------------------
 
 
 class TraceStep:
-    """One operation, on the way forward or on the way back.
+    """One operation, in the forward or the backward pass.
 
-    In a notebook it shows as a card with pictures; elsewhere it prints as a few lines of text.
-
-    Parameters
-    ----------
-    record : OperationRecord
-        What was kept of the operation.
-    backward : bool
-        Which way is gone.
+    In a notebook it shows as a card with images; elsewhere it prints as a few lines of text. Its attribute `record` has
+    what was recorded of the operation, and `backward` is True for a step of the backward pass.
     """
-
-    record: OperationRecord
-    backward: bool
 
     def __init__(self, record: OperationRecord, backward: bool = False) -> None:
         self.record, self.backward = record, backward
 
     @property
     def name(self) -> str:
-        """The operation's name: that of its class."""
-        return self.record.operation.__name__
+        """The operation's name, the textbook's whatever the algorithm: ``"Conv2d"``."""
+        return explanations.name(self.record.operation)
+
+    @property
+    def algorithm(self) -> str:
+        """The algorithm that ran, for an operation that has several: ``"direct"``."""
+        return self.record.operation.algorithm
 
     @property
     def layer(self) -> str:
@@ -124,38 +117,34 @@ class TraceStep:
 
     @property
     def title(self) -> str:
-        """Layer and operation: ``"conv2: Conv2d"``."""
-        return f"{self.layer}: {self.name}" if self.layer else self.name
+        """Layer, operation and algorithm: ``"conv2: Conv2d (direct)"``."""
+        return f"{self.layer}: {_with_algorithm(self)}" if self.layer else _with_algorithm(self)
 
     @property
     def equation(self) -> str:
-        """The equation of this direction, from the operation's docstring."""
-        forward, backward = _equations(self.record.operation)
+        """The equation of this pass, from the operation's docstring."""
+        forward, backward = explanations.equations(self.record.operation)
         return (backward or forward) if self.backward else forward
 
     @property
     def section(self) -> str:
         """The section of the paper that the operation's docstring names, empty if it names none."""
-        for docstring in _docstrings(self.record.operation):
-            found = re.search(r"\w+ et al\. \d{4}, sections? \d+(\.\d+)?", " ".join(docstring.split()))
-            if found:
-                return found.group()
-        return ""
+        return explanations.section(self.record.operation)
 
     @property
     def explanation(self) -> str:
-        """The operation's whole docstring, and those of the operations that it is a kind of."""
-        return "\n\n".join(_docstrings(self.record.operation))
+        """The operation's whole docstring, and those of the operations that it inherits from."""
+        return "\n\n".join(explanations.docstrings(self.record.operation))
 
     @property
     def source(self) -> str:
         """The lines that run: ``forward`` or ``backward``, and below it the methods, functions and kernels it calls."""
         method = "backward" if self.backward else "forward"
-        return "\n\n".join(_source(self.record.operation, method, self.record.kernels))
+        return explanations.source(self.record.operation, method, self.record.kernels)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What the operation calls its inputs."""
+        """The names of the inputs, as ``forward`` has them."""
         parameters = list(inspect.signature(self.record.operation.forward).parameters.values())[2:]
         if len(parameters) == len(self.record.inputs) and all(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters):
             return tuple(parameter.name for parameter in parameters)
@@ -169,7 +158,7 @@ class TraceStep:
 
     @property
     def output(self) -> Array:
-        """What the operation made."""
+        """The output of the operation."""
         return self.record.output
 
     @property
@@ -184,24 +173,23 @@ class TraceStep:
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
-        """What the operation was told: stride, padding, ..."""
+        """The settings of the operation: stride, padding, ..."""
         return self.record.hyperparameters
 
     @property
     def saved(self) -> dict[str, Any]:
-        """What the operation keeps for the way back: arrays, and the shapes or sizes that it will need."""
+        """What the operation saved for the backward pass: arrays, and the shapes or sizes that it will need."""
         return self.record.saved
 
     @property
     def gradients_in(self) -> dict[str, Array]:
-        """On the way back ``{"dL/dy": the gradient of the output}``; nothing on the way forward."""
-        if not self.backward or self.record.grad_output is None:
-            return {}
-        return {"dL/dy": self.record.grad_output}
+        """In the backward pass ``{"dL/dy": the gradient of the output}``; empty in the forward pass."""
+        gradient = self.record.grad_output if self.backward else None
+        return {} if gradient is None else {"dL/dy": gradient}
 
     @property
     def gradients_out(self) -> dict[str, Array]:
-        """On the way back the gradient of each input that needs one; nothing on the way forward."""
+        """In the backward pass the gradient of each input that needs one; empty in the forward pass."""
         if not self.backward or not self.record.grad_inputs:
             return {}
         named = zip(self.names, self.record.grad_inputs, strict=True)
@@ -209,14 +197,14 @@ class TraceStep:
 
     @property
     def norms(self) -> dict[str, float]:
-        """The lengths of the gradients that came in and go out: see :func:`norm`."""
+        """The norms of the gradients that flow in and out: see :func:`norm`."""
         return {name: norm(array) for name, array in {**self.gradients_in, **self.gradients_out}.items()}
 
     def __repr__(self) -> str:
         lines = [("what", self.equation)] + ([("paper", self.section)] if self.section else [])
         if self.hyperparameters:
-            told = (f"{name}={_short(value)}" for name, value in self.hyperparameters.items())
-            lines.append(("told", ", ".join(told)))
+            settings = (f"{name}={_short(value)}" for name, value in self.hyperparameters.items())
+            lines.append(("with", ", ".join(settings)))
         arrays = {**self.inputs, "y": self.output} if not self.backward else {}
         lines += [(name, str(array.shape)) for name, array in arrays.items()]
         lines += [("saved", ", ".join(f"{name} {_short(value)}" for name, value in self.saved.items()) or "nothing")]
@@ -224,8 +212,7 @@ class TraceStep:
             lines += [(name, f"{a.shape}, norm {norm(a):.4g}, {sign}") for name, a in gradients.items()]
         lines.append(("lines", self.source.partition("\n")[0].removeprefix("# ")))
         width = max(len(label) for label, _ in lines)
-        way = "backward" if self.backward else "forward"
-        head = f"{self.title}, {way} (operation {self.record.position + 1})"
+        head = f"{self.title}, {'backward' if self.backward else 'forward'} (operation {self.record.position + 1})"
         return "\n".join([head, *(_block(label.ljust(width), text) for label, text in lines)])
 
     def _repr_html_(self) -> str | None:
@@ -234,14 +221,14 @@ class TraceStep:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TracedBackwardStep(TraceStep, BackwardStep):
-    """What ``loss.backward_steps()`` yields for an operation that was traced: a BackwardStep that knows more."""
+    """What ``loss.backward_steps()`` yields for an operation that was traced: a BackwardStep with more to ask for."""
 
     record: OperationRecord
     backward: bool = field(default=True, init=False)
 
 
 def _short(value: Any) -> str:
-    """Write an array as its shape, and anything else as Python would."""
+    """Write an array as its dtype and shape, and anything else as Python does."""
     return f"{value.dtype}{list(value.shape)}" if hasattr(value, "shape") else repr(value)
 
 
@@ -251,94 +238,27 @@ def _block(label: str, text: str) -> str:
     return f"    {label}  " + f"\n{indent}".join(line for lines in paragraphs for line in lines)
 
 
-def _docstrings(operation: type[Function]) -> list[str]:
-    """Return the docstrings of an operation's class and of those that it is a kind of, the nearest first."""
-    kinds = operation.__mro__[: operation.__mro__.index(Function)]
-    return [inspect.cleandoc(kind.__doc__) for kind in kinds if kind.__doc__]
-
-
-def _equations(operation: type[Function]) -> tuple[str, str]:
-    """Return what a docstring says of the way forward, and of the way back.
-
-    Equations stand in its first paragraph and in indented ones, with more than one space between them; those of the
-    way back begin with dL.
-    """
-    docstrings = _docstrings(operation)
-    for docstring in docstrings:
-        first, *others = docstring.split("\n\n")
-        display = [first, *(other for other in others if other.startswith(" "))]
-        parts = re.split(r"[;,.]?(?:(?<=[;,.])\s{2,}|$)", "  ".join(" ".join(_lines_of(text)) for text in display))
-        equations = [part.strip() for part in parts if "=" in part or part.strip().startswith("dL")]
-        forward = [equation for equation in equations if not equation.startswith("dL")]
-        if forward:
-            return "\n".join(forward), "\n".join(equation for equation in equations if equation.startswith("dL"))
-    return (docstrings[0].split("\n\n")[0], "") if docstrings else ("", "")
-
-
-def _lines_of(paragraph: str) -> list[str]:
-    return [line.strip() for line in paragraph.splitlines()]
-
-
-def _source(operation: type[Function], method: str, used: ModuleType | None) -> list[str]:
-    """Return the text of a method, and of what it calls: methods of the same operation, functions beside it, kernels.
-
-    What a kernel calls in its turn is left to the file that it stands in.
-    """
-    functions = [getattr(operation, method)]
-    texts = []
-    for function in functions:  # which grows on the way
-        try:
-            lines, start = inspect.getsourcelines(function)
-        except (OSError, TypeError):  # typed into a Python shell, say
-            texts.append(f"# {function.__module__}: {function.__qualname__}, whose source is not at hand")
-            continue
-        text = textwrap.dedent("".join(lines)).rstrip()
-        texts.append(f"# {function.__module__}, line {start}\n{text}")
-        called = dict.fromkeys(_called(operation, function, text, used))
-        functions += [one for one in called if inspect.isfunction(one) and one not in functions]
-    return texts
-
-
-def _called(operation: type[Function], function: Any, text: str, used: ModuleType | None) -> list[Any]:
-    """Return what the text of a function calls, as far as it is read together with the operation."""
-    owner = next((kind for kind in operation.__mro__ if function in vars(kind).values()), operation)
-    called = [getattr(operation, name, None) for name in re.findall(r"\bself\.(\w+)\(", text)]
-    called += [getattr(super(owner, operation), name) for name in re.findall(r"\bsuper\(\)\.(\w+)\(", text)]
-    beside = [function.__globals__.get(name) for name in re.findall(r"(?<![\w.])(\w+)\(", text)]
-    called += [one for one in beside if getattr(one, "__module__", "") == operation.__module__]
-    loops = [getattr(used, name, None) for name in re.findall(r"\bkernels\.(\w+)", text)]
-    return called + [getattr(loop, "py_func", loop) for loop in loops]  # what Numba was given to compile
-
-
 # --- the trace ----------------------------------------------------------------------------------------------------
 
 
 class Trace:
-    """A recorded forward pass: what :func:`trace` gives.
-
-    Attributes
-    ----------
-    records : list of OperationRecord
-        The operations in the order in which they were applied.
-    """
+    """A recorded forward pass, as :func:`trace` yields it; ``records`` has its operations in order."""
 
     def __init__(self, records: Sequence[OperationRecord] = ()) -> None:
         self.records = list(records)
-        self._makers: dict[
-            int, OperationRecord
-        ] = {}  # by the identity of what they made; records keep those arrays alive
+        self._makers: dict[int, OperationRecord] = {}  # by the id of the output, which the record keeps alive
 
     def __len__(self) -> int:
         return len(self.records)
 
     def forward_steps(self) -> Iterator[TraceStep]:
-        """Walk through the forward pass again, one operation at a time."""
+        """Return the steps of the forward pass, one for each operation."""
         return (TraceStep(record) for record in self.records)
 
     def backward_steps(self) -> Iterator[TraceStep]:
-        """Walk once more through what the last backward walk has passed; nothing is computed.
+        """Return the steps of the last backward pass, as far as it has got; nothing is computed.
 
-        The walk itself is ``loss.backward_steps()``, or ``loss.backward()``.
+        What computes is ``loss.backward_steps()``, or ``loss.backward()``.
         """
         return (TraceStep(record, backward=True) for record in reversed(self.records) if record.grad_output is not None)
 
@@ -349,25 +269,23 @@ class Trace:
         classes: Sequence[str] = (),
         title: str = "",
     ) -> None:
-        """Write the walk as one HTML file that needs nothing else: forwards, and backwards if that has been walked.
+        """Write the steps as one self-contained HTML file: the forward pass, and the backward pass if there was one.
 
         Parameters
         ----------
         path : path
-            The file; what was there before is replaced.
+            The file; an existing one is replaced.
         picture : ndarray of uint8, (H, W, 3), optional
-            What the network was shown; by default its first input, scaled to be seen.
+            The image to show as the input; by default the network's first input, scaled to be visible.
         classes : sequence of str
             The names of the scores.
         title : str
-            Above everything.
+            The heading.
 
         Raises
         ------
         ValueError
-            If nothing was recorded, or there is a name too many or too few.
-        OSError
-            If the file cannot be written.
+            If nothing was recorded, or the number of names is not the number of scores.
         """
         if "page" not in renderers:
             raise RuntimeError("save_html: import minicnn.viz first; it makes the page")
@@ -376,22 +294,22 @@ class Trace:
             file.write(page)
 
     def __repr__(self) -> str:
-        rows = [(step.layer, step.name, _shapes(step)) for step in self.forward_steps()]
+        rows = [(step.layer, _with_algorithm(step), _shapes(step)) for step in self.forward_steps()]
         wide = [max((len(row[column]) for row in rows), default=0) for column in (0, 1)]
-        lines = (f"  {layer:<{wide[0]}}  {name:<{wide[1]}}  {shapes}" for layer, name, shapes in rows)
+        lines = (f"  {layer:<{wide[0]}}  {operation:<{wide[1]}}  {shapes}" for layer, operation, shapes in rows)
         return "\n".join([f"trace of {len(rows)} operations", *lines])
 
     def _record(self, function: Function, inputs: tuple[Tensor | None, ...], output: Tensor) -> OperationRecord:
         arrays = tuple(None if tensor is None else tensor.data for tensor in inputs)
-        told = function.hyperparameters
+        settings = function.hyperparameters
         record = OperationRecord(
             type(function),
-            _layer_at_work(),
+            _current_layer(),
             len(self.records),
             arrays,
             output.data,
-            told,
-            {name: value for name, value in vars(function).items() if name not in told},
+            settings,
+            {name: value for name, value in vars(function).items() if name not in settings},
             tuple(self._makers.get(id(array)) for array in arrays),
             kernels.in_use(output.data),
             function.reads,
@@ -403,18 +321,14 @@ class Trace:
 
 @contextmanager
 def trace() -> Iterator[Trace]:
-    """Record every operation that this thread applies, with all that the backward walk would free.
+    """Record every operation that this thread applies, with everything that the backward pass would free.
 
-    Afterwards ``trace.forward_steps()`` walks through the forward pass, and ``loss.backward_steps()`` through the
-    backward pass: it leaves the same gradients as ``loss.backward()``, and each of its steps knows what was recorded.
-    Since nothing is freed, it can be walked again; leaves add up their gradients, as always.
+    Afterwards ``trace.forward_steps()`` steps through the forward pass, and ``loss.backward_steps()`` through the
+    backward pass: it computes the same gradients as ``loss.backward()``, and its steps have what was recorded. Since
+    nothing is freed, a second backward pass is possible; gradients accumulate in the leaves, as always.
 
     The arrays are the engine's own, not copies. An optimiser changes weights in place, so look at a trace before the
-    next ``step()``. A trace inside a trace records in its place.
-
-    Yields
-    ------
-    Trace
+    next ``step()``. Inside another trace, only the inner one records.
 
     Examples
     --------
@@ -436,22 +350,12 @@ def trace() -> Iterator[Trace]:
 
 
 def trace_of(output: Tensor) -> Trace:
-    """Return the part of a trace that led to this tensor.
-
-    Parameters
-    ----------
-    output : Tensor
-        A loss, say.
-
-    Returns
-    -------
-    Trace
-        The same records, as far as `output` depends on them.
+    """Return the part of a trace that `output`, for example a loss, depends on.
 
     Raises
     ------
     ValueError
-        If it was not computed within a trace, or depends on nothing that requires a gradient.
+        If it was not computed inside a trace, or depends on nothing that requires a gradient.
     """
     last = output.creator.record if output.creator is not None else None
     if not isinstance(last, OperationRecord):
@@ -469,10 +373,14 @@ def _shapes(step: TraceStep) -> str:
     return f"{', '.join(str(shape) for shape in step.input_shapes if shape is not None)} -> {step.output_shape}"
 
 
-def _layer_at_work() -> str:
+def _with_algorithm(step: TraceStep) -> str:
+    return f"{step.name} ({step.algorithm})" if step.algorithm else step.name
+
+
+def _current_layer() -> str:
     """Return the path of the innermost module that is being called, in the outermost one.
 
-    They are found on the call stack: so modules need not know that there are traces, and cost nothing without one.
+    The call stack has them, so modules need not know about traces, and cost nothing without one.
     """
     called: list[nn.Module] = []
     frame = sys._getframe()

@@ -1,8 +1,6 @@
 """The trace: what it keeps, and that it changes nothing."""
 
 import gc
-import importlib
-import inspect
 import subprocess
 import sys
 import weakref
@@ -17,9 +15,8 @@ import pytest
 import minicnn
 from minicnn import Function, Tensor, autograd, models, nn, no_grad, tracing
 from minicnn import functional as F
-from minicnn.ops.activation import ReLU
-from minicnn.ops.conv import Conv2d, DirectConv2d
-from minicnn.ops.reduce import Sum
+from minicnn.backend import to_device
+from minicnn.ops.conv import Conv2d
 from minicnn.tracing import Trace, TraceStep, norm, trace_of
 
 
@@ -51,9 +48,8 @@ def traced(network: nn.Module) -> tuple[Trace, Tensor]:
 def test_the_operations_in_order_with_their_layers() -> None:
     trace, _ = traced(small_network())
     assert len(trace) == 8
-    conv = "DirectConv2d" if minicnn.kernels.current() == "numba" else "Conv2d"
     assert [(step.layer, step.name) for step in trace.forward_steps()] == [
-        ("conv", conv),
+        ("conv", "Conv2d"),
         ("relu", "ReLU"),
         ("pool", "MaxPool2d"),
         ("flatten", "Reshape"),
@@ -63,6 +59,25 @@ def test_the_operations_in_order_with_their_layers() -> None:
         ("", "CrossEntropy"),
     ]
     assert [step.title for step in trace.forward_steps()][-2:] == ["head.2: Linear", "CrossEntropy"]
+
+
+@pytest.mark.parametrize("algorithm", ["im2col", "direct"])
+def test_the_algorithm_is_named_beside_the_operation(algorithm: str) -> None:
+    with minicnn.use_conv(algorithm):
+        trace, loss = traced(small_network())
+    conv, relu, *_ = trace.forward_steps()
+    assert (conv.name, conv.algorithm, conv.title) == ("Conv2d", algorithm, f"conv: Conv2d ({algorithm})")
+    assert (relu.name, relu.algorithm, relu.title) == ("ReLU", "", "relu: ReLU")
+    assert f"  conv     Conv2d ({algorithm})  (2, 4, 8, 8)" in repr(trace)
+    (*_, back) = loss.backward_steps()
+    assert isinstance(back, TraceStep) and back.title == conv.title
+
+
+def test_an_operation_outside_of_any_layer_names_its_algorithm_too(gpu: str) -> None:
+    with minicnn.trace() as trace:
+        F.cross_entropy(Tensor(IMAGES[:, :, 0, 0]).to(gpu), to_device(LABELS, gpu))
+    *_, loss = trace.forward_steps()
+    assert loss.title == "CrossEntropy (fused)"
 
 
 def test_a_step_knows_its_arrays_and_they_are_the_engines_own() -> None:
@@ -96,102 +111,18 @@ def test_an_absent_input_and_inputs_without_names() -> None:
     assert both.names == ("x0", "x1") and list(both.inputs) == ["x0"]
 
 
-@pytest.mark.parametrize(
-    ("operation", "forward", "backward", "section"),
-    [
-        (ReLU, "y = max(0, x)", "dL/dx = dL/dy where x > 0, else 0", "Krizhevsky et al. 2012, section 3.1"),
-        (Sum, "y = sum of x over some dimensions", "dL/dx = dL/dy for every element that went into the sum", ""),
-        (
-            DirectConv2d,  # a kind of Conv2d, which has the equations
-            "y[n, f, oh, ow] = b[f] + sum over c, kh, kw of  w[f, c, kh, kw] x[n, c, oh SH - PH + kh, ow SW - PW + kw]",
-            "dL/dW = dL/dY X^T\ndL/dx = col2im(W^T dL/dY)\ndL/db = sum of dL/dY over n, oh, ow",
-            "Krizhevsky et al. 2012, section 3.5",
-        ),
-    ],
-    ids=lambda value: getattr(value, "__name__", ""),
-)
-def test_equation_and_section_are_the_docstrings(
-    operation: type[Function], forward: str, backward: str, section: str
-) -> None:
-    record = tracing.OperationRecord(operation, "", 0, (), np.zeros(1), {}, {}, ())
-    assert (TraceStep(record).equation, TraceStep(record, True).equation) == (forward, backward)
-    assert TraceStep(record).section == section
-
-
-def kinds(operation: type[Function]) -> list[type[Function]]:
-    return [found for kind in operation.__subclasses__() for found in (kind, *kinds(kind))]
-
-
-def test_every_operation_says_what_it_does() -> None:
-    public = [kind for kind in kinds(Function) if kind.__module__.startswith("minicnn.ops") and kind.__name__[0] != "_"]
-    assert len(public) > 25
-    for operation in public:
-        record = tracing.OperationRecord(operation, "", 0, (), np.zeros(1), {}, {}, ())
-        assert len(TraceStep(record).equation) > 4 and len(TraceStep(record, True).equation) > 4, operation
-        assert "  dL/d" not in TraceStep(record).equation or operation.__name__ == "Pad"
-
-
-def test_an_operation_without_a_docstring_or_a_source() -> None:
-    namespace: dict[str, Any] = {"Function": Function}
-    exec("class Bare(Function):\n    def forward(self, xp, x):\n        return x * 2", namespace)
-    with minicnn.trace() as trace:
-        namespace["Bare"]()(Tensor(1.0))
-    (step,) = trace.forward_steps()
-    assert (step.equation, step.section, step.explanation) == ("", "", "")
-    assert "not at hand" in step.source and "Bare, forward" in repr(step)
-
-
-def test_the_source_is_what_runs() -> None:
-    record = tracing.OperationRecord(Conv2d, "", 0, (), np.zeros(1), {}, {}, ())
-    forward, backward = TraceStep(record).source, TraceStep(record, True).source
-    assert forward.startswith("# minicnn.ops.conv, line ") and "\ndef forward(self, xp" in forward
-    assert "def backward" not in forward and "def backward(self, xp" in backward
-    assert "def columns(" in forward and "def filters_as_rows(" in forward  # which both call
-    assert "def columns(" in backward
-    direct = tracing.OperationRecord(DirectConv2d, "", 0, (), np.zeros(1), {}, {}, ())
-    source = TraceStep(direct, True).source
-    assert source.count("def backward(") == 2 and source.count("def grad_w(") == 1  # its own, and super().backward
-
-
-def test_the_source_goes_down_to_the_loops(kernel_file: str) -> None:
-    images = Tensor(IMAGES, requires_grad=True)
-    with minicnn.trace() as trace:
-        y = F.local_response_norm(F.max_pool2d(F.relu(images), 3, 2), 5)
-        loss = (y * y).mean()
-    loss.backward()
-    module = importlib.import_module(f"minicnn.kernels.{kernel_file}_kernels")
-    others = "numpy" if kernel_file == "numba" else "numba"
-    forward = {step.name: step.source for step in trace.forward_steps()}
-    backward = {step.name: step.source for step in trace.backward_steps()}
-    with minicnn.use_kernels(others):  # which are not those that ran
-        assert [step.source for step in trace.forward_steps()] == list(forward.values())
-    for sources, operation, kernel in (
-        (forward, "MaxPool2d", "max_pool2d_forward"),
-        (backward, "MaxPool2d", "max_pool2d_backward"),
-        (forward, "LocalResponseNorm", "lrn_forward"),
-        (backward, "LocalResponseNorm", "lrn_backward"),
-        (backward, "ReLU", "relu_backward"),
-    ):
-        function = getattr(module, kernel)
-        function = getattr(function, "py_func", function)
-        lines, start = inspect.getsourcelines(function)
-        assert f"# {function.__module__}, line {start}\n{''.join(lines).rstrip()}" in sources[operation]
-    assert backward["Mul"].count("def sum_to(") == 1 and backward["Mean"].count("def _restored(") == 1
-    assert "def output_length(" in forward["MaxPool2d"]
-
-
 def test_a_step_prints_as_a_few_lines() -> None:
     trace, loss = traced(small_network())
     conv = next(trace.forward_steps())
     lines = repr(conv).splitlines()
-    assert lines[0] == f"conv: {conv.name}, forward (operation 1)"
+    assert lines[0] == f"conv: Conv2d ({conv.algorithm}), forward (operation 1)"
     assert "    paper  Krizhevsky et al. 2012, section 3.5" in lines
-    assert "    told   stride=(1, 1), padding=(1, 1), groups=2" in lines
+    assert "    with   stride=(1, 1), padding=(1, 1), groups=2" in lines
     assert "    w      (6, 2, 3, 3)" in lines and "    y      (2, 6, 8, 8)" in lines
     assert "    saved  x float32[2, 4, 8, 8], w float32[6, 2, 3, 3]" in lines
     back = list(loss.backward_steps())[-1]
     text = repr(back)
-    assert f"conv: {conv.name}, backward" in text and "dL/dW = dL/dY X^T\n" in text
+    assert f"conv: Conv2d ({conv.algorithm}), backward" in text and "dL/dW = dL/dY X^T\n" in text
     assert f"dL/dw  (6, 2, 3, 3), norm {norm(back.grad_inputs[1]):.4g}, out" in text
     assert max(map(len, text.splitlines())) < 120 and len(text.splitlines()) < 16
 

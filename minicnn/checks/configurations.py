@@ -10,8 +10,8 @@ import numpy as np
 from minicnn import functional as F
 from minicnn.autograd import Tensor
 from minicnn.checks.examples import Example, distinct, normal, positive, seeded_dropout
-from minicnn.ops.linear import SmallBatchLinear
-from minicnn.ops.loss import FusedCrossEntropy
+from minicnn.ops.fused_cross_entropy import FusedCrossEntropy
+from minicnn.ops.small_batch_linear import SmallBatchLinear
 
 __all__ = ["configurations"]
 

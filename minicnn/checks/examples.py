@@ -16,10 +16,13 @@ import numpy as np
 from minicnn import functional as F
 from minicnn.autograd import Function, Tensor
 from minicnn.backend import manual_seed, to_device
-from minicnn.ops.conv import Conv2d, DirectConv2d, WinogradConv2d
-from minicnn.ops.linear import Linear, SmallBatchLinear
-from minicnn.ops.loss import CrossEntropy, FusedCrossEntropy
+from minicnn.ops.conv import Conv2d
+from minicnn.ops.conv_algorithms import DirectConv2d, WinogradConv2d
+from minicnn.ops.fused_cross_entropy import FusedCrossEntropy
+from minicnn.ops.linear import Linear
+from minicnn.ops.loss import CrossEntropy
 from minicnn.ops.shape import Pad, ToDevice
+from minicnn.ops.small_batch_linear import SmallBatchLinear
 
 __all__ = ["EXAMPLES", "Example", "applying", "distinct", "normal", "positive", "seeded_dropout"]
 

@@ -8,21 +8,21 @@ import numpy as np
 
 __all__ = ["inner", "kernel", "u"]
 
-u = np.uint64  # an unsigned index cannot be negative, so no instruction is spent on Python's x[-1]: loops vectorise
+u = np.uint64  # an unsigned index cannot be negative like Python's x[-1], which saves a check: loops are vectorised
 
 
 def _compile(function: Callable[..., Any], **options: Any) -> Any:
     try:
         return numba.njit(function, nogil=True, cache=True, error_model="numpy", **options)
-    except RuntimeError:  # no folder for the cache is writable: compile anew in each process rather than fail
+    except RuntimeError:  # no cache folder is writable: compile in each process rather than fail
         return numba.njit(function, nogil=True, error_model="numpy", **options)
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Compile a function when it is first called; the code is kept until the function's own file changes."""
+    """Compile a function when it is first called; the code is cached on disk until the function's file changes."""
     return _compile(function)
 
 
 def inner(function: Callable[..., Any]) -> Any:
-    """Compile a function into those that call it."""
+    """Compile a function inline, into those that call it."""
     return _compile(function, inline="always")

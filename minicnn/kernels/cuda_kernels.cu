@@ -1,19 +1,19 @@
-// The kernels as a GPU wants them: one thread for each number that comes out. No thread writes where another one does,
-// and none waits for another: the order in which they run cannot matter, so the same input gives the same bits.
+// The kernels for GPUs: one thread for each number of the output. No two threads write to the same address, and none
+// waits for another: the order in which they run does not matter, so the same input gives the same bits.
 //
 // They are the functions of numpy_kernels.py, whose docstrings say what each computes; cuda_kernels.py launches them.
-// What backward passes add up is gathered by the place that receives it, in the order in which numpy_kernels.py adds.
+// In a backward pass, the thread of each input gathers its sum, in the order in which numpy_kernels.py adds.
 //
 // Letters: N images, C channels, H W height and width, KH KW kernel, SH SW stride, PH PW padding, OH OW output.
 // All arrays are contiguous, and REAL is float or double.
 
-#ifdef BIG_ARRAYS  // of more than a billion numbers: for others 32 bits will do, which a GPU divides much faster
+#ifdef BIG_ARRAYS  // of more than a billion numbers; for others 32 bits are enough, and divisions are much faster
 typedef long long Size;
 #else
 typedef int Size;
 #endif
 
-#ifdef BIG_WINDOWS  // of more than 16x16, where a byte does not tell the place in a window
+#ifdef BIG_WINDOWS  // of more than 16x16, where a byte cannot hold the index in a window
 typedef int Place;
 #else
 typedef unsigned char Place;
@@ -21,14 +21,14 @@ typedef unsigned char Place;
 
 typedef long long Label;
 
-// A loop over `size` things that all threads of all blocks share, as in: for (EACH(i, size)) ...
+// A loop over `size` elements that all threads of all blocks share, as in: for (EACH(i, size)) ...
 #define EACH(i, size) \
     Size i = blockIdx.x * (Size)blockDim.x + threadIdx.x; i < (size); i += gridDim.x * (Size)blockDim.x
 
 
 // --- convolution ------------------------------------------------------------------------------------------------
 
-// A thread lays out one channel of one window.
+// A thread writes one channel of one window.
 extern "C" __global__ void im2col(
     const REAL* x, Size N, Size C, Size H, Size W, Size OH, Size OW,
     Size KH, Size KW, Size SH, Size SW, Size PH, Size PW, REAL* col
@@ -49,8 +49,8 @@ extern "C" __global__ void im2col(
     }
 }
 
-// A thread collects what comes back to one pixel. Through its position kh in a window, the pixel's row h is seen by
-// the window that starts at oh SH - PH = h - kh, if there is one: every SH-th kh has one.
+// A thread sums the gradient of one pixel. At position kh of a window, the pixel's row h belongs to the window that
+// starts at oh SH - PH = h - kh, if there is one: every SH-th kh has one.
 extern "C" __global__ void col2im(
     const REAL* col, Size N, Size C, Size H, Size W, Size OH, Size OW,
     Size KH, Size KW, Size SH, Size SW, Size PH, Size PW, REAL* x
@@ -75,7 +75,7 @@ extern "C" __global__ void col2im(
 
 // --- pooling ----------------------------------------------------------------------------------------------------
 
-// A thread looks through one window, which holds at least one pixel.
+// A thread searches one window, which has at least one pixel.
 extern "C" __global__ void max_pool2d_forward(
     const REAL* x, Size planes, Size H, Size W, Size OH, Size OW,
     Size KH, Size KW, Size SH, Size SW, Size PH, Size PW, REAL* y, Place* index
@@ -100,7 +100,7 @@ extern "C" __global__ void max_pool2d_forward(
     }
 }
 
-// A thread asks every window that holds its pixel whether it was the maximum there.
+// A thread goes through the windows that contain its pixel, and takes the gradient where it was the maximum.
 extern "C" __global__ void max_pool2d_backward(
     const REAL* grad_y, const Place* index, Size planes, Size H, Size W, Size OH, Size OW,
     Size KH, Size KW, Size SH, Size SW, Size PH, Size PW, REAL* grad_x
@@ -166,7 +166,7 @@ extern "C" __global__ void avg_pool2d_backward(
 
 // --- response normalisation -------------------------------------------------------------------------------------
 
-// D^-beta, for the paper's 3/4 (and for 1/2 and 1) by square roots, which take less time than a power.
+// D^-beta, for the paper's 3/4 (and for 1/2 and 1) by square roots, which are faster than a power.
 __device__ REAL lrn_power(REAL D, REAL beta) {
     if (beta == (REAL)0.75) {
         const REAL root = sqrt(1 / D);
@@ -179,8 +179,8 @@ __device__ REAL lrn_power(REAL D, REAL beta) {
 }
 
 // k + a times the sum of squares over the channels c - below ... c + above. `x` is the first channel's number at a
-// position, and `step` leads to the next channel's. Each sum is made anew, from numbers that are in the cache: one
-// that takes in a number and puts out another would go on carrying the rounding error of a large one, and any NaN.
+// position, and the next channel's is `step` further. Each sum is computed from scratch, from numbers that are in the
+// cache: a running sum would keep the rounding error of a large number, and any NaN, after it has left the window.
 __device__ REAL lrn_denominator(const REAL* x, Size step, Size c, Size C, Size below, Size above, REAL k, REAL a) {
     REAL total = 0;
     for (Size near = max(c - below, (Size)0); near <= min(c + above, C - 1); near++) {
@@ -190,7 +190,7 @@ __device__ REAL lrn_denominator(const REAL* x, Size step, Size c, Size C, Size b
     return k + a * total;
 }
 
-// A thread walks through the channels at one position.
+// A thread computes all channels at one position.
 extern "C" __global__ void lrn_forward(
     const REAL* x, Size N, Size C, Size S, Size below, Size above, REAL k, REAL a, REAL beta, REAL* y
 ) {
@@ -204,9 +204,9 @@ extern "C" __global__ void lrn_forward(
     }
 }
 
-// A thread walks through the channels at one position, `below` ahead of where it finishes. What a channel contributes
-// to others, grad_y x D^-(beta + 1), is wanted by below + above + 1 of them; it stays that long in `recent`, which has
-// so many rows of N S numbers, one after the other in use again.
+// A thread computes all channels at one position, and is `below` channels ahead of the one that it finishes. What a
+// channel contributes to others, grad_y x D^-(beta + 1), is needed by below + above + 1 of them, and stays that long in
+// `recent`, a circular buffer of as many rows of N S numbers.
 extern "C" __global__ void lrn_backward(
     const REAL* x, const REAL* grad_y, Size N, Size C, Size S, Size below, Size above, REAL k, REAL a, REAL beta,
     REAL* recent, REAL* grad_x
@@ -270,13 +270,13 @@ extern "C" __global__ void sgd_momentum(
 
 // --- softmax and cross-entropy ----------------------------------------------------------------------------------
 
-// q v: what a class of weight v has to do with a row of this label.
+// q v: the target of a class, times its weight v, for a row with this label.
 __device__ REAL weighted_target(Size c, Label label, REAL v, Size C, REAL smoothing) {
     const REAL share = smoothing / C;
     return label == -1 ? 0 : (c == label ? 1 - smoothing + share : share) * v;
 }
 
-// A thread walks along a row three times: for its largest score, for the sum of powers, for what comes of both.
+// A thread goes over a row three times: for the largest score, for the sum of exponentials, and for the results.
 extern "C" __global__ void cross_entropy_forward(
     const REAL* x, const Label* labels, const REAL* v, Size M, Size C, REAL smoothing,
     REAL* p, REAL* totals, REAL* losses

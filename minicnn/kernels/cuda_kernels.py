@@ -1,8 +1,8 @@
-"""The kernels on a GPU: what launches the CUDA C of ``cuda_kernels.cu``.
+"""The kernels for NVIDIA's GPUs: what launches the CUDA C of ``cuda_kernels.cu``.
 
-Same functions, same signatures, same results as in ``numpy_kernels``, whose docstrings say what each computes; but
-for ``conv2d`` and ``conv2d_grad_w``, because on a GPU a convolution is im2col and NVIDIA's matrix product. They return
-at once: the GPU works off what it is given, in order, while Python goes on.
+Same functions, same signatures, same results as in ``numpy_kernels``, whose docstrings say what each computes. There is
+no direct and no Winograd convolution: on a GPU, a convolution is im2col and NVIDIA's matrix product. All of them return
+at once: the GPU runs the kernels in order while Python continues.
 """
 
 from functools import cache
@@ -14,14 +14,16 @@ import numpy as np
 
 Array = Any
 
-THREADS = 256  # of a block
+THREADS = 256  # per block
 MOST_BLOCKS = 1 << 16
-MOST_NARROW = 1 << 30  # numbers in an array: 32 bits count them, and as far as all threads step beyond
+MOST_NARROW = (
+    1 << 30
+)  # numbers in an array that 32-bit indices can count, including the last step of all threads beyond it
 
 
 @cache
 def _compiled(name: str, real: str, big_windows: bool, big_arrays: bool) -> Any:
-    """Return a kernel of the source, compiled once for each kind of array; CuPy keeps the code on disk, too."""
+    """Return a kernel of the source, compiled once for each kind of array; CuPy also caches the code on disk."""
     options = ["-DREAL=float" if real == "float32" else "-DREAL=double"]
     options += ["-DBIG_WINDOWS"] * big_windows + ["-DBIG_ARRAYS"] * big_arrays
     source = Path(__file__).with_suffix(".cu").read_text(encoding="utf-8")
@@ -29,9 +31,9 @@ def _compiled(name: str, real: str, big_windows: bool, big_arrays: bool) -> Any:
 
 
 def _launch(name: str, threads: int, *arguments: Any) -> None:
-    """Run a kernel, with a thread for each number that comes out if the GPU has so many.
+    """Run a kernel with that many threads, one for each number that it computes, or fewer that loop.
 
-    Arguments are cast to what the source declares: float to REAL, int to Size, bool to bool.
+    Arguments are cast to the types of the source: float to REAL, int to Size, bool to bool.
     """
     if threads == 0:
         return
@@ -114,7 +116,7 @@ def lrn_backward(
 ) -> None:
     N, C, S = x.shape
     x, grad_y = cupy.ascontiguousarray(x), cupy.ascontiguousarray(grad_y)
-    below, above = min(below, C), min(above, C)  # there are no more channels, and `recent` grows with both
+    below, above = min(below, C), min(above, C)  # there are no more than C channels, and `recent` grows with both
     recent = cupy.empty((below + above + 1, N * S), x.dtype)
     numbers = float(k), float(a), float(beta)
     _launch("lrn_backward", N * S, x, grad_y, N, C, S, below, above, *numbers, recent, grad_x)

@@ -1,19 +1,19 @@
-"""Convolution without im2col: windows are read where they stand in the picture, and sums stay in registers.
+"""Convolution without im2col: windows are read in place from the image, and sums stay in registers.
 
-Its innermost loop is written down vector by vector, because no compiler finds it.
+The innermost loop is written vector by vector, because no compiler finds it.
 
 A processor multiplies and adds fastest when the sums stay in its registers: a *tile* of sums, some rows of a few
-vectors each. For every summand k a few vectors of `a` are loaded, one number of `b` for each row, and every row's
-number is multiplied with every vector::
+vectors each. For every term k, a few vectors of `a` are loaded and one number of `b` for each row, and every row's
+number is multiplied by every vector::
 
     sums[row, :] = sum over k of  b[b_start + rows[row] + places[k]] * a[a_start + k * a_step :][:width]
 
-Nothing is copied together beforehand: `rows` and `places` say where in `b` the numbers stand. This is all of im2col
-that is left: with `b` a picture, `rows` the corners of some windows and `places` the way from a corner to each of the
-window's pixels, this is a convolution (Dukhan 2019, "The Indirect Convolution Algorithm", arXiv:1907.02129).
+Nothing is copied beforehand: `rows` and `places` are the offsets of the numbers in `b`. They are all that is left of
+im2col: if `b` is an image, `rows` the corners of some windows, and `places` the offsets of a window's pixels from its
+corner, this is a convolution (Dukhan 2019, "The Indirect Convolution Algorithm", arXiv:1907.02129).
 
-Loops written in Python would be compiled into something else, with the sums in memory and three loads and stores for
-each multiplication. So this file hands LLVM, which compiles what Numba makes, the vectors themselves.
+Loops written in Python would be compiled to code that keeps the sums in memory, with three loads and stores for each
+multiplication. So this file generates LLVM's vector instructions itself (LLVM is the compiler that Numba uses).
 """
 
 from typing import Any
@@ -31,26 +31,30 @@ __all__ = ["ROWS", "VECTOR_BYTES", "conv2d", "conv2d_grad_w", "tile", "transpose
 
 Array = Any
 
-_settings: Any = config  # without types
-# What Numba compiles for, which its settings may make less than the processor can.
-_FEATURES = (_settings.CPU_FEATURES or get_host_cpu_features()).split(",")
+# Numba has no types.
+_settings: Any = config
+_host_features: Any = get_host_cpu_features
+_declared: Any = cgutils.get_or_insert_function
+
+# What Numba compiles for: its settings may exclude what the processor can do.
+_FEATURES = (_settings.CPU_FEATURES or _host_features()).split(",")
 
 VECTOR_BYTES = 64 if "+avx512f" in _FEATURES else 32 if "+avx" in _FEATURES else 16
 
-# How many rows a tile has whose rows are so many vectors long. The sums, one row's vectors and one number for each row
-# must fit into 32 registers where vectors have 64 bytes, into 16 elsewhere, or they go to memory and back.
+# The number of rows of a tile, by the number of vectors in a row. The sums, one row's vectors and one number for each
+# row must fit in 32 registers where vectors have 64 bytes, and in 16 elsewhere, or they are spilled to memory.
 ROWS = (0, 16, 8, 8, 6) if VECTOR_BYTES == 64 else (0, 10, 5, 4)
 
 
 def tile(vectors: int, rows: int, vector_bytes: int = VECTOR_BYTES) -> Any:
-    """Return a function for compiled code that computes one tile of sums.
+    """Return a function, for compiled code, that computes one tile of sums.
 
     Parameters
     ----------
     vectors : int
-        How many vectors long each row is.
+        The number of vectors in a row.
     rows : int
-        How many rows there are.
+        The number of rows.
     vector_bytes : int
         The size of a vector.
 
@@ -59,9 +63,8 @@ def tile(vectors: int, rows: int, vector_bytes: int = VECTOR_BYTES) -> Any:
     function
         ``tile(a, a_start, a_step, b, b_start, rows, first_row, places, sums, sums_start, add)``: writes the sums
         described above to ``sums[sums_start:]``, row after row, or adds them to what is there if `add` is true. The
-        arrays are contiguous and one-dimensional: `a`, `b` and `sums` float32 or float64, all alike; `rows`, of which
-        those from `first_row` on are used, and `places` int64. Nothing is checked: an index beyond the end reads
-        foreign memory.
+        arrays are contiguous and one-dimensional: `a`, `b` and `sums` all float32 or all float64; `places` and `rows`,
+        which is used from `first_row` on, int64. Nothing is checked: an index beyond the end reads other memory.
     """
 
     @intrinsic
@@ -85,10 +88,10 @@ def tile(vectors: int, rows: int, vector_bytes: int = VECTOR_BYTES) -> Any:
             vector = ir.VectorType(number, lanes)
             spread = ir.Constant(ir.VectorType(ir.IntType(32), lanes), None)  # lane 0 for every lane
             undefined = ir.Constant(vector, ir.Undefined)
-            multiply_add = cgutils.get_or_insert_function(
+            multiply_add = _declared(
                 builder.module,
                 ir.FunctionType(vector, [vector] * 3),
-                f"llvm.fmuladd.v{lanes}f{a.dtype.bitwidth}",  # fused where the processor can
+                f"llvm.fmuladd.v{lanes}f{a.dtype.bitwidth}",  # fused if the processor can
             )
 
             def array(argument: int) -> Any:
@@ -166,8 +169,7 @@ def _transpose_square(
 ) -> Any:
     """Transpose, in compiled code, a square as wide as a vector from one matrix into another one.
 
-    The arrays are contiguous and one-dimensional; rows begin `source_width` and `target_width` apart. Nothing is
-    checked.
+    The arrays are contiguous and one-dimensional, with rows of `source_width` and `target_width`. Nothing is checked.
     """
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
@@ -211,7 +213,7 @@ transpose_square: Any = _transpose_square
 # --- the kernels -------------------------------------------------------------------------------------------------
 
 _tile_1, _tile_2, _tile_3 = (tile(vectors, ROWS[vectors]) for vectors in (1, 2, 3))
-_tile_4 = tile(4, ROWS[4]) if len(ROWS) > 4 else _tile_1  # never called without its rows
+_tile_4 = tile(4, ROWS[4]) if len(ROWS) > 4 else _tile_1  # not called if ROWS has no entry for it
 
 
 @kernel
@@ -228,7 +230,7 @@ def _tiles(
     add: bool,
     a_step: int = 0,
 ) -> None:
-    """Compute one tile after the other until there are no more rows; `a` has rows of the tile's width by default."""
+    """Compute tile after tile until there are no more rows; `a` has rows of the tile's width by default."""
     width = vectors * (VECTOR_BYTES // a.itemsize)
     step = a_step if a_step else width
     for first in range(0, len(rows), ROWS[vectors]):
@@ -244,7 +246,7 @@ def _tiles(
 
 @kernel
 def _vectors_for(filters: int, itemsize: int) -> int:
-    """Return how many vectors of filters make a row of a tile: the more the better, if it comes out even."""
+    """Return the number of vectors of filters in a row of a tile: as many as possible that divide all evenly."""
     vectors = -(-filters * itemsize // VECTOR_BYTES)
     for most in range(len(ROWS) - 1, 1, -1):
         if vectors % most == 0:
@@ -254,7 +256,7 @@ def _vectors_for(filters: int, itemsize: int) -> int:
 
 @kernel
 def _pixel_places(KH: int, KW: int, channels: int, H: int, W: int) -> Array:
-    """Return how far each pixel of a window is from its first one, in images (channels, H, W)."""
+    """Return the offset of each pixel of a window from its first one, in images (channels, H, W)."""
     places = np.empty(channels * KH * KW, np.int64)
     i = 0
     for c in range(channels):
@@ -267,7 +269,7 @@ def _pixel_places(KH: int, KW: int, channels: int, H: int, W: int) -> Array:
 
 @kernel
 def _window_places(OH: int, OW: int, SH: int, SW: int, W: int) -> Array:
-    """Return where each window begins, in images of width W."""
+    """Return the offset of each window, in images of width W."""
     places = np.empty(OH * OW, np.int64)
     for oh in range(OH):
         for ow in range(OW):
@@ -277,9 +279,9 @@ def _window_places(OH: int, OW: int, SH: int, SW: int, W: int) -> Array:
 
 @kernel
 def _filled_up(places: Array, rows: int) -> Array:
-    """Append zeros until the last tile is full: what comes out of them is thrown away."""
+    """Append zeros until the last tile is full; their sums are discarded."""
     full = np.zeros(-(-len(places) // rows) * rows, np.int64)
-    for i in range(len(places)):  # a slice would bring the text of its error message along: seconds of compiling
+    for i in range(len(places)):  # a slice would compile its error message too: seconds
         full[i] = places[i]
     return full
 
@@ -299,7 +301,7 @@ def _frame(image: Array, PH: int, PW: int, framed: Array) -> None:
 def _transpose(
     source: Array, start: int, width: int, target: Array, target_start: int, target_width: int, rows: int, columns: int
 ) -> None:
-    """Transpose a part of a matrix into a part of another one: rows and columns are the source's."""
+    """Transpose a part of a matrix into a part of another one; `rows` and `columns` are the source's."""
     side = VECTOR_BYTES // source.itemsize
     for top in range(0, rows, side):
         for left in range(0, columns, side):
@@ -330,7 +332,7 @@ def conv2d(x: Array, w: Array, b: Array, SH: int, SW: int, PH: int, PW: int, y: 
             first, count = g * FG + block * width, min(width, FG - block * width)
             _transpose(filters, first * K, K, packed, (g * blocks + block) * K * width, width, count, K)
     framed = np.zeros(C * H * W, x.dtype)
-    some = ROWS[vectors] * (VECTOR_BYTES // x.itemsize)  # windows whose sums stay in the L1 cache
+    some = ROWS[vectors] * (VECTOR_BYTES // x.itemsize)  # windows whose sums fit in the L1 cache
     sums = np.empty(some * width, x.dtype)
     target = y.reshape(-1)
     for n in range(N):
@@ -361,8 +363,8 @@ def conv2d_grad_w(x: Array, grad_y: Array, SH: int, SW: int, PH: int, PW: int, g
     blocks = -(-FG // width)
     windows, pixels = _window_places(OH, OW, SH, SW, W), _filled_up(_pixel_places(KH, KW, CG, H, W), ROWS[vectors])
     framed = np.zeros(C * H * W, x.dtype)
-    some = min(size, 1024)  # windows at a time: what is packed stays in the L2 cache
-    packed = np.zeros(some * width, x.dtype)  # what comes back to a block of filters side by side: (windows, width)
+    some = min(size, 1024)  # windows at a time, so that `packed` fits in the L2 cache
+    packed = np.zeros(some * width, x.dtype)  # the gradient of a block of filters side by side: (windows, width)
     sums = np.zeros(G * blocks * len(pixels) * width, x.dtype)
     source, target = grad_y.reshape(-1), grad_w.reshape(-1)
     for n in range(N):

@@ -1,8 +1,8 @@
-"""A fully connected layer's weights for few pictures at a time, read once and written once, compiled.
+"""A fully connected layer for small batches: its weights are read once and their gradient is written once. Compiled.
 
-With few pictures the weights take longer to fetch than to multiply. A matrix product lays them out anew first, and on
-the way back it clears their gradient before it adds to it, so that memory has to deliver them twice. Here the tiles of
-``direct_convolution`` read them where they stand, and write each gradient once; it is the pictures that are laid out.
+In a small batch the weights take longer to load than to multiply. A matrix product first copies them into another
+order, and in the backward pass it clears their gradient before it adds to it, so that they pass through memory twice.
+Here the tiles of ``direct_convolution`` read them in place and write each gradient once; the examples are reordered.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ __all__ = ["linear_forward", "linear_grad_w"]
 
 Array = Any
 
-PACKED_BYTES = 5 << 18  # of pictures side by side: they are read again for every few rows of weights, from the L2 cache
+PACKED_BYTES = 5 << 18  # of examples side by side: they are read again for every few rows of weights, from the L2 cache
 
 
 @kernel
@@ -58,9 +58,9 @@ def linear_grad_w(grad_y: Array, x: Array, start: int, grad_w: Array) -> None:
                 packed[u(j + k)] = inputs[u(i + k)]
     turned = np.empty(count * M, x.dtype)
     _transpose(source, start, outputs, turned, 0, M, M, count)  # (outputs from start on, M)
-    pictures, rows = np.empty(M, np.int64), np.empty(count, np.int64)
+    examples, rows = np.empty(M, np.int64), np.empty(count, np.int64)
     for m in range(M):
-        pictures[m] = m
+        examples[m] = m
     for row in range(count):
         rows[row] = row * M
     rows, step = _filled_up(rows, ROWS[vectors]), ROWS[vectors]
@@ -69,7 +69,7 @@ def linear_grad_w(grad_y: Array, x: Array, start: int, grad_w: Array) -> None:
         for row in range(0, count, step):
             for block in range(first, min(first + at_once, blocks)):
                 these, filled = rows[row : row + step], min(width, K - block * width)
-                _tiles(vectors, packed, block * M * width, turned, 0, these, pictures, sums, 0, False)
+                _tiles(vectors, packed, block * M * width, turned, 0, these, examples, sums, 0, False)
                 for r in range(min(step, count - row)):
                     i, j = (row + r) * K + block * width, r * width
                     for k in range(filled):

@@ -1,7 +1,7 @@
 """Max pooling forward, compiled: the paper's windows of 3x3 at stride 2 a vector of windows at a time.
 
-No compiler finds that by itself: neighbouring windows begin two numbers apart, so that two vectors of a row have to be
-sorted into its even and its odd numbers first.
+No compiler finds this by itself: neighbouring windows begin two numbers apart, so that two vectors of a row have to be
+separated into even and odd numbers first.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ Array = Any
 
 
 def neighbours(vector_bytes: int = VECTOR_BYTES) -> Any:
-    """Return a function for compiled code that finds the maxima of a vector of windows of 3x3, two numbers apart.
+    """Return a function, for compiled code, that finds the maxima of a vector of 3x3 windows, two numbers apart.
 
     Parameters
     ----------
@@ -31,9 +31,9 @@ def neighbours(vector_bytes: int = VECTOR_BYTES) -> Any:
     -------
     function
         ``neighbours(source, corner, W, target, places, start)``: the first window has its corner at ``source[corner]``,
-        and lines are W numbers long. Maxima go to ``target[start:]``, their places, 0 to 8, to ``places[start:]``. Of
-        equal numbers the first is taken, of NaNs the last. The arrays are contiguous and one-dimensional. Two vectors
-        and two numbers of each line are read, and a vector is written, whether or not they are wanted.
+        and rows have W numbers. Maxima go to ``target[start:]``, their indices, 0 to 8, to ``places[start:]``. Of equal
+        numbers the first is taken, of NaNs the last. The arrays are contiguous and one-dimensional. Two vectors and two
+        numbers of each row are read, and a whole vector is written, even if fewer are needed.
     """
 
     @intrinsic
@@ -52,7 +52,7 @@ def neighbours(vector_bytes: int = VECTOR_BYTES) -> Any:
                 return builder.load(pointer(0, here, vector), align=source.dtype.bitwidth // 8)
 
             def every_second(line: Any, first: int) -> Any:
-                """Return the numbers at first, first + 2, ... of a line."""
+                """Return the numbers at first, first + 2, ... of a row."""
                 at = ir.Constant(ir.VectorType(whole, lanes), [first % 2 + 2 * lane for lane in range(lanes)])
                 from_here = first - first % 2
                 return builder.shuffle_vector(load(line, from_here), load(line, from_here + lanes), at)
@@ -90,15 +90,15 @@ _neighbours = neighbours()
 def _largest(
     source: Array, corner: int, W: int, first_kh: int, stop_kh: int, first_kw: int, stop_kw: int, KW: int, or_nan: bool
 ) -> Any:
-    """Return a window's largest element, or its last NaN if so wished, and its place.
+    """Return a window's largest element, or if `or_nan` its last NaN, and its index in the window.
 
-    `corner` is where (first_kh, first_kw) stands in the array.
+    `corner` is the index of (first_kh, first_kw) in the array.
     """
     best, place = source[u(corner)], np.int32(first_kh * KW + first_kw)
     for kh in range(first_kh, stop_kh):
         for kw in range(first_kw, stop_kw):
             value = source[u(corner + (kh - first_kh) * W + kw - first_kw)]
-            # selections instead of an `if`: the processor cannot guess which element is the largest
+            # select instructions instead of an `if`: the branch would be mispredicted too often
             better = value > best
             if or_nan:
                 better |= value != value  # NaN is the one number that is not itself
@@ -112,8 +112,8 @@ def max_pool2d_forward(x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW
     N, C, H, W = x.shape
     OH, OW = y.shape[2], y.shape[3]
     source, target, places = x.reshape(-1), y.reshape(-1), index.reshape(-1)
-    first = min(OW, (PW + SW - 1) // SW)  # from the first window that does not hang over the left edge
-    stop = max(first, min(OW, (W + PW - KW) // SW + 1))  # to the last one that does not hang over the right edge
+    first = min(OW, (PW + SW - 1) // SW)  # the first window that does not extend beyond the left edge
+    stop = max(first, min(OW, (W + PW - KW) // SW + 1))  # after the last one that does not extend beyond the right edge
     lanes, in_vectors = VECTOR_BYTES // x.itemsize, KH == 3 and KW == 3 and SW == 2
     for plane in range(N * C):
         for oh in range(OH):
@@ -123,7 +123,7 @@ def max_pool2d_forward(x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW
             known = KH == 3 and KW == 3 and first_kh == 0 and stop_kh == 3
             ow = first
             if in_vectors and known:
-                # What is written beyond this line, of this picture or the next, is written again when its turn comes.
+                # What is written beyond the end of this row, of this image or the next, is overwritten later.
                 enough = min((len(source) - row - 2 * W) // 2 - lanes - 1, len(target) - j - lanes)
                 while ow < stop and ow <= enough:
                     _neighbours(source, row + ow * SW, W, target, places, j + ow)
@@ -134,7 +134,7 @@ def max_pool2d_forward(x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW
                     target[u(j + rest)], places[u(j + rest)] = _largest(
                         source, corner, W, first_kh, stop_kh, 0, KW, KW, True
                     )
-            elif known:  # known bounds become straight code
+            elif known:  # constant bounds, so that the loops are unrolled
                 for rest in range(ow, stop):
                     corner = row + rest * SW
                     target[u(j + rest)], places[u(j + rest)] = _largest(source, corner, W, 0, 3, 0, 3, 3, False)
@@ -160,7 +160,7 @@ def _put_nan_in(
     source: Array, plane: int, target: Array, places: Array,
     H: int, W: int, OH: int, OW: int, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int,
 ) -> None:  # fmt: skip
-    """Make NaN the maximum of every window that holds one. To ask at each comparison would take twice as long."""
+    """Make NaN the maximum of every window that has one. Checking at each comparison would take twice as long."""
     start = u(plane * H * W)
     found = 0
     for i in range(u(H * W)):

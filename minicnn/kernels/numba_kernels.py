@@ -1,8 +1,8 @@
-"""The kernels as the CPU wants them: loops in memory order, innermost over contiguous numbers, compiled by Numba.
+"""The kernels for the CPU: loops in memory order, the innermost over contiguous numbers, compiled by Numba.
 
 Same functions, same signatures, same results as in ``numpy_kernels``, whose docstrings say what each computes. They
-release the interpreter lock and start no threads of their own. Inner loops are kept free of conditions, so that
-they become vector instructions: the range of outputs that do not look into the padding is worked out beforehand.
+release the interpreter lock and start no threads of their own. Inner loops have no conditions, so that they are
+vectorised: the range of outputs that do not read the padding is computed beforehand.
 """
 
 from typing import Any
@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from minicnn.kernels.compiling import inner, kernel, u
-from minicnn.kernels.direct_convolution import conv2d as conv2d  # with its tiles in a file of its own
+from minicnn.kernels.direct_convolution import conv2d as conv2d  # with its tiles, in another file
 from minicnn.kernels.direct_convolution import conv2d_grad_w as conv2d_grad_w
 from minicnn.kernels.linear_layers import linear_forward as linear_forward
 from minicnn.kernels.linear_layers import linear_grad_w as linear_grad_w
 from minicnn.kernels.max_pooling import max_pool2d_forward as max_pool2d_forward
-from minicnn.kernels.numpy_kernels import cross_entropy_backward as cross_entropy_backward  # few numbers: not worth
-from minicnn.kernels.numpy_kernels import cross_entropy_forward as cross_entropy_forward  # the time of compiling
+from minicnn.kernels.numpy_kernels import cross_entropy_backward as cross_entropy_backward  # too few numbers
+from minicnn.kernels.numpy_kernels import cross_entropy_forward as cross_entropy_forward  # to be worth compiling
 from minicnn.kernels.winograd_convolution import winograd_conv2d as winograd_conv2d
 from minicnn.kernels.winograd_convolution import winograd_filters as winograd_filters
 from minicnn.kernels.winograd_convolution import winograd_grad_w as winograd_grad_w
@@ -26,7 +26,7 @@ Array = Any
 
 @kernel
 def _pad(x: Array, PH: int, PW: int) -> Array:
-    """Copy images (N, C, H, W) into a frame of zeros, after which no loop has to ask whether it is outside."""
+    """Copy images (N, C, H, W) into a frame of zeros, so that no loop has to check the bounds."""
     N, C, H, W = x.shape
     framed = np.zeros((N, C, H + 2 * PH, W + 2 * PW), x.dtype)
     framed[:, :, PH : PH + H, PW : PW + W] = x
@@ -46,7 +46,7 @@ def im2col(x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, col: 
                 for n in range(N):
                     i = u(((n * C + c) * H + kh) * W + kw)
                     for _ in range(OH):
-                        if SW == 1:  # said apart, because a copy of neighbours is one instruction for many
+                        if SW == 1:  # a case of its own, because a contiguous copy is vectorised
                             for ow in range(OW):
                                 target[j + ow] = source[i + ow]
                         else:
@@ -59,7 +59,7 @@ def im2col(x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, col: 
 @kernel
 def col2im(col: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, x: Array) -> None:
     N, C, H, W = x.shape
-    framed = np.zeros((N, C, H + 2 * PH, W + 2 * PW), x.dtype)  # what falls into the frame is lost with it
+    framed = np.zeros((N, C, H + 2 * PH, W + 2 * PW), x.dtype)  # what is added to the frame is dropped
     H, W = framed.shape[2], framed.shape[3]
     OH, OW, step = col.shape[4], u(col.shape[5]), u(SW)
     source, target = col.reshape(-1), framed.reshape(-1)
@@ -93,7 +93,7 @@ def max_pool2d_backward(
         shift[place] = place // KW * W + place % KW
     j = u(0)
     for plane in range(N * C):
-        target[u(plane * H * W) : u((plane + 1) * H * W)] = 0  # while it is on its way into the cache anyway
+        target[u(plane * H * W) : u((plane + 1) * H * W)] = 0  # just before it is needed in the cache
         for oh in range(OH):
             corner = (plane * H + oh * SH - PH) * W - PW
             for ow in range(OW):
@@ -103,7 +103,7 @@ def max_pool2d_backward(
 
 @inner
 def _first(k: int, stride: int, padding: int) -> int:
-    """Return the first output whose window position `k` is not in the padding before the picture."""
+    """Return the first output whose window position `k` is not in the padding before the image."""
     return max(0, (padding - k + stride - 1) // stride)
 
 
@@ -155,7 +155,7 @@ def avg_pool2d_backward(
 
 @kernel
 def _powers(D: Array, beta: float, power: Array) -> None:
-    """power = D^-beta, by square roots for the paper's 3/4 (and for 1/2 and 1), which vectorise where pow does not."""
+    """power = D^-beta, by square roots for the paper's 3/4 (and for 1/2 and 1), which are vectorised unlike pow."""
     one = D.dtype.type(1)
     if beta == 0.75:
         for s in range(D.size):
@@ -172,7 +172,7 @@ def _powers(D: Array, beta: float, power: Array) -> None:
             power[s] = D[s] ** D.dtype.type(-beta)
 
 
-_BLOCK = 256  # positions treated together: with all channels' rows they stay in the L1 or L2 cache
+_BLOCK = 256  # positions at a time: with the rows of all channels they fit in the L1 or L2 cache
 
 
 @kernel
@@ -241,7 +241,7 @@ def lrn_backward(
 def relu_backward(y: Array, grad_y: Array, grad_x: Array) -> None:
     nothing = grad_x.dtype.type(0)
     for s in range(y.size):
-        gradient = grad_y[s]  # read it in any case: then this is a selection, not a jump that nobody can foresee
+        gradient = grad_y[s]  # read in both cases: then this is a select instruction, not an unpredictable branch
         grad_x[s] = nothing if y[s] <= 0 else gradient
 
 

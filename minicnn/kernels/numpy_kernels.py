@@ -1,7 +1,7 @@
-"""The kernels as one would write them on a whiteboard: the reference that every faster version is held against.
+"""The kernels as you would write them on a whiteboard: the reference that every faster version is compared with.
 
-Where NumPy allows it the loop runs over the few positions inside a kernel or a window, and each pass of the loop
-treats a whole batch at once. Every function writes into its last argument or arguments.
+Where NumPy allows it, the loop runs over the few positions inside a window, and each iteration processes a whole batch.
+Every function writes into its last argument or arguments.
 """
 
 from collections.abc import Iterator
@@ -18,10 +18,10 @@ Array = Any
 def _windows(
     H: int, W: int, OH: int, OW: int, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int
 ) -> Iterator[tuple[int, int, slice, slice, slice, slice]]:
-    """Yield, for every position (kh, kw) of a window, which outputs reach an input there, and which inputs these are.
+    """Yield, for every position (kh, kw) of a window, the outputs that read an input there, and these inputs.
 
-    The outputs ``[oh_slice, ow_slice]`` meet the inputs ``[h_slice, w_slice]`` one for one; the others would look
-    into the padding.
+    The outputs ``[oh_slice, ow_slice]`` read the inputs ``[h_slice, w_slice]``, one each; the other outputs read the
+    padding there.
     """
     for kh in range(KH):
         first_oh, last_oh = max(0, -((kh - PH) // SH)), min(OH - 1, (H - 1 + PH - kh) // SH)
@@ -43,7 +43,7 @@ def _windows(
 def im2col(x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, col: Array) -> None:
     """Lay every window out as a column: ``col[c, kh, kw, n, oh, ow] = x[n, c, oh SH - PH + kh, ow SW - PW + kw]``.
 
-    Zeros stand where a window looks into the padding. x (N, C, H, W); col (C, KH, KW, N, OH, OW).
+    The padding is zero. x (N, C, H, W); col (C, KH, KW, N, OH, OW).
     """
     (_, _, H, W), (OH, OW) = x.shape, col.shape[4:]
     col[...] = 0
@@ -52,7 +52,7 @@ def im2col(x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, col: 
 
 
 def col2im(col: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, x: Array) -> None:
-    """Undo :func:`im2col` by adding: what several windows read comes back as a sum. The transpose of im2col.
+    """Do the transpose of :func:`im2col`: each pixel gets the sum of the windows' entries that were read from it.
 
     col (C, KH, KW, N, OH, OW); x (N, C, H, W), overwritten.
     """
@@ -65,7 +65,7 @@ def col2im(col: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, x: 
 def conv2d(x: Array, w: Array, b: Array, SH: int, SW: int, PH: int, PW: int, y: Array) -> None:
     """Slide filters over images: ``y[n, f, oh, ow] = b[f] + sum of w[f, c, kh, kw] x[n, c, oh SH - PH + kh, ...]``.
 
-    x (N, C, H, W); w (F, CG, KH, KW), whose filters see their own of G = C / CG groups of channels; b (F,);
+    x (N, C, H, W); w (F, CG, KH, KW), where each filter sees its own of the G = C / CG groups of channels; b (F,);
     y (N, F, OH, OW).
     """
     (N, C, H, W), (F, CG, KH, KW), (OH, OW) = x.shape, w.shape, y.shape[2:]
@@ -78,7 +78,7 @@ def conv2d(x: Array, w: Array, b: Array, SH: int, SW: int, PH: int, PW: int, y: 
 
 
 def conv2d_grad_w(x: Array, grad_y: Array, SH: int, SW: int, PH: int, PW: int, grad_w: Array) -> None:
-    """Collect what comes back to each weight: ``grad_w[f, c, kh, kw] = sum of grad_y[n, f, oh, ow] x[n, c, ...]``.
+    """Compute the gradient of the weights: ``grad_w[f, c, kh, kw] = sum of grad_y[n, f, oh, ow] x[n, c, ...]``.
 
     x (N, C, H, W); grad_y (N, F, OH, OW); grad_w (F, CG, KH, KW), overwritten.
     """
@@ -92,7 +92,7 @@ def conv2d_grad_w(x: Array, grad_y: Array, SH: int, SW: int, PH: int, PW: int, g
 
 
 def _squares(x: Array, PH: int, PW: int, TH: int, TW: int, step: int) -> Array:
-    """Return the squares of 6x6 pixels that Winograd's convolution cuts a picture into: (N, C, TH, TW, 6, 6)."""
+    """Return the squares of 6x6 pixels that Winograd's convolution cuts an image into: (N, C, TH, TW, 6, 6)."""
     N, C, H, W = x.shape
     frame = np.zeros((N, C, (TH - 1) * step + TILE, (TW - 1) * step + TILE), x.dtype)
     frame[:, :, PH : PH + H, PW : PW + W] = x
@@ -100,19 +100,19 @@ def _squares(x: Array, PH: int, PW: int, TH: int, TW: int, step: int) -> Array:
 
 
 def winograd_filters(w: Array, G: int, start: int, stop: int, filters: Array) -> None:
-    """Bring filters to the points of Winograd's method, for `winograd_conv2d`: ``filters[a, b] = (G w G^T)[a, b]``.
+    """Transform filters to the points of Winograd's method, for `winograd_conv2d`: ``filters[a, b] = (G w G^T)[a, b]``.
 
-    What they have for the channels from `start` to `stop`. w (F, CG, r, r) for G groups, with r = 3 or 5; filters
-    (6, 6, F, CG), which other kernels fill in an order of their own. F / G and CG are multiples of 16.
+    For channels from `start` to `stop`. w (F, CG, r, r) for G groups, with r = 3 or 5; filters (6, 6, F, CG), which
+    other back ends fill in an order of their own. F / G and CG are multiples of 16.
     """
     _, g, _ = (matrix.astype(w.dtype) for matrix in winograd.matrices(w.shape[2]))
     filters[..., start:stop] = np.einsum("ak,fckl,bl->abfc", g, w[:, start:stop], g, optimize=True)
 
 
 def winograd_conv2d(x: Array, filters: Array, b: Array, PH: int, PW: int, y: Array) -> None:
-    """Slide filters over images by steps of 1, as `conv2d`, with fewer multiplications (see ``winograd``).
+    """Slide filters over images at stride 1, as `conv2d` does, with fewer multiplications (see ``winograd``).
 
-    x (N, C, H, W); filters (6, 6, F, CG), made by `winograd_filters` of the same file; b (F,); y (N, F, OH, OW).
+    x (N, C, H, W); filters (6, 6, F, CG), from `winograd_filters` of the same back end; b (F,); y (N, F, OH, OW).
     """
     (N, C, H, _), (F, OH, OW), CG = x.shape, y.shape[1:], filters.shape[3]
     size, G = H + 2 * PH - OH + 1, C // CG
@@ -128,7 +128,7 @@ def winograd_conv2d(x: Array, filters: Array, b: Array, PH: int, PW: int, y: Arr
 
 
 def winograd_grad_w(x: Array, grad_y: Array, PH: int, PW: int, grad_w: Array) -> None:
-    """Collect what comes back to each weight, as `conv2d_grad_w`: every step of `winograd_conv2d` the other way.
+    """Compute the gradient of the weights, as `conv2d_grad_w` does: the transpose of each step of `winograd_conv2d`.
 
     x (N, C, H, W); grad_y (N, F, OH, OW); grad_w (F, CG, r, r), overwritten.
     """
@@ -148,14 +148,14 @@ def winograd_grad_w(x: Array, grad_y: Array, PH: int, PW: int, grad_w: Array) ->
 
 
 def max_pool2d_forward(x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, y: Array, index: Array) -> None:
-    """Take each window's maximum, and note where in the window (``kh KW + kw``) it was first met.
+    """Take each window's maximum, and its index in the window (``kh KW + kw``): of equal ones, the first.
 
-    Padding counts as minus infinity, and NaN as larger than everything; of several NaN the last counts, as in
+    Padding counts as minus infinity, and NaN as larger than everything; of several NaNs the last one is taken, as in
     PyTorch. x (N, C, H, W); y and index (N, C, OH, OW).
     """
     (_, _, H, W), (OH, OW) = x.shape, y.shape[2:]
     y[...] = -np.inf
-    seen = np.zeros(y.shape, bool)  # a window of nothing but minus infinity still has a first element
+    seen = np.zeros(y.shape, bool)  # also a window of minus infinities has a first element
     for kh, kw, oh, ow, h, w in _windows(H, W, OH, OW, KH, KW, SH, SW, PH, PW):
         value, best = x[:, :, h, w], y[:, :, oh, ow]
         better = (value > best) | np.isnan(value) | ~seen[:, :, oh, ow]
@@ -167,7 +167,7 @@ def max_pool2d_forward(x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW
 def max_pool2d_backward(
     grad_y: Array, index: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, grad_x: Array
 ) -> None:
-    """Send each output's gradient to the input that was its maximum; overlapping windows add up.
+    """Add each output's gradient to the input that was its maximum.
 
     grad_y and index (N, C, OH, OW); grad_x (N, C, H, W), overwritten.
     """
@@ -181,7 +181,7 @@ def max_pool2d_backward(
 def avg_pool2d_forward(
     x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, divisor: Array, y: Array
 ) -> None:
-    """Divide each window's sum by its divisor; padding adds nothing to the sum.
+    """Divide each window's sum by its divisor; the padding is zero.
 
     x (N, C, H, W); divisor (OH, OW); y (N, C, OH, OW).
     """
@@ -195,7 +195,7 @@ def avg_pool2d_forward(
 def avg_pool2d_backward(
     grad_y: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, divisor: Array, grad_x: Array
 ) -> None:
-    """Share each output's gradient equally among the inputs of its window.
+    """Spread each output's gradient equally over the inputs of its window.
 
     grad_y (N, C, OH, OW); divisor (OH, OW); grad_x (N, C, H, W), overwritten.
     """
@@ -207,7 +207,7 @@ def avg_pool2d_backward(
 
 
 def _window_sum(values: Array, below: int, above: int) -> Array:
-    """Sum over channels ``c - below`` to ``c + above``, as far as they exist. values (N, C, S)."""
+    """Sum over the channels ``c - below`` to ``c + above`` that exist. values (N, C, S)."""
     C = values.shape[1]
     total = np.zeros_like(values)
     for offset in range(-below, above + 1):
@@ -218,14 +218,14 @@ def _window_sum(values: Array, below: int, above: int) -> Array:
 
 
 def linear_forward(x: Array, w: Array, y: Array) -> None:
-    """Multiply every row of x (M, K) with every row of w (O, K): ``y = x w^T``. y (M, O), overwritten."""
+    """Multiply every row of x (M, K) by every row of w (O, K): ``y = x w^T``. y (M, O), overwritten."""
     y[...] = x @ w.T
 
 
 def linear_grad_w(grad_y: Array, x: Array, start: int, grad_w: Array) -> None:
-    """Collect what comes back to the weights of the outputs from `start` on: ``grad_w = grad_y^T x``.
+    """Compute the gradient of the weights of some outputs, from `start` on: ``grad_w = grad_y^T x``.
 
-    grad_y (M, O); x (M, K); grad_w (some of O, K), overwritten.
+    grad_y (M, O); x (M, K); grad_w (number of these outputs, K), overwritten.
     """
     grad_w[...] = grad_y[:, start : start + len(grad_w)].T @ x
 
@@ -244,7 +244,7 @@ def lrn_backward(
 ) -> None:
     """Apply ``grad_x = grad_y D^-beta - 2 a beta x (sum of grad_y x D^-(beta + 1) over the transposed window)``.
 
-    The transposed window of channel c holds those channels whose own window contains c: c - above ... c + below.
+    The transposed window of channel c has the channels whose window contains c: c - above ... c + below.
     x, grad_y and grad_x (N, C, S).
     """
     D = k + a * _window_sum(x * x, below, above)
@@ -253,7 +253,7 @@ def lrn_backward(
 
 
 def relu_backward(y: Array, grad_y: Array, grad_x: Array) -> None:
-    """Let through what comes back to the units that are active, or NaN: ``grad_x = 0 where y <= 0, else grad_y``."""
+    """Pass the gradient of units that are active, or NaN: ``grad_x = 0 where y <= 0, else grad_y``."""
     grad_x[...] = np.where(y <= 0, 0, grad_y)
 
 
@@ -267,7 +267,7 @@ def sgd_step(
     nesterov: bool,
     paper: bool,
 ) -> None:
-    """Update `parameter` and `velocity` in place. All arrays (S,); without a velocity there is no momentum.
+    """Update `parameter` and `velocity` in place. All arrays (S,); `velocity` is None for no momentum.
 
     PyTorch's rule: v <- momentum v + (g + weight_decay w);  w <- w - lr v, or w - lr (g + momentum v) for Nesterov's.
     The paper's rule has lr inside: v <- momentum v - lr (g + weight_decay w);  w <- w + v.
@@ -288,11 +288,11 @@ def sgd_step(
 def cross_entropy_forward(
     x: Array, labels: Array, v: Array, smoothing: float, p: Array, totals: Array, losses: Array
 ) -> None:
-    """Turn scores into probabilities ``p = softmax(x)`` and losses ``-(sum over c of q v ln p)``, row by row.
+    """Compute probabilities ``p = softmax(x)`` and losses ``-(sum over c of q v ln p)``, row by row.
 
-    The target q is 1 at the label, less `smoothing`, of which each class has its share; v (C,) says how much each
-    class counts, and `totals` takes the sums of q v. A row whose label is -1 counts nothing, and one whose label is no
-    class has a loss that is not a number. x and p (M, C); labels, totals and losses (M,).
+    The target q is 1 - `smoothing` at the label, plus `smoothing` / C for every class; v (C,) are the weights of the
+    classes; `totals` are the sums of q v. A row whose label is -1 has the loss 0, and one whose label is out of range
+    NaN. x and p (M, C); labels, totals and losses (M,).
     """
     C = x.shape[1]
     qv = _weighted_targets(labels, v, smoothing)
@@ -300,7 +300,7 @@ def cross_entropy_forward(
     log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     p[...] = np.exp(log_p)
     totals[...] = qv.sum(axis=1)
-    # a product with 0 would turn the -inf of an impossible class into NaN
+    # 0 times the -inf of an impossible class would be NaN
     losses[...] = np.where((labels < -1) | (labels >= C), np.nan, -(qv * np.where(qv == 0, 0, log_p)).sum(axis=1))
 
 

@@ -1,23 +1,23 @@
 """Convolution with fewer multiplications: the matrices of Winograd's method, for kernels of 3x3 and 5x5.
 
-Along one line, a kernel w of r numbers and six pixels x give m = 7 - r outputs, y[i] = sum over k of w[k] x[i + k],
-for which one would multiply m r times. Six multiplications are enough. Take the product of two polynomials, one of m
-coefficients, the other of r: it has six coefficients, so it is known from its values at six points, and its value at a
-point is one multiplication of the two factors' values. A convolution is the transpose of this (what comes back to one
-factor from the product), with the three steps in the opposite order::
+Along one line, a kernel w of r numbers and six pixels x give m = 7 - r outputs, y[i] = sum over k of w[k] x[i + k].
+By the formula that takes m r multiplications; six are enough. Take the product of two polynomials, one of m
+coefficients, the other of r: it has six coefficients, so it is determined by its values at six points, and its value at
+a point is one multiplication of the two factors' values. A convolution is the transpose of this (the gradient of the
+product with respect to one factor), with the three steps in the opposite order::
 
     y = A^T [(G w) * (B^T x)]        * element by element: six multiplications
 
-G has the kernel's values at the six points, A^T has the points' powers, and B^T leads from coefficients to points and
-holds what interpolation divides by. In a picture lines and columns go the same way::
+G evaluates the kernel at the six points and has the divisors of the interpolation, A^T has the powers of the points,
+and B^T takes the pixels from coefficients to points. In an image, rows and columns are treated the same way::
 
     Y = A^T [(G W G^T) * (B^T X B)] A
 
 A square of 6x6 pixels becomes 4x4 outputs of a 3x3 kernel with 36 multiplications instead of 144, or 2x2 outputs of a
-5x5 kernel with 36 instead of 100. As each of the 36 is summed over the channels, it is a matrix product by itself.
+5x5 kernel with 36 instead of 100. As each of the 36 is summed over the channels, it is a matrix product of its own.
 
-The price is accuracy: coefficients and values differ in size, so that rounding errors grow, by about six times. Points
-near zero and one another's reciprocals keep it at that (Barabasz et al. 2020).
+The price is accuracy: coefficients and values differ in size, so rounding errors grow, by about six times. Points near
+zero and pairs of reciprocals keep the errors that small (Barabasz et al. 2020).
 
 References
 ----------
@@ -30,9 +30,9 @@ import numpy as np
 
 __all__ = ["KERNEL_SIZES", "TILE", "matrices"]
 
-TILE = 6  # the side of the squares that pictures are cut into
+TILE = 6  # the side of the squares that images are cut into
 KERNEL_SIZES = 3, 5
-POINTS = 0.0, 1.0, -1.0, 2.0, -0.5  # and infinity, where a polynomial's value is its last coefficient
+POINTS = 0.0, 1.0, -1.0, 2.0, -0.5  # and infinity, where the value of a polynomial is its last coefficient
 
 
 def matrices(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

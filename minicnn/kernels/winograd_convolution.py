@@ -1,12 +1,12 @@
 """Winograd's convolution, compiled: ``winograd`` says what is computed, this file how.
 
-A picture is laid out pixel by pixel, all channels of one side by side, so that every step treats a whole vector of
-channels or filters alike. The steps between values and points are :func:`sandwich` with one of the matrices. Between
+An image is stored pixel by pixel, all channels of a pixel side by side, so that every step processes a whole vector of
+channels or filters. The transforms to the points and back are :func:`sandwich` with one of the matrices. Between
 them are 36 matrix products, one for each pair of points, which run on the tiles of ``direct_convolution``. They take
-some lines of squares at a time, of one picture or of several: few enough for the cache, and enough to be worth reading
-all filters for.
+some lines of squares at a time, from one image or several: few enough for the cache, and enough to repay reading all
+filters.
 
-All of it takes for granted that channels and filters of a group fill whole vectors.
+The channels and filters of each group must fill whole vectors.
 """
 
 from typing import Any
@@ -14,12 +14,19 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from minicnn.kernels import winograd
 from minicnn.kernels.compiling import kernel, u
-from minicnn.kernels.direct_convolution import ROWS, VECTOR_BYTES, _filled_up, _tiles, _transpose, _vectors_for
+from minicnn.kernels.direct_convolution import (
+    ROWS,
+    VECTOR_BYTES,
+    _declared,
+    _filled_up,
+    _tiles,
+    _transpose,
+    _vectors_for,
+)
 from minicnn.kernels.winograd import TILE
 
 __all__ = ["sandwich", "winograd_conv2d", "winograd_filters", "winograd_grad_w"]
@@ -27,16 +34,16 @@ __all__ = ["sandwich", "winograd_conv2d", "winograd_filters", "winograd_grad_w"]
 Array = Any
 
 POINTS = TILE * TILE  # of a square
-TILES = 64  # at a time: their 36 values for each channel and filter are to stay in the L2 cache
+TILES = 64  # at a time, so that their 36 values for each channel and filter fit in the L2 cache
 
 
 def sandwich(matrix: np.ndarray, vector_bytes: int = VECTOR_BYTES) -> Any:
-    """Return a function for compiled code that computes ``matrix @ square @ matrix.T``, a vector of squares at once.
+    """Return a function, for compiled code, that computes ``matrix @ square @ matrix.T`` for a vector of squares.
 
     Parameters
     ----------
     matrix : array of shape (R, T)
-        Constant: it becomes part of the code, which has no multiplication by 0, 1 or -1.
+        A constant in the code, which has no multiplications by 0, 1 or -1.
     vector_bytes : int
         The size of a vector.
 
@@ -44,8 +51,8 @@ def sandwich(matrix: np.ndarray, vector_bytes: int = VECTOR_BYTES) -> Any:
     -------
     function
         ``sandwich(source, start, row, column, target, target_start, target_row, target_column)``: number (i, j) of the
-        T x T squares is read as a vector at ``source[start + i * row + j * column:]``, and that of the R x R results
-        written to the target likewise. The arrays are contiguous and one-dimensional. Nothing is checked.
+        T x T squares is read as a vector at ``source[start + i * row + j * column:]``, and that of the R x R results is
+        written to the target in the same way. The arrays are contiguous and one-dimensional. Nothing is checked.
     """
     rows = [[float(factor) for factor in row] for row in matrix]
 
@@ -65,12 +72,12 @@ def sandwich(matrix: np.ndarray, vector_bytes: int = VECTOR_BYTES) -> Any:
             number, bits = context.get_value_type(source.dtype), source.dtype.bitwidth
             lanes = vector_bytes * 8 // bits
             vector = ir.VectorType(number, lanes)
-            multiply_add = cgutils.get_or_insert_function(
+            multiply_add = _declared(
                 builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fmuladd.v{lanes}f{bits}"
             )
 
             def place(array: int, i: int, j: int) -> Any:
-                """Point to the vector (i, j) of the array that is this argument."""
+                """Return a pointer to the vector (i, j) of an argument."""
                 first, down, right = values[array + 1 : array + 4]
                 data = context.make_array(signature.args[array])(context, builder, values[array]).data
                 offset = builder.add(first, builder.mul(down, ir.IntType(64)(i)))
@@ -116,16 +123,16 @@ _grad_weights3, _grad_weights5 = sandwich(_G3.T), sandwich(_G5.T)
 
 @kernel
 def _apart(size: int, lanes: int) -> int:
-    """Return how far apart 36 arrays of that size are to be.
+    """Return the distance at which to store 36 arrays of this size.
 
-    An odd number of vectors: at a multiple of a power of two they would all meet in the same few places of the cache.
+    An odd number of vectors: at a multiple of a power of two they would all compete for the same few cache lines.
     """
     return (-(-size // lanes) // 2 * 2 + 1) * lanes
 
 
 @kernel
 def _multiples(count: int, step: int) -> Array:
-    """Return 0, step, 2 step and so on, so many of them."""
+    """Return 0, step, 2 step, ...: `count` numbers."""
     multiples = np.empty(count, np.int64)
     for i in range(count):
         multiples[i] = i * step
@@ -134,7 +141,7 @@ def _multiples(count: int, step: int) -> Array:
 
 @kernel
 def _lines_at_once(lines: int, TW: int) -> int:
-    return min(lines, max(1, TILES // TW))
+    return max(1, min(lines, TILES // TW))
 
 
 @kernel
@@ -150,7 +157,7 @@ def _frame(image: Array, PH: int, PW: int, FW: int, turned: Array, frame: Array)
 
 @kernel
 def _line_of_pixels(frame: Array, line: int, step: int, FW: int, C: int, values: Array, start: int, apart: int) -> None:
-    """Bring a line of squares of a framed image to the points: ``values[point, tile, channel]``."""
+    """Transform a line of squares of a framed image to the points: ``values[point, tile, channel]``."""
     TW = (FW - TILE) // step + 1
     for tile in range(TW):
         for c in range(0, C, VECTOR_BYTES // frame.itemsize):
@@ -162,7 +169,7 @@ def _line_of_pixels(frame: Array, line: int, step: int, FW: int, C: int, values:
 def _line_of_outputs(
     products: Array, start: int, rows: int, width: int, apart: int, line: int, step: int, b: Array, y: Array, OW: int
 ) -> None:
-    """Bring a line of tiles back from the points, into an image (OH, OW, F)."""
+    """Transform a line of tiles back from the points, into an image (OH, OW, F)."""
     F, lanes = len(b), VECTOR_BYTES // b.itemsize
     outputs, OH = np.empty(step * step * lanes, y.dtype), y.size // (OW * F)
     down, right = TILE * apart, step * lanes
@@ -185,7 +192,7 @@ def _line_of_outputs(
 def _line_of_grad_outputs(
     frame: Array, line: int, step: int, FW: int, F: int, width: int, values: Array, start: int, rows: int, apart: int
 ) -> None:
-    """Do for what comes back to the outputs as `_line_of_pixels` for pixels: ``values[point, block, tile, filter]``."""
+    """Transform gradients of outputs as `_line_of_pixels` does pixels: ``values[point, block, tile, filter]``."""
     for tile in range(FW // step):
         for f in range(0, F, VECTOR_BYTES // frame.itemsize):
             corner = (line * FW + tile) * step * F + f
@@ -198,7 +205,7 @@ def _line_of_grad_outputs(
 
 @kernel
 def winograd_filters(w: Array, G: int, start: int, stop: int, filters: Array) -> None:
-    # In an order of its own: (points, blocks of filters, channels, filters of a block).
+    # The order in `filters` is (points, blocks of filters, channels, filters of a block).
     F, CG, size, _ = w.shape
     vectors, lanes, K = _vectors_for(F // G, w.itemsize), VECTOR_BYTES // w.itemsize, CG * size * size
     width, some = vectors * lanes, (stop - start) * size * size

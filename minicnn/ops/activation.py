@@ -5,70 +5,53 @@ from typing import Any
 
 from minicnn import kernels
 from minicnn.arguments import axis, floating
-from minicnn.autograd import OWN_PLACE, Function, Tensor
-from minicnn.backend import Array, elementwise
+from minicnn.autograd import Function, Tensor
+from minicnn.backend import Array
+from minicnn.ops.elementwise import Elementwise
 
 __all__ = ["LogSoftmax", "ReLU", "Sigmoid", "Softmax", "Tanh", "log_softmax", "relu", "sigmoid", "softmax", "tanh"]
 
 
-class ReLU(Function):
+class ReLU(Elementwise):
     """y = max(0, x);  dL/dx = dL/dy where x > 0, else 0.  Any shape.
 
-    At the kink x = 0 the slope is taken as 0. NaN goes through, forwards and backwards, so that it is noticed.
+    At the kink x = 0 the slope is taken as 0. NaN passes through, forward and backward, so that it is noticed.
     Krizhevsky et al. 2012, section 3.1.
     """
 
-    reads = OWN_PLACE
+    def value(self, xp: ModuleType, x: Array, out: Array) -> None:
+        xp.maximum(x, 0, out=out)
 
-    def forward(self, xp: ModuleType, x: Array) -> Array:
-        self.y = elementwise(xp, lambda x, y: xp.maximum(x, 0, out=y), x)
-        return self.y
-
-    def backward(self, xp: ModuleType, grad_output: Array) -> Array:
-        return elementwise(xp, kernels.relu_backward, self.y, grad_output)
+    def gradient(self, xp: ModuleType, y: Array, grad_y: Array, out: Array) -> None:
+        kernels.relu_backward(y, grad_y, out)
 
 
-class Tanh(Function):
+class Tanh(Elementwise):
     """y = tanh x = (e^x - e^-x) / (e^x + e^-x);  dL/dx = dL/dy (1 - y^2).  Any shape.
 
     For |x| beyond 3 the slope is under 1 %: the unit saturates. Krizhevsky et al. 2012, section 3.1.
     """
 
-    reads = OWN_PLACE
+    def value(self, xp: ModuleType, x: Array, out: Array) -> None:
+        xp.tanh(x, out=out)
 
-    def forward(self, xp: ModuleType, x: Array) -> Array:
-        self.y = elementwise(xp, lambda x, y: xp.tanh(x, out=y), x)
-        return self.y
-
-    def backward(self, xp: ModuleType, grad_output: Array) -> Array:
-        def times_slope(y: Array, grad_y: Array, grad_x: Array) -> None:
-            xp.multiply(grad_y, 1 - y * y, out=grad_x)
-
-        return elementwise(xp, times_slope, self.y, grad_output)
+    def gradient(self, xp: ModuleType, y: Array, grad_y: Array, out: Array) -> None:
+        xp.multiply(grad_y, 1 - y * y, out=out)
 
 
-class Sigmoid(Function):
+class Sigmoid(Elementwise):
     """y = 1 / (1 + e^-x);  dL/dx = dL/dy y (1 - y).  Any shape.
 
     e^-|x| never overflows, so both halves of the curve are computed from it: 1 / (1 + e^-|x|) is right for x >= 0,
     and multiplied by e^-|x| it is right for x < 0, small values included. Krizhevsky et al. 2012, section 3.1.
     """
 
-    reads = OWN_PLACE
+    def value(self, xp: ModuleType, x: Array, out: Array) -> None:
+        small = xp.exp(-xp.abs(x))
+        xp.divide(xp.where(x < 0, small, 1), 1 + small, out=out)
 
-    def forward(self, xp: ModuleType, x: Array) -> Array:
-        def stable(x: Array, y: Array) -> None:
-            small = xp.exp(-xp.abs(x))
-            xp.divide(xp.where(x < 0, small, 1), 1 + small, out=y)
-
-        self.y = elementwise(xp, stable, x)
-        return self.y
-
-    def backward(self, xp: ModuleType, grad_output: Array) -> Array:
-        def times_slope(y: Array, grad_y: Array, grad_x: Array) -> None:
-            xp.multiply(grad_y * y, 1 - y, out=grad_x)
-
-        return elementwise(xp, times_slope, self.y, grad_output)
+    def gradient(self, xp: ModuleType, y: Array, grad_y: Array, out: Array) -> None:
+        xp.multiply(grad_y * y, 1 - y, out=out)
 
 
 class Softmax(Function):
@@ -113,11 +96,6 @@ def _tensor(function: str, input: Any) -> Tensor:
 def relu(input: Tensor) -> Tensor:
     """Return ``max(0, input)``, element by element. Any shape.
 
-    Raises
-    ------
-    TypeError
-        If `input` is not float32 or float64.
-
     References
     ----------
     Krizhevsky et al. 2012, section 3.1.
@@ -126,12 +104,12 @@ def relu(input: Tensor) -> Tensor:
 
 
 def tanh(input: Tensor) -> Tensor:
-    """Return the hyperbolic tangent, element by element. Any shape. Raises as :func:`relu` does."""
+    """Return the hyperbolic tangent, element by element. Any shape."""
     return Tanh()(_tensor("tanh", input))
 
 
 def sigmoid(input: Tensor) -> Tensor:
-    """Return ``1 / (1 + exp(-input))``, element by element. Any shape. Raises as :func:`relu` does."""
+    """Return ``1 / (1 + exp(-input))``, element by element. Any shape."""
     return Sigmoid()(_tensor("sigmoid", input))
 
 
@@ -146,25 +124,20 @@ def _along(function: type[Softmax] | type[LogSoftmax], name: str, input: Any, di
 
 
 def softmax(input: Tensor, dim: int) -> Tensor:
-    """Return probabilities: positive, adding up to 1 along `dim`, in the proportions of ``exp(input)``.
+    """Return probabilities: positive, adding up to 1 along `dim`, and proportional to ``exp(input)``.
 
     Parameters
     ----------
     input : Tensor
         Any shape.
     dim : int
-        The dimension along which they add up to 1.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `input` is not floating point, or `dim` does not exist.
+        The dimension along which the probabilities add up to 1.
     """
     return _along(Softmax, "softmax", input, dim)
 
 
 def log_softmax(input: Tensor, dim: int) -> Tensor:
-    """Return the logarithm of :func:`softmax`, without ever forming a probability that rounds to 0.
+    """Return the logarithm of :func:`softmax`, computed without a probability that could round to 0.
 
     Parameters
     ----------
@@ -172,10 +145,5 @@ def log_softmax(input: Tensor, dim: int) -> Tensor:
         Any shape.
     dim : int
         As in :func:`softmax`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `input` is not floating point, or `dim` does not exist.
     """
     return _along(LogSoftmax, "log_softmax", input, dim)

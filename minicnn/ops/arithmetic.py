@@ -13,7 +13,7 @@ __all__ = ["Add", "Div", "Exp", "Log", "MatMul", "Mul", "Neg", "Pow", "Sub", "ex
 
 
 def sum_to(grad: Array, shape: tuple[int, ...]) -> Array:
-    """Undo broadcasting: a value that was read many times gets the sum of what comes back from each reading."""
+    """Undo broadcasting: the gradient of a value that was used many times is the sum over all its uses."""
     if grad.shape == shape:
         return grad
     grad = grad.sum(axis=tuple(range(grad.ndim - len(shape))))
@@ -22,7 +22,7 @@ def sum_to(grad: Array, shape: tuple[int, ...]) -> Array:
 
 
 class _Binary(Function):
-    """What the four operations share: the shapes that each argument's gradient is summed back to."""
+    """Base of the four operations: they save the shapes that the gradients are summed back to."""
 
     reads = OWN_PLACE
 
@@ -167,7 +167,7 @@ class MatMul(Function):
 
 
 def _operand(name: str, value: Any, partner: Tensor) -> Tensor:
-    """Return the other side of an operator as a tensor; a plain number takes its partner's precision."""
+    """Return the other operand as a tensor; a Python number takes the dtype of its partner."""
     if isinstance(value, Tensor):
         return value
     if isinstance(value, numbers.Real) and not isinstance(value, np.generic):
@@ -177,7 +177,7 @@ def _operand(name: str, value: Any, partner: Tensor) -> Tensor:
             return Tensor(xp.asarray(value, dtype=weak))
     if hasattr(value, "__array__"):
         return Tensor(value)
-    raise TypeError(f"{name}: the other side must be a Tensor, an array or a number, got {value!r}")
+    raise TypeError(f"{name}: the other operand must be a Tensor, an array or a number, got {value!r}")
 
 
 def _apply(function: type[Function], symbol: str, a: Any, b: Any) -> Tensor:
@@ -200,22 +200,7 @@ def log(input: Tensor) -> Tensor:
 
 
 def matmul(input: Any, other: Any) -> Tensor:
-    """Return the matrix product ``input @ other``.
-
-    Parameters
-    ----------
-    input : Tensor of shape (..., M, K)
-    other : Tensor of shape (..., K, N)
-
-    Returns
-    -------
-    Tensor of shape (..., M, N)
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit together.
-    """
+    """Return the matrix product ``input @ other``: (..., M, K) and (..., K, N) give (..., M, N)."""
     return _apply(MatMul, "@", input, other)
 
 

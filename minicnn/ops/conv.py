@@ -1,7 +1,6 @@
-"""Convolution, three times: by im2col, which is easy to see through, without it, and with fewer multiplications.
+"""Convolution, as textbooks have it: im2col makes every window a column, and one matrix product does the rest.
 
-With im2col every window becomes a column, and one matrix product does the rest. Compiled for the processor, one of the
-others runs: the second reads the same windows where they stand, the third takes whole squares of pixels instead.
+The same convolution by faster algorithms is in ``conv_algorithms``.
 
 Letters: N images, C channels, H W height and width, F filters, KH KW kernel, SH SW stride, PH PW padding,
 OH OW output height and width, G groups, CG = C / G.
@@ -11,18 +10,13 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
 from minicnn import kernels
 from minicnn.arguments import image, pair, same_dtype, whole
 from minicnn.autograd import Function, Tensor, Window
-from minicnn.backend import Array, empty, get_num_threads, piece_bytes, split
-from minicnn.kernels.winograd import KERNEL_SIZES, TILE
+from minicnn.backend import Array, empty, piece_bytes, split
+from minicnn.ops.algorithms import choose
 
-__all__ = ["Conv2d", "DirectConv2d", "WinogradConv2d", "conv2d"]
-
-VECTOR_CHANNELS = 16  # channels and filters: on every processor they fill whole vectors
-ENOUGH = 1024  # pixels
+__all__ = ["Conv2d", "conv2d"]
 
 
 class Conv2d(Function):
@@ -37,6 +31,8 @@ class Conv2d(Function):
     X is KH KW / (SH SW) times as large as x: it is made for a few images at a time, and made again for the backward
     pass rather than kept. G = 2 are the two towers of Krizhevsky et al. 2012, section 3.5 and figure 2.
     """
+
+    algorithm = "im2col"
 
     def __init__(self, stride: tuple[int, int], padding: tuple[int, int], groups: int) -> None:
         self.stride, self.padding, self.groups = stride, padding, groups
@@ -70,7 +66,7 @@ class Conv2d(Function):
         G, (_, CG, KH, KW) = self.groups, self.w.shape
         rows = self.filters_as_rows()
         grad_x = empty(xp, self.x.shape, self.x.dtype) if wants_x else None
-        sums: dict[int, tuple[Array, Array]] = {}  # each core has its own, added up in the same order every time
+        sums: dict[int, tuple[Array, Array]] = {}  # one for each core, added up in the same order every time
 
         def some_images(start: int, stop: int) -> None:
             grad_w = xp.zeros((G, CG * KH * KW, F // G), dtype=rows.dtype)
@@ -117,139 +113,6 @@ class Conv2d(Function):
             yield images, col.reshape(self.groups, C // self.groups * KH * KW, n * OH * OW)
 
 
-class DirectConv2d(Conv2d):
-    """The same equations without the matrix X: the kernel reads every window where it stands in the picture.
-
-    That spares the columns' memory, and the time to lay them out; only the filters are laid out anew, by each core for
-    itself. Where the stride is 1, dL/dx is a convolution again: of dL/dY, padded by KH - 1 - PH, with every filter
-    turned by half a turn, and filters and channels exchanged. With another stride, a backward pass that has to give
-    dL/dx is the one above.
-    """
-
-    def forward(self, xp: ModuleType, x: Array, w: Array, b: Array | None) -> Array:
-        self.x, self.w = xp.ascontiguousarray(x), xp.ascontiguousarray(w)
-        bias = xp.zeros(len(w), dtype=w.dtype) if b is None else xp.ascontiguousarray(b)
-        return self.convolved(xp, self.x, self.w, bias, self.stride, self.padding)
-
-    def backward(self, xp: ModuleType, grad_output: Array) -> Any:
-        wants_x, wants_w, wants_b = self.needs_input_grad
-        if wants_x and self.stride != (1, 1):
-            return super().backward(xp, grad_output)
-        grad_y = xp.ascontiguousarray(grad_output)
-        grad_x = None
-        if wants_x:
-            (PH, PW), (C, (KH, KW)) = self.padding, (self.x.shape[1], self.w.shape[2:])
-            no_bias = xp.zeros(C, dtype=self.w.dtype)
-            padding = KH - 1 - PH, KW - 1 - PW
-            grad_x = self.convolved(xp, grad_y, self.turned_filters(xp), no_bias, (1, 1), padding)
-        return grad_x, self.grad_w(xp, grad_y) if wants_w else None, self.grad_b(xp, grad_y) if wants_b else None
-
-    def convolved(
-        self, xp: ModuleType, x: Array, w: Array, b: Array, stride: tuple[int, int], padding: tuple[int, int]
-    ) -> Array:
-        """Return the convolution of x with w, in the same groups as self."""
-        (N, _, H, W), (F, CG, KH, KW), FG = x.shape, w.shape, len(w) // self.groups
-        OH, OW = (H + 2 * padding[0] - KH) // stride[0] + 1, (W + 2 * padding[1] - KW) // stride[1] + 1
-        y = empty(xp, (N, F, OH, OW), x.dtype)
-
-        def some_images(start: int, stop: int) -> None:
-            kernels.conv2d(x[start:stop], w, b, *stride, *padding, y[start:stop])
-
-        def some_filters(start: int, stop: int) -> None:
-            for g in range(start // FG, -(-stop // FG)):
-                group, filters = slice(g * CG, (g + 1) * CG), slice(max(start, g * FG), min(stop, (g + 1) * FG))
-                kernels.conv2d(picture[:, group], w[filters], b[filters], *stride, *padding, y[n : n + 1, filters])
-
-        if N >= get_num_threads():
-            split(xp, N, some_images)
-        else:  # too few images for the cores: they share the filters of one after the other
-            for n in range(N):
-                picture = x[n : n + 1]
-                split(xp, F, some_filters)
-        return y
-
-    def grad_w(self, xp: ModuleType, grad_y: Array) -> Array:
-        """Return dL/dw."""
-        sums: dict[int, Array] = {}  # each core has its own, added up in the same order every time
-
-        def some_images(start: int, stop: int) -> None:
-            sums[start] = xp.empty_like(self.w)
-            self.grad_w_of(self.x[start:stop], grad_y[start:stop], sums[start])
-
-        split(xp, len(grad_y), some_images)
-        return sum(sums[start] for start in sorted(sums))
-
-    def grad_w_of(self, x: Array, grad_y: Array, grad_w: Array) -> None:
-        """Compute dL/dw of some images."""
-        kernels.conv2d_grad_w(x, grad_y, *self.stride, *self.padding, grad_w)
-
-    def grad_b(self, xp: ModuleType, grad_y: Array) -> Array:
-        """Return dL/db."""
-        by_image = xp.empty(grad_y.shape[:2], dtype=grad_y.dtype)
-        split(xp, len(grad_y), lambda i, j: grad_y[i:j].sum(axis=(2, 3), out=by_image[i:j]))
-        return by_image.sum(axis=0)
-
-    def turned_filters(self, xp: ModuleType) -> Array:
-        """Return the filters for dL/dx: (C, F/G, KH, KW)."""
-        (F, CG, KH, KW), G = self.w.shape, self.groups
-        exchanged = self.w.reshape(G, F // G, CG, KH, KW).swapaxes(1, 2).reshape(G * CG, F // G, KH, KW)
-        return xp.ascontiguousarray(exchanged[:, :, ::-1, ::-1])
-
-
-class WinogradConv2d(DirectConv2d):
-    """The same equations with fewer multiplications: 36 for 4x4 outputs of a 3x3 kernel instead of 144.
-
-    A convolution is a product of polynomials, and these can be multiplied by their values at a few points: see
-    ``kernels/winograd.py``. Only kernels of 3x3 and 5x5 with stride 1, which all but AlexNet's first convolution are.
-    """
-
-    def convolved(
-        self, xp: ModuleType, x: Array, w: Array, b: Array, stride: tuple[int, int], padding: tuple[int, int]
-    ) -> Array:
-        """Return the convolution of x with w, in the same groups as self."""
-        (N, _, H, W), (F, CG, size, _), (PH, PW) = x.shape, w.shape, padding
-        filters = xp.empty((TILE, TILE, F, CG), dtype=w.dtype)
-        split(xp, CG, lambda i, j: kernels.winograd_filters(w, self.groups, i, j, filters))
-        y = empty(xp, (N, F, H + 2 * PH - size + 1, W + 2 * PW - size + 1), x.dtype)
-        split(xp, N, lambda i, j: kernels.winograd_conv2d(x[i:j], filters, b, PH, PW, y[i:j]))
-        return y
-
-    def grad_w_of(self, x: Array, grad_y: Array, grad_w: Array) -> None:
-        """Compute dL/dw of some images."""
-        kernels.winograd_grad_w(x, grad_y, *self.padding, grad_w)
-
-
-def fastest(
-    N: int, H: int, W: int, weight: tuple[int, ...], stride: tuple[int, int], padding: tuple[int, int], groups: int
-) -> type[Conv2d]:
-    """Return which of the convolutions is the fastest one on the processor that can do this.
-
-    Parameters
-    ----------
-    N, H, W : int
-        How many images there are, their height and width.
-    weight : tuple of int
-        The filters' shape.
-    stride, padding : pair of int
-        In height and width.
-    groups : int
-        How many groups of filters there are.
-
-    Returns
-    -------
-    type
-    """
-    (F, CG, KH, KW), (PH, PW) = weight, padding
-    if PH >= KH or PW >= KW:
-        return Conv2d  # windows that see nothing but zeros: the others would have no dL/dx
-    whole_vectors = CG % VECTOR_CHANNELS == 0 and F // groups % VECTOR_CHANNELS == 0
-    # Bringing the filters to the points takes as long as sliding them over some hundred pixels.
-    enough = N * (H + 2 * PH - KH + 1) * (W + 2 * PW - KW + 1) >= ENOUGH
-    if KH == KW and KH in KERNEL_SIZES and stride == (1, 1) and whole_vectors and enough and N >= get_num_threads():
-        return WinogradConv2d
-    return DirectConv2d
-
-
 def conv2d(
     input: Tensor,
     weight: Tensor,
@@ -272,11 +135,12 @@ def conv2d(
     stride : int or pair of ints
         Steps between windows, in height and width.
     padding : int or pair of ints
-        Zeros around the picture, in height and width.
+        Zeros around the image, in height and width.
     dilation : int
         Only 1 is supported.
     groups : int
-        Filters see only their own of so many groups of channels: 2 makes AlexNet's two towers.
+        Channels and filters are divided into this many groups, and a filter sees the channels of its own group: 2 makes
+        AlexNet's two towers.
 
     Returns
     -------
@@ -285,12 +149,12 @@ def conv2d(
 
     Raises
     ------
-    TypeError
-        If dtypes differ or are not floating point, or an argument is no integer or pair of them.
-    ValueError
-        If a shape does not fit, the kernel is larger than the padded input, or channels do not divide into groups.
     NotImplementedError
         For a dilation other than 1, or padding given as a string.
+
+    See Also
+    --------
+    minicnn.use_conv : Choose the algorithm.
 
     References
     ----------
@@ -324,6 +188,5 @@ def conv2d(
         raise ValueError(
             f"conv2d: weight has a {KH}x{KW} kernel, larger than the padded input of {H + 2 * PH}x{W + 2 * PW}"
         )
-    compiled = kernels.current() == "numba" and isinstance(input.data, np.ndarray)
-    chosen = fastest(len(input.data), H, W, weight.shape, (SH, SW), (PH, PW), groups) if compiled else Conv2d
-    return chosen((SH, SW), (PH, PW), groups)(input, weight, bias)
+    operation = choose(Conv2d, input.data, input.shape, weight.shape, (SH, SW), (PH, PW), groups)
+    return operation((SH, SW), (PH, PW), groups)(input, weight, bias)

@@ -1,4 +1,4 @@
-"""Dropout: train many thinned networks at once by silencing units at random."""
+"""Dropout: train many thinned networks at once by setting random units to zero."""
 
 from types import ModuleType
 
@@ -12,9 +12,9 @@ __all__ = ["Dropout", "dropout"]
 class Dropout(Function):
     """y = x m / (1 - p)  with  m = 1 with probability 1 - p, else 0;  dL/dx = dL/dy m / (1 - p).  Any shape.
 
-    Activations (not weights) are divided by the *keep* probability while training, so that their expectation is what
-    the test network, which does nothing here, computes. Krizhevsky et al. 2012, section 4.2, multiplies by 0.5 at test
-    time instead: the same expectation, but the network must know at test time how it was trained.
+    Activations (not weights) are divided by the probability of being *kept* during training, so that their expectation
+    is the same as at test time, when nothing happens here. Krizhevsky et al. 2012, section 4.2, multiplies by 0.5 at
+    test time instead: the same expectation, but the network must know at test time how it was trained.
     """
 
     reads = OWN_PLACE
@@ -41,14 +41,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     p : float
         The probability of being *dropped*, between 0 and 1.
     training : bool
-        Outside training `input` is returned as it is.
-
-    Raises
-    ------
-    TypeError
-        If `input` is not float32 or float64.
-    ValueError
-        If `p` does not lie between 0 and 1.
+        If False, `input` is returned unchanged.
 
     References
     ----------

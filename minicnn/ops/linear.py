@@ -1,27 +1,21 @@
-"""The fully connected layer: as matrix products, and for small batches with two of them by kernels of their own."""
+"""The fully connected layer: three matrix products."""
 
 import math
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
-from minicnn import kernels
 from minicnn.arguments import same_dtype
 from minicnn.autograd import Function, Tensor
-from minicnn.backend import Array, empty, matmul, split
+from minicnn.backend import Array, matmul
+from minicnn.ops.algorithms import choose
 
-__all__ = ["Linear", "SmallBatchLinear", "linear"]
-
-SMALL_BATCH = range(2, 129)  # rows for which the kernel is faster than a matrix product,
-SMALL_BATCH_BACK = range(2, 65)  # and that of the way back
-MANY_WEIGHTS = 1 << 20  # which no cache near a core holds
+__all__ = ["Linear", "linear"]
 
 
 class Linear(Function):
     """y = x w^T + b;  dL/dx = dL/dy w,  dL/dw = (dL/dy)^T x,  dL/db = sum of dL/dy over all rows.
 
-    Shapes: x (*, I), w (O, I), b (O,), y (*, O): every row of x is treated alike. Krizhevsky et al. 2012, section 3.5.
+    Shapes: x (*, I), w (O, I), b (O,), y (*, O): rows are independent. Krizhevsky et al. 2012, section 3.5.
     """
 
     def forward(self, xp: ModuleType, x: Array, w: Array, b: Array | None) -> Array:
@@ -48,32 +42,6 @@ class Linear(Function):
         return matmul(xp, grad_y.T, self.x)  # (O, M) @ (M, I)
 
 
-class SmallBatchLinear(Linear):
-    """The same equations; for a few rows, a large layer's weights are read once, and their gradient is written once."""
-
-    def product(self, xp: ModuleType) -> Array:
-        """Return x w^T."""
-        x, w = xp.ascontiguousarray(self.x), xp.ascontiguousarray(self.w)
-        y = empty(xp, (len(x), len(w)), x.dtype)
-
-        def some_outputs(start: int, stop: int) -> None:
-            part = xp.empty((len(x), stop - start), dtype=x.dtype)
-            kernels.linear_forward(x, w[start:stop], part)
-            y[:, start:stop] = part
-
-        split(xp, len(w), some_outputs)
-        return y
-
-    def grad_w(self, xp: ModuleType, grad_y: Array) -> Array:
-        """Return dL/dw."""
-        if len(grad_y) not in SMALL_BATCH_BACK:
-            return super().grad_w(xp, grad_y)
-        x, grad_y = xp.ascontiguousarray(self.x), xp.ascontiguousarray(grad_y)
-        grad_w = empty(xp, self.w.shape, x.dtype)
-        split(xp, len(grad_w), lambda start, stop: kernels.linear_grad_w(grad_y, x, start, grad_w[start:stop]))
-        return grad_w
-
-
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return ``input @ weight.T + bias``.
 
@@ -86,13 +54,6 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Returns
     -------
     Tensor of shape (*, O)
-
-    Raises
-    ------
-    TypeError
-        If dtypes differ or are not floating point.
-    ValueError
-        If a shape does not fit.
 
     References
     ----------
@@ -110,7 +71,4 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         )
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(f"linear: bias must have shape ({weight.shape[0]},), got {bias.shape}")
-    rows = math.prod(input.shape[:-1])
-    compiled = kernels.current() == "numba" and isinstance(input.data, np.ndarray)
-    small = compiled and rows in SMALL_BATCH and weight.size >= MANY_WEIGHTS
-    return (SmallBatchLinear if small else Linear)()(input, weight, bias)
+    return choose(Linear, input.data, input.shape, weight.shape)()(input, weight, bias)

@@ -1,19 +1,14 @@
-"""The loss that AlexNet minimises: the cross-entropy of the softmax over its outputs.
-
-It is here twice: step by step, and in one kernel for each way, which spares a GPU some twenty small ones.
-"""
+"""The loss that AlexNet minimises: the cross-entropy of the softmax over its outputs."""
 
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
-from minicnn import kernels
 from minicnn.arguments import floating, probability, whole
 from minicnn.autograd import Function, Tensor
-from minicnn.backend import Array, get_array_module, on_device_of, same_device
+from minicnn.backend import Array, on_device_of, same_device
+from minicnn.ops.algorithms import choose
 
-__all__ = ["CrossEntropy", "FusedCrossEntropy", "cross_entropy"]
+__all__ = ["CrossEntropy", "cross_entropy"]
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -23,8 +18,8 @@ class CrossEntropy(Function):
 
     Label smoothing s moves the target to q = (1 - s) [c is the label] + s / C. Class weights v multiply each term, so
     that dL_n/dx_c = (sum of q v) p_c - q_c v_c, and the mean over the batch becomes a mean weighted by v[label].
-    Rows whose label is ignore_index count nothing. ln p is computed as x - ln sum e^x, which cannot overflow, and p - q
-    in one step: dividing by a p that rounds to 0 never happens.
+    Rows whose label is ignore_index are left out. ln p is computed as x - ln sum e^x, which cannot overflow, and p - q
+    in one step, without a division by a p that may have rounded to 0.
     Shapes: x (M, C), labels (M,), L () or (M,). Krizhevsky et al. 2012, section 3.5: the multinomial logistic
     regression objective.
     """
@@ -37,6 +32,7 @@ class CrossEntropy(Function):
 
     def forward(self, xp: ModuleType, x: Array) -> Array:
         M, C = x.shape
+        _refuse_wrong_labels(self.labels, C, self.ignore_index)
         counted = self.labels != self.ignore_index  # (M,)
         labels = xp.where(counted, self.labels, 0)
         rows = xp.arange(M)
@@ -49,7 +45,7 @@ class CrossEntropy(Function):
         q[rows, labels] += 1 - self.label_smoothing
         self.qv = q * v * counted[:, None]  # (M, C)
         self.p = xp.exp(log_p)
-        # a product with 0 would turn the -inf of an impossible class into NaN
+        # 0 times the -inf of an impossible class would be NaN
         losses = -(self.qv * xp.where(self.qv == 0, 0, log_p)).sum(axis=1)
         self.divisor = (v[labels] * counted).sum() if self.reduction == "mean" else None
         if self.reduction == "none":
@@ -65,32 +61,13 @@ class CrossEntropy(Function):
         return grad_x * scale
 
 
-class FusedCrossEntropy(CrossEntropy):
-    """The same loss and gradient, each of them computed in one go, for GPUs.
-
-    Nothing here waits for the GPU. So a label that is no class is not found before the loss is read: it is NaN then.
-    """
-
-    def forward(self, xp: ModuleType, x: Array) -> Array:
-        M, C = x.shape
-        counted = self.labels != self.ignore_index  # (M,)
-        # what the kernel leaves out is called -1; a label of -1 that should not be there is called C
-        self.marked = xp.where(counted, xp.where(self.labels < 0, C, self.labels), -1)
-        self.v = xp.ones(C, dtype=x.dtype) if self.weight is None else self.weight.astype(x.dtype)
-        self.p, self.totals, losses = xp.empty_like(x, order="C"), xp.empty(M, x.dtype), xp.empty(M, x.dtype)
-        kernels.cross_entropy_forward(x, self.marked, self.v, self.label_smoothing, self.p, self.totals, losses)
-        self.divisor = (self.v[self.labels % C] * counted).sum() if self.reduction == "mean" else None
-        if self.reduction == "none":
-            return losses
-        total = losses.sum()
-        return total / self.divisor if self.reduction == "mean" else total
-
-    def backward(self, xp: ModuleType, grad_output: Array) -> Array:
-        scale = grad_output / self.divisor if self.reduction == "mean" else grad_output
-        scale = xp.broadcast_to(scale, (len(self.p),))
-        grad_x = xp.empty_like(self.p)
-        kernels.cross_entropy_backward(self.p, self.totals, self.marked, self.v, self.label_smoothing, scale, grad_x)
-        return grad_x
+def _refuse_wrong_labels(labels: Array, C: int, ignore_index: int) -> None:
+    wrong = ((labels < 0) | (labels >= C)) & (labels != ignore_index)
+    if wrong.any():
+        raise ValueError(
+            f"cross_entropy: target must lie between 0 and {C - 1} (or be ignore_index={ignore_index}), "
+            f"got {int(labels[wrong][0])}"
+        )
 
 
 def cross_entropy(
@@ -101,22 +78,22 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Return how surprised ``softmax(input)`` is by the labels, in nats.
+    """Return how surprising the labels are for ``softmax(input)``, in nats.
 
     Parameters
     ----------
     input : Tensor of shape (N, C) or (N, C, *)
-        Scores (logits) of each class; no softmax beforehand.
+        Scores (logits) of each class, not probabilities.
     target : integer array or Tensor of shape (N,) or (N, *)
         Labels from 0 to C - 1, or `ignore_index`.
     weight : array or Tensor of shape (C,), optional
-        How much each class counts. It takes part as a constant.
+        The weight of each class. It gets no gradient.
     ignore_index : int
-        A label that counts nothing.
+        Rows with this label are left out.
     reduction : {"mean", "sum", "none"}
-        The mean is over the labels that count, weighted by `weight`.
+        The mean is over the labels that are not ignored, weighted by `weight`.
     label_smoothing : float
-        Between 0 and 1: how much of the target is spread evenly over all classes.
+        Between 0 and 1: the share of the target that is spread evenly over all classes.
 
     Returns
     -------
@@ -125,10 +102,9 @@ def cross_entropy(
     Raises
     ------
     TypeError
-        If `input` is not floating point, or `target` does not hold integers (class probabilities are not supported).
+        If `target` does not hold integers: class probabilities are not supported.
     ValueError
-        If a shape does not fit, a label is out of range, or another argument is. On a GPU nobody waits to look at the
-        labels: there the loss is NaN if one is out of range.
+        If a label is out of range. On a GPU, where checking would mean waiting, the loss is NaN instead.
 
     References
     ----------
@@ -157,16 +133,9 @@ def cross_entropy(
     same_device("cross_entropy", input=input.data, target=labels, weight=v)
     with on_device_of(input.data):
         labels = labels.astype("int64", copy=False)  # an unsigned one could not be compared with ignore_index
-        on_cpu = get_array_module(labels) is np
-        wrong = ((labels < 0) | (labels >= C)) & (labels != ignore_index) if on_cpu else None
-        if wrong is not None and wrong.any():
-            raise ValueError(
-                f"cross_entropy: target must lie between 0 and {C - 1} (or be ignore_index={ignore_index}), "
-                f"got {int(labels[wrong].flat[0])}"
-            )
         v = None if v is None else v.astype(input.dtype)
     if positions:  # every position is an example of its own: (N, C, *) -> (N, *, C) -> (M, C)
         input = input.permute(0, *range(2, input.ndim), 1).reshape(-1, C)
-    operation = CrossEntropy if on_cpu else FusedCrossEntropy
+    operation = choose(CrossEntropy, input.data)
     loss = operation(labels.reshape(-1), v, ignore_index, reduction, label_smoothing)(input)
     return loss.reshape(N, *positions) if positions and reduction == "none" else loss

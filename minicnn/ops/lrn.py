@@ -13,11 +13,11 @@ __all__ = ["LocalResponseNorm", "local_response_norm"]
 class LocalResponseNorm(Function):
     """y_c = x_c D_c^-beta  with  D_c = k + a (sum of x_j^2 over the window W(c) = c - below ... c + above).
 
-    x_c sits in its own D and in its neighbours', hence, with W'(c) = c - above ... c + below (whose windows hold c),
+    x_c is part of its own D and of its neighbours'. Hence, with W'(c) = c - above ... c + below (whose windows hold c),
 
         dL/dx_c = dL/dy_c D_c^-beta - 2 a beta x_c (sum over i in W'(c) of dL/dy_i y_i / D_i).
 
-    At the edges the sum has fewer terms; a does not change. Any shape (N, C, *): every position is treated alike.
+    At the edges the sum has fewer terms; a does not change. Any shape (N, C, *): positions are independent.
 
     Krizhevsky et al. 2012, section 3.3: five channels, k = 2, a = 1e-4, beta = 0.75.
     """
@@ -55,7 +55,7 @@ class LocalResponseNorm(Function):
 
 
 def positions(array: Array) -> Array:
-    """Return (N, C, *) as (N, C, S): the positions of a picture are all treated alike."""
+    """Return (N, C, *) as (N, C, S), with all positions of an image in one dimension."""
     N, C = array.shape[:2]
     return array.reshape(N, C, array.size // (N * C) if N * C else 0)
 
@@ -69,26 +69,19 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
     Parameters
     ----------
     input : Tensor of shape (N, C, *)
-        Any number of further dimensions, none included.
+        Any number of further dimensions, or none.
     size : int
-        How many channels the window spans.
+        The number of channels in the window.
     alpha : float
         Divided by `size`, as in PyTorch. The paper does not divide: its 1e-4 is ``alpha=5e-4`` here.
     beta : float
         The exponent.
     k : float
-        What is added to the sum; 2 in the paper.
+        Added to the sum; 2 in the paper.
 
     Returns
     -------
     Tensor of the same shape
-
-    Raises
-    ------
-    TypeError
-        If `input` is not floating point, or another argument is no number.
-    ValueError
-        If `input` has no channel dimension, or `size` is not positive.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Pooling: the largest, or the average, of each window.
+"""Pooling: the maximum, or the average, of each window.
 
 Letters: N images, C channels, H W height and width, KH KW window, SH SW stride, PH PW padding, OH OW output.
 """
@@ -19,7 +19,7 @@ Pair = tuple[int, int]
 def output_length(length: int, window: int, stride: int, padding: int, ceil_mode: bool) -> int:
     """Return how many windows fit along one side: (length + 2 padding - window) / stride + 1, rounded.
 
-    Rounding up lets the last window hang over the edge, but none may start beyond it (PyTorch's rule; Caffe's).
+    Rounding up lets the last window extend beyond the edge, but none may start beyond it (PyTorch's rule, and Caffe's).
     """
     steps, rest = divmod(length + 2 * padding - window, stride)
     if ceil_mode and rest and (steps + 1) * stride < length + padding:
@@ -48,8 +48,8 @@ class _Pool2d(Function):
 class MaxPool2d(_Pool2d):
     """y[n, c, oh, ow] = the largest x in the window;  dL/dx: each dL/dy goes to the first largest element, and adds up.
 
-    Where windows overlap (kernel larger than stride) one element can be the largest of several, and is given the sum.
-    Padding counts as minus infinity, so that it never wins, and NaN wins against every number.
+    Where windows overlap (kernel larger than stride) one element can be the maximum of several, and gets the sum.
+    Padding counts as minus infinity, so it is never the maximum; NaN counts as larger than every number.
     Shapes: x (N, C, H, W), y (N, C, OH, OW). Krizhevsky et al. 2012, section 3.4: 3x3 windows at stride 2.
     """
 
@@ -58,7 +58,7 @@ class MaxPool2d(_Pool2d):
         KH, KW = self.kernel_size
         x = xp.ascontiguousarray(x)
         y = empty(xp, self.output_shape(x), x.dtype)
-        # where in its window each maximum stood: a byte is enough for any window up to 16x16
+        # the position of each maximum in its window: a byte is enough for windows up to 16x16
         self.index = empty(xp, y.shape, xp.uint8 if KH * KW <= 256 else xp.int32)
         split(xp, len(x), lambda i, j: kernels.max_pool2d_forward(x[i:j], *self.window(), y[i:j], self.index[i:j]))
         return y
@@ -77,8 +77,8 @@ class MaxPool2d(_Pool2d):
 class AvgPool2d(_Pool2d):
     """y[n, c, oh, ow] = (sum of x in the window) / divisor;  dL/dx = the sum of dL/dy / divisor over its windows.
 
-    The divisor is the window's size, padding counted or not. Shapes: x (N, C, H, W), y (N, C, OH, OW).
-    AlexNet has none; LeNet-5 and the cuda-convnet networks before it have.
+    The divisor is the window's size, with or without padding. Shapes: x (N, C, H, W), y (N, C, OH, OW).
+    AlexNet has no average pooling; LeNet-5 and the cuda-convnet networks before it do.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class AvgPool2d(_Pool2d):
         return grad_x
 
     def divisors(self, xp: ModuleType, H: int, W: int, OH: int, OW: int) -> Array:
-        """Return what each output's sum is divided by: (OH, OW)."""
+        """Return the divisor of each window's sum: (OH, OW)."""
         if self.divisor_override is not None:
             return xp.full((OH, OW), self.divisor_override)
         KH, KW, SH, SW, PH, PW = self.window()
@@ -126,7 +126,7 @@ class AvgPool2d(_Pool2d):
 
 
 def _checked(function: str, input: Any, kernel_size: Any, stride: Any, padding: Any) -> tuple[Tensor, Pair, Pair, Pair]:
-    """Check what the two poolings have in common."""
+    """Check the arguments that both kinds of pooling have."""
     tensor = input if isinstance(input, Tensor) else Tensor(input)
     image(function, tensor)
     kernel = pair(function, "kernel_size", kernel_size, 1)
@@ -149,21 +149,21 @@ def max_pool2d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Tensor:
-    """Return the largest element of each window.
+    """Return the maximum of each window.
 
     Parameters
     ----------
     input : Tensor of shape (N, C, H, W)
     kernel_size : int or pair of ints
-        The window. Larger than the stride, windows overlap, as in AlexNet: 3 at stride 2.
+        The size of the window. If it is larger than the stride, windows overlap, as in AlexNet: 3 at stride 2.
     stride : int or pair of ints, optional
-        Steps between windows; the window's own size if left out.
+        Steps between windows; the window size by default.
     padding : int or pair of ints
-        Minus infinity around the picture, at most half the window wide.
+        Minus infinity around the image, at most half the window wide.
     dilation : int
         Only 1 is supported.
     ceil_mode : bool
-        Let the last window hang over the edge instead of leaving the rest of the picture out (Caffe's way).
+        Let the last window extend beyond the edge instead of ignoring the rest of the image (as Caffe does).
     return_indices : bool
         Only False is supported.
 
@@ -173,8 +173,6 @@ def max_pool2d(
 
     Raises
     ------
-    TypeError, ValueError
-        If an argument is of the wrong kind or does not fit the input.
     NotImplementedError
         For a dilation other than 1, or returned indices.
 
@@ -207,18 +205,13 @@ def avg_pool2d(
     kernel_size, stride, padding, ceil_mode
         As in :func:`max_pool2d`, with zeros as padding.
     count_include_pad : bool
-        Whether the padding counts as elements that are averaged over.
+        Whether the average includes the padding.
     divisor_override : int, optional
         Divide every window's sum by this instead of by its size.
 
     Returns
     -------
     Tensor of shape (N, C, OH, OW)
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is of the wrong kind or does not fit the input.
     """
     tensor, kernel, steps, pad = _checked("avg_pool2d", input, kernel_size, stride, padding)
     if divisor_override is not None:

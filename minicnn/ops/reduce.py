@@ -1,4 +1,4 @@
-"""Many numbers to few: sum, mean, max."""
+"""Reductions: sum, mean, max."""
 
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ Dims = tuple[int, ...]
 
 
 def _restored(grad_output: Array, input_shape: tuple[int, ...], dims: Dims) -> Array:
-    """Give the summed-over dimensions back with length 1, so that the gradient broadcasts over what was summed."""
+    """Restore the reduced dimensions with length 1, so that the gradient broadcasts over what was summed."""
     return grad_output.reshape(tuple(1 if i in dims else size for i, size in enumerate(input_shape)))
 
 
@@ -53,7 +53,7 @@ class MaxAll(Function):
 
     def forward(self, xp: ModuleType, x: Array) -> Array:
         y = x.max()
-        self.largest = (x == y) | (x != x)  # after a NaN, the NaNs are what the maximum came from
+        self.largest = (x == y) | (x != x)  # if the maximum is NaN, it comes from the NaNs
         return y
 
     def backward(self, xp: ModuleType, grad_output: Array) -> Array:
@@ -102,33 +102,22 @@ def sum(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     ----------
     input : Tensor
     dim : int or tuple of ints, optional
-        What to sum over; everything if left out.
+        The dimensions to sum over; all by default.
     keepdim : bool
-        Keep the summed-over dimensions with length 1.
-
-    Raises
-    ------
-    ValueError
-        If a dimension does not exist.
+        Keep these dimensions with length 1.
     """
     return Sum(_dims("sum", dim, input.ndim), keepdim)(input)
 
 
 def mean(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
-    """Return the mean over all elements, or over one or several dimensions. Parameters as in :func:`sum`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `input` is not floating point; or as in :func:`sum`.
-    """
+    """Return the mean over all elements, or over one or several dimensions. Parameters as in :func:`sum`."""
     if input.dtype.kind != "f":
         raise TypeError(f"mean: input must be float32 or float64, got {input.dtype}")
     return Mean(_dims("mean", dim, input.ndim), keepdim)(input)
 
 
 def max(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
-    """Return the largest element or, along a dimension, the largest elements and where they stand.
+    """Return the largest element or, along a dimension, the largest elements and their indices.
 
     Parameters
     ----------
@@ -140,18 +129,18 @@ def max(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     Returns
     -------
     Tensor or Max
-        Without `dim` one number, its gradient shared among ties. With `dim` the named tuple ``(values, indices)``;
-        the first of several equal ones is taken, and takes the gradient.
+        Without `dim` one number, whose gradient is shared among ties. With `dim` the named tuple ``(values,
+        indices)``; of several equal elements the first is taken, and gets the gradient.
 
     Raises
     ------
     ValueError
-        If there are no elements to choose from, or the dimension does not exist.
+        If there are no elements to choose from.
     TypeError
         If `keepdim` is given without `dim`.
     """
     if dim is None and keepdim:
-        raise TypeError("max: keepdim=True needs dim, the dimension that shall be kept; got dim=None")
+        raise TypeError("max: keepdim=True needs dim, the dimension to keep; got dim=None")
     if input.size == 0 and (dim is None or input.shape[axis("max", "dim", dim, input.ndim)] == 0):
         raise ValueError(f"max: input has no elements to choose from, its shape is {input.shape}")
     if dim is None:

@@ -1,4 +1,4 @@
-"""Operations that move numbers without changing them: to another shape, order, place or device."""
+"""Operations that move numbers without changing them: to another shape, order, position or device."""
 
 import itertools
 import math
@@ -28,7 +28,7 @@ __all__ = [
 
 
 class Reshape(Function):
-    """The same numbers in the same order under another shape; the gradient goes back to the old shape."""
+    """The same numbers in the same order under another shape; the gradient is reshaped back."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = shape
@@ -42,7 +42,7 @@ class Reshape(Function):
 
 
 class Permute(Function):
-    """Dimension i of the output is dimension dims[i] of the input; the gradient goes back the other way."""
+    """Dimension i of the output is dimension dims[i] of the input; the gradient is permuted back."""
 
     def __init__(self, dims: tuple[int, ...]) -> None:
         self.dims = dims
@@ -58,7 +58,7 @@ class Permute(Function):
 
 
 class Index(Function):
-    """y = x[index];  dL/dx is zero where nothing was read, and the sum of the gradients where it was read often."""
+    """y = x[index];  dL/dx is zero where nothing was read, and the sum of the gradients where x was read twice."""
 
     def __init__(self, index: Any) -> None:
         self.index = index
@@ -101,7 +101,7 @@ class Pad(Function):
 
 
 class ToDevice(Function):
-    """The same numbers on another device; the gradient goes back to where x was."""
+    """The same numbers on another device; the gradient is moved back to the device of x."""
 
     reads = OWN_PLACE
 
@@ -117,7 +117,7 @@ class ToDevice(Function):
 
 
 class Concatenate(Function):
-    """y is the inputs, one behind the other along one dimension;  each of them gets its own part of dL/dy.
+    """y is the inputs, one after the other along one dimension;  each of them gets its own part of dL/dy.
 
     Shapes: (..., L1, ...), (..., L2, ...) and so on give (..., L1 + L2 + ..., ...).
     """
@@ -147,20 +147,13 @@ def cat(tensors: Any, dim: int = 0) -> Tensor:
     Parameters
     ----------
     tensors : sequence of Tensor
-        At least one, of the same dtype, and of the same shape but for `dim`.
+        At least one, of the same dtype and on the same device, and of the same shape except along `dim`.
     dim : int
         Counted from the end if negative.
 
     Returns
     -------
     Tensor
-
-    Raises
-    ------
-    TypeError
-        If their dtypes differ, or they are on different devices.
-    ValueError
-        If there is none, a shape does not fit, or `dim` does not exist.
 
     Examples
     --------
@@ -186,17 +179,13 @@ def cat(tensors: Any, dim: int = 0) -> Tensor:
 
 
 def reshape(input: Tensor, *shape: Any) -> Tensor:
-    """Return the same numbers under another shape; one length may be -1 and is worked out.
+    """Return the same numbers under another shape; one length may be -1 and is inferred.
 
     Parameters
     ----------
     input : Tensor
     *shape : int or one tuple of ints
-
-    Raises
-    ------
-    ValueError
-        If the shape holds another number of elements.
+        Of the same number of elements.
     """
     wanted = tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else tuple(shape)
     known = math.prod(length for length in wanted if length != -1)
@@ -215,11 +204,6 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
         Any shape; a 0-d one becomes one-dimensional.
     start_dim, end_dim : int
         Counted from the end if negative.
-
-    Raises
-    ------
-    ValueError
-        If one of them does not exist, or the first comes after the last.
     """
     input = input if isinstance(input, Tensor) else Tensor(input)
     first = axis("flatten", "start_dim", start_dim, input.ndim)
@@ -231,32 +215,24 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 
 def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = None) -> Tensor:
-    """Put a margin around a tensor, as ``torch.nn.functional.pad`` does.
+    """Add a margin around a tensor, as ``torch.nn.functional.pad`` does.
 
     Parameters
     ----------
     input : Tensor
         Any shape, float32 or float64.
     pad : sequence of int
-        How much before and after the last dimension, then the one before it, and so on: ``(left, right, top,
-        bottom)`` for images.
+        The size of the margin before and after the last dimension, then the one before it, and so on: ``(left, right,
+        top, bottom)`` for images.
     mode : str
         Only "constant".
     value : float, optional
-        What the margin is filled with, by default 0.
+        The value of the margin, by default 0.
 
     Returns
     -------
     Tensor
         `input` itself if there is nothing to add.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `input` is not floating point, `pad` is not an even number of integers of at least 0, at most two for
-        each dimension, or `value` is no number.
-    NotImplementedError
-        For another mode.
     """
     input = input if isinstance(input, Tensor) else Tensor(input)
     floating("pad", "input", input)
@@ -283,11 +259,6 @@ def permute(input: Tensor, *dims: Any) -> Tensor:
     input : Tensor
     *dims : int or one tuple of ints
         Each dimension of `input` once.
-
-    Raises
-    ------
-    ValueError
-        If a dimension is missing, named twice or does not exist.
     """
     wanted = tuple(dims[0]) if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else tuple(dims)
     order = tuple(axis("permute", "dims", dim, input.ndim) for dim in wanted) if input.ndim else ()
@@ -297,20 +268,7 @@ def permute(input: Tensor, *dims: Any) -> Tensor:
 
 
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
-    """Exchange two dimensions, as ``torch.transpose`` does.
-
-    Parameters
-    ----------
-    input : Tensor
-        Any shape.
-    dim0, dim1 : int
-        Which; negative ones count from the end.
-
-    Raises
-    ------
-    ValueError
-        If one of them does not exist.
-    """
+    """Exchange two dimensions, counted from the end if negative, as ``torch.transpose`` does."""
     dims = list(range(input.ndim))
     i, j = axis("transpose", "dim0", dim0, input.ndim), axis("transpose", "dim1", dim1, input.ndim)
     if dims:
@@ -329,8 +287,6 @@ def to(input: Tensor, device: str) -> Tensor:
 
     Raises
     ------
-    ValueError
-        If `device` is none of these.
     DeviceError
         If CuPy, a GPU, or this GPU is absent.
     """

@@ -218,7 +218,7 @@ def _origin(model: Module, images: Any, labels: Any) -> str:
             return f"first in the parameter {name}"
     with no_grad(), trace() as seen:
         _scores_and_loss(model, images, labels)
-    for record in seen.records:
-        if not finite(record.output):
-            return f"first in the output of {record.operation.__name__} {record.layer}".rstrip()
+    for step in seen.forward_steps():
+        if not finite(step.output):
+            return f"first in the output of {step.name} {step.layer}".rstrip()
     return "not found again: dropout drew other units"

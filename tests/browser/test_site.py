@@ -63,7 +63,7 @@ def test_the_front_page_shows_figure_1_and_a_walk(site: Path, visit: Any, size: 
     place = page.run("const f = arguments[0].getBoundingClientRect(); return [f.left, f.right, f.height]", frame)
     assert 0 <= place[0] < place[1] <= size[0] and 500 < place[2] < size[1]
     with within(page, frame):
-        assert page.status() == "Step 1 of 24, forward: conv1: DirectConv2d"
+        assert page.status() == "Step 1 of 24, forward: conv1: Conv2d (direct)"
         assert "star" in page.text(".answer") and not sticks_out(page)
         page.one("#next").click()
         assert page.status() == "Step 2 of 24, forward: relu1: ReLU"

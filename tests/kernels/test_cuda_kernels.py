@@ -68,7 +68,6 @@ def test_cuda_kernels_have_the_same_signatures(cuda_kernels: ModuleType) -> None
         }
 
     here, reference = functions(cuda_kernels), functions(numpy_kernels)
-    assert len(here) == 14
     for name, signature in here.items():
         assert signature == reference[name]
     # On a GPU, a convolution is im2col and a product.

@@ -1,5 +1,6 @@
 """The kernel files: the Numba kernels against the NumPy ones, those against their definition, and how one is picked."""
 
+import ast
 import inspect
 import os
 import shutil
@@ -18,29 +19,103 @@ import pytest
 from random_windows import DTYPES, Case, cases
 
 import minicnn
-from minicnn import kernels
+import minicnn.functional as F
+from minicnn import Tensor, kernels
+from minicnn.backend import to_device
 from minicnn.kernels import numpy_kernels
+from minicnn.kernels.examples import examples
 
 numba_kernels: ModuleType = pytest.importorskip("minicnn.kernels.numba_kernels")
 
 ROOT = Path(__file__).parents[2]
-KERNELS = [name for name in kernels.__all__ if name not in ("current", "in_use", "use_kernels", "warmup")]
-COMPILED = [name for name in KERNELS if not name.startswith("cross_entropy")]  # Numba has NumPy's own
+COMPILED = [  # Numba uses NumPy's own for the others
+    name for name in kernels.KERNELS if getattr(numba_kernels, name) is not getattr(numpy_kernels, name)
+]
 TOLERANCE = {np.float32: 3e-5, np.float64: 1e-12}
 
 small = hypothesis.settings(max_examples=150)
 
 
-def test_both_files_have_the_same_functions_with_the_same_signatures() -> None:
-    assert len(KERNELS) == 19
-    for name in KERNELS:
-        reference = inspect.signature(getattr(numpy_kernels, name))
-        compiled = getattr(numba_kernels, name)
-        assert inspect.signature(getattr(compiled, "py_func", compiled)) == reference
+def test_the_kernels_are_the_public_functions_of_the_reference() -> None:
+    public = {name for name, thing in vars(numpy_kernels).items() if inspect.isfunction(thing) and name[0] != "_"}
+    assert public == set(kernels.KERNELS) <= set(kernels.__all__)
+    for name in kernels.KERNELS:
         assert getattr(kernels, name).__name__ == name
         assert getattr(kernels, name).__doc__ == getattr(numpy_kernels, name).__doc__
-    public = {name for name, thing in vars(numpy_kernels).items() if inspect.isfunction(thing) and name[0] != "_"}
-    assert public == set(KERNELS)
+
+
+def test_numba_has_every_kernel_with_the_signature_of_the_reference() -> None:
+    assert set(kernels.KERNELS) - set(COMPILED) == {"cross_entropy_forward", "cross_entropy_backward"}
+    for name in kernels.KERNELS:
+        compiled = getattr(numba_kernels, name)
+        reference = inspect.signature(getattr(numpy_kernels, name))
+        assert inspect.signature(getattr(compiled, "py_func", compiled)) == reference, name
+
+
+def test_cuda_has_its_kernels_with_the_signature_of_the_reference() -> None:
+    """Read from the source, because importing it needs CuPy."""
+
+    def signatures(module: str) -> dict[str, str]:
+        tree = ast.parse((ROOT / "minicnn" / "kernels" / f"{module}.py").read_text(encoding="utf-8"))
+        functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name[0] != "_"]
+        return {node.name: f"({ast.unparse(node.args)}) -> {ast.unparse(node.returns)}" for node in functions}
+
+    cuda, reference = signatures("cuda_kernels"), signatures("numpy_kernels")
+    assert cuda == {name: reference[name] for name in cuda}
+    # On a GPU a convolution is im2col and a matrix product.
+    assert set(reference) - set(cuda) == {name for name in reference if "conv2d" in name or "winograd" in name}
+
+
+def test_every_kernel_that_is_compiled_has_an_example_for_warmup() -> None:
+    """With arguments that fit it: the reference takes them, too."""
+    for dtype in DTYPES:
+        calls = examples(dtype)
+        assert {name for name, _ in calls} == set(COMPILED)
+        for name, arguments in calls:
+            getattr(numpy_kernels, name)(*arguments)
+
+
+def test_a_kernel_that_a_back_end_does_not_have(gpu: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from minicnn.kernels import cuda_kernels
+
+    x = to_device(np.ones((1, 2, 4, 4), np.float32), gpu)
+    message = r"kernels.conv2d: the cuda back end \(minicnn.kernels.cuda_kernels\) does not have this kernel"
+    with pytest.raises(NotImplementedError, match=message):
+        kernels.conv2d(x, x, x, 1, 1, 0, 0, x)
+    monkeypatch.delattr(cuda_kernels, "relu_backward")
+    with pytest.raises(NotImplementedError, match="kernels.relu_backward: the cuda back end .* does not have"):
+        F.relu(Tensor(x, requires_grad=True)).sum().backward()
+    monkeypatch.delattr(numba_kernels, "relu_backward")
+    with (
+        minicnn.use_kernels("numba"),
+        pytest.raises(NotImplementedError, match="kernels.relu_backward: the numba back"),
+    ):
+        F.relu(Tensor([1.0], requires_grad=True)).sum().backward()
+
+
+def test_another_kernel_is_its_functions_and_nothing_else(tmp_path: Path) -> None:
+    copy = tmp_path / "minicnn"
+    shutil.copytree(ROOT / "minicnn", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    for back_end, decorator, factor in (("numpy", "", "2"), ("numba", "@kernel\n", "x.dtype.type(2)")):
+        with open(copy / "kernels" / f"{back_end}_kernels.py", "a", encoding="utf-8") as file:
+            file.write(f"\n\n{decorator}def double(x: Array, y: Array) -> None:\n    y[:] = {factor} * x\n")
+    program = """
+        import numpy as np
+        from minicnn import kernels
+
+        for back_end in ("numpy", "numba"):
+            with kernels.use_kernels(back_end):
+                y = np.zeros(2)
+                kernels.double(np.array([1.0, 2.0]), y)
+                print(y, "double" in kernels.__all__)
+        print(hasattr(kernels.numba_kernels.double, "signatures"))
+    """
+    assert run(program, tmp_path).splitlines() == ["[2. 4.] True"] * 2 + ["True"]
+
+
+def test_current_names_the_back_end_for_an_array(gpu: str, kernel_file: str) -> None:
+    assert kernels.current() == kernels.current(np.ones(1)) == kernel_file
+    assert kernels.current(to_device(np.ones(1), gpu)) == "cuda"
 
 
 # --- on random windows --------------------------------------------------------------------------------------

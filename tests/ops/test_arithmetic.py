@@ -95,7 +95,7 @@ def test_python_numbers_take_the_tensors_precision(
 @pytest.mark.parametrize("wrong", [None, "2", [1.0, 2.0], 1j])
 @pytest.mark.parametrize(("symbol", "function"), list(zip("+-*/", BINARY, strict=True)))
 def test_the_other_side_must_be_a_number(symbol: str, function: Callable[[Any, Any], Any], wrong: Any) -> None:
-    with pytest.raises(TypeError, match=rf"\{symbol}: the other side must be a Tensor, an array or a number"):
+    with pytest.raises(TypeError, match=rf"\{symbol}: the other operand must be a Tensor, an array or a number"):
         function(Tensor([1.0, 2.0]), wrong)
 
 

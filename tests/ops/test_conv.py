@@ -1,4 +1,4 @@
-"""Convolution."""
+"""Convolution, by whichever algorithm is chosen."""
 
 import itertools
 from typing import Any
@@ -10,7 +10,6 @@ import pytest
 import minicnn
 import minicnn.functional as F
 from minicnn import Tensor, backend
-from minicnn.ops import conv
 
 STRIDES = [1, 2, 3, (3, 1), (1, 2)]
 PADDINGS = [0, 1, 2, (2, 0), (0, 3)]
@@ -135,47 +134,6 @@ def test_the_same_call_gives_the_same_bits(kernel_file: str, rng: np.random.Gene
     for grad_x, grad_w in gradients[1:]:
         np.testing.assert_array_equal(grad_x, gradients[0][0])
         np.testing.assert_array_equal(grad_w, gradients[0][1])
-
-
-@pytest.mark.parametrize(("threads", "groups", "size"), [(1, 1, 3), (2, 2, 5), (3, 2, 3)])
-def test_fewer_multiplications_change_nothing(threads: int, groups: int, size: int, rng: np.random.Generator) -> None:
-    pytest.importorskip("numba")
-    minicnn.set_num_threads(threads)
-    x, w, b = (
-        Tensor(rng.standard_normal(shape), requires_grad=True)
-        for shape in [(8, 32, 13, 13), (48 * groups, 32 // groups, size, size), (48 * groups,)]
-    )
-    y = F.conv2d(x, w, b, padding=size // 2, groups=groups)
-    assert type(y.creator) is conv.WinogradConv2d
-    gradient = rng.standard_normal(y.shape)
-    y.backward(gradient)
-    results = [y.data, x.grad, w.grad, b.grad]
-    x.grad = w.grad = b.grad = None
-    y = conv.Conv2d((1, 1), (size // 2, size // 2), groups)(x, w, b)
-    y.backward(gradient)
-    for result, expected in zip(results, [y.data, x.grad, w.grad, b.grad], strict=True):
-        np.testing.assert_allclose(result, expected, rtol=0, atol=1e-11)
-
-
-def test_which_convolution_is_chosen() -> None:
-    minicnn.set_num_threads(2)
-    layer: dict[str, Any] = {"N": 128, "H": 13, "W": 13, "weight": (384, 192, 3, 3)}
-    layer |= {"stride": (1, 1), "padding": (1, 1), "groups": 2}
-    assert conv.fastest(**layer) is conv.WinogradConv2d
-    assert conv.fastest(**layer | {"weight": (384, 192, 5, 5), "padding": (2, 2)}) is conv.WinogradConv2d
-    for change in (
-        {"N": 1},  # the filters would be prepared for too little
-        {"N": 2, "H": 16, "W": 16},
-        {"stride": (2, 1)},
-        {"weight": (384, 192, 3, 5)},
-        {"weight": (384, 192, 4, 4)},
-        {"weight": (384, 190, 3, 3)},  # no whole vectors
-        {"weight": (390, 192, 3, 3)},
-    ):
-        assert conv.fastest(**layer | change) is conv.DirectConv2d
-    assert conv.fastest(**layer | {"padding": (1, 3)}) is conv.Conv2d
-    minicnn.set_num_threads(129)
-    assert conv.fastest(**layer) is conv.DirectConv2d
 
 
 def test_a_batch_of_nothing(kernel_file: str, dtype: type) -> None:

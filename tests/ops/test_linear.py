@@ -8,7 +8,6 @@ import pytest
 import minicnn
 import minicnn.functional as F
 from minicnn import Tensor
-from minicnn.ops import linear
 
 SHAPES = [(4,), (3, 4), (2, 3, 4), (1, 1, 1, 4), (0, 4), (2, 0, 4)]
 
@@ -95,27 +94,3 @@ def test_shapes_that_do_not_fit(
 def test_dtypes_that_do_not_fit(dtypes: tuple[Any, Any, Any], message: str) -> None:
     with pytest.raises(TypeError, match=message):
         F.linear(*(Tensor(np.ones(s, d)) for s, d in zip([(3, 4), (5, 4), (5,)], dtypes, strict=True)))
-
-
-@pytest.mark.parametrize(
-    ("shape", "small"), [((1, 512), False), ((2, 512), True), ((2, 3, 512), True), ((129, 512), False)]
-)
-def test_large_layers_have_a_kernel_for_small_batches(
-    shape: tuple[int, ...], small: bool, kernel_file: str, rng: np.random.Generator
-) -> None:
-    arrays = rng.standard_normal(shape), rng.standard_normal((2048, 512)), rng.standard_normal(2048)
-    x, w, b = (Tensor(array, requires_grad=True) for array in arrays)
-    y = F.linear(x, w, b)
-    chosen = linear.SmallBatchLinear if small and kernel_file == "numba" else linear.Linear
-    assert type(y.creator) is chosen
-    np.testing.assert_allclose(y.data, arrays[0] @ arrays[1].T + arrays[2], rtol=0, atol=1e-10)
-    y.backward(np.ones(y.shape))
-    np.testing.assert_allclose(x.grad, np.broadcast_to(arrays[1].sum(axis=0), shape), rtol=0, atol=1e-10)
-    rows = arrays[0].reshape(-1, 512)
-    np.testing.assert_allclose(w.grad, np.broadcast_to(rows.sum(axis=0), (2048, 512)), rtol=0, atol=1e-10)
-
-
-def test_weights_that_are_not_contiguous(rng: np.random.Generator) -> None:
-    x, w = rng.standard_normal((4, 2048)).T[::512], rng.standard_normal((4, 300)).T
-    y = linear.SmallBatchLinear()(x, w, None)
-    np.testing.assert_allclose(y.data, x @ w.T, rtol=0, atol=1e-12)

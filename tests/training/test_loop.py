@@ -109,7 +109,7 @@ def test_the_error_names_the_layer_whose_output_is_not_finite(rng: np.random.Gen
     network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 2, 1), nn.Flatten(), nn.Linear(8, 3))
     for parameter in network.parameters():
         parameter.data[...] = 1e19
-    with pytest.raises(TrainingError, match=r"first in the output of DirectConv2d 1\)"):
+    with pytest.raises(TrainingError, match=r"first in the output of Conv2d 1\)"):
         train_epoch(network, optim.SGD(network.parameters(), lr=0.1), [(images, np.resize(labels, len(images)))])
 
 

@@ -350,7 +350,9 @@ def test_the_page_has_every_step_forwards_and_then_backwards(alexnet_cifar: tupl
 def test_boxes_are_to_scale(alexnet_cifar: tuple[Trace, Tensor]) -> None:
     trace, _ = alexnet_cifar
     sizes = {}
-    for name, drawing in re.findall(r'aria-label="(\w+): \w+, output [^"]+"[^>]*><svg[^>]*>(.*?)</svg>', page(trace)):
+    for name, drawing in re.findall(
+        r'aria-label="(\w+): [^"]+?, output [^"]+"[^>]*><svg[^>]*>(.*?)</svg>', page(trace)
+    ):
         front = re.search(r'class="face0" d="M([\d.]+) ([\d.]+)H([\d.]+)V([\d.]+)', drawing)
         assert front
         left, top, right, low = map(float, front.groups())
