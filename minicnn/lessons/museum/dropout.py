@@ -42,8 +42,8 @@ class DropoutDividesByP(Dropout):
 
     Tempting because p is the probability of dropping a unit in some papers, and of keeping it in others.
 
-    Symptom: with p = 0.5, AlexNet's, the two are the same. With p = 0.1 activations are nine times larger in training
-    than in testing, and the test error is inexplicably high.
+    Symptom: with p = 0.5, AlexNet's, the two are the same. With p = 0.1 activations are nine times as large in training
+    as in testing, and the test error is inexplicably high.
     """
 
     def forward(self, xp: ModuleType, x: Array) -> Array:
