@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import facts, networks
-from minicnn.summary import LayerRow
+from minicnn.model_summary import LayerRow
 
 Timed = Callable[[], float]
 """Runs an operation once and returns its seconds, without those of its preparation."""

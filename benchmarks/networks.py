@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from minicnn import nn
+from minicnn.model_summary import LayerRow, Summary, summary_of_config
 from minicnn.models import build
-from minicnn.summary import LayerRow, Summary, summary_of_config
 
 CONFIGS: dict[str, dict[str, Any]] = {
     "alexnet": {"model": "alexnet", "variant": "paper", "in_size": 227},

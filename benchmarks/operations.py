@@ -12,7 +12,7 @@ from benchmarks import networks
 from benchmarks.contenders import TORCH
 from benchmarks.processes import children, spread, unset
 from minicnn import nn
-from minicnn.summary import LayerRow
+from minicnn.model_summary import LayerRow
 
 NUMBER = 4  # bytes, single precision
 

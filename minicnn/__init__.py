@@ -29,7 +29,7 @@ from minicnn.kernels import use_kernels, warmup
 from minicnn.ops.algorithms import use_conv
 
 from minicnn import functional, nn, optim  # isort: skip
-from minicnn.summary import summary
+from minicnn.model_summary import summary
 
 if TYPE_CHECKING:
     from minicnn.tracing import trace

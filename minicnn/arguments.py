@@ -70,10 +70,10 @@ def one_of(function: str, name: str, value: Any, accepted: Collection[Any]) -> A
 
 def not_negative(function: str, name: str, value: Any) -> float:
     """Return a finite number of 0 or more as a float."""
-    value = number(function, name, value)
-    if not (0 <= value < math.inf):
+    converted = number(function, name, value)
+    if not (0 <= converted < math.inf):
         raise ValueError(f"{function}: {name} must be 0 or more, and finite, got {value}")
-    return value
+    return converted
 
 
 def probability(function: str, name: str, value: Any) -> float:

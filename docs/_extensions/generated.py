@@ -36,7 +36,7 @@ from sphinx.util.docutils import SphinxDirective
 from minicnn import cli, use_kernels, viz
 from minicnn.cli.layout import Command
 from minicnn.lessons.museum import MUSEUM
-from minicnn.summary import summary_of_config
+from minicnn.model_summary import summary_of_config
 
 # Exported by minicnn, but documented on the page of the module that defines it.
 DESCRIBED = {"minicnn.trace": "~tracing.trace", "minicnn.step_through": "~viz.step_through"}

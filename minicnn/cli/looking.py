@@ -47,7 +47,7 @@ def summary(network: str, variant: str | None, in_size: int | None, batch: int, 
     Each layer is listed with its output's shape and the arithmetic that gives it, its parameters,
     multiply-accumulates and memory. A warning says where a stride does not divide.
     """
-    from minicnn.summary import summary_of_config
+    from minicnn.model_summary import summary_of_config
 
     with options.wrong_values_in_one_line():
         found = summary_of_config(config_of(network, variant, in_size), batch)
@@ -62,7 +62,7 @@ def draw(network: str, variant: str | None, in_size: int | None, out: Path) -> N
 
     As in Figure 2 of the AlexNet paper, the two towers are drawn apart, with arrows where one reads the other.
     """
-    from minicnn.summary import summary_of_config
+    from minicnn.model_summary import summary_of_config
     from minicnn.viz import save_figure
 
     with options.wrong_values_in_one_line():

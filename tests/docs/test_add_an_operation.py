@@ -30,7 +30,7 @@ AFFECTED = [
     "tests/test_functional.py::test_arguments_may_be_named_and_have_types",
     "tests/test_functional.py::test_each_is_a_function_of_a_page_of_operations",
     "tests/nn/test_layers.py",
-    "tests/test_summary.py",
+    "tests/test_model_summary.py",
     "tests/models/test_onnx_export.py::test_every_layer_gives_the_same_numbers_or_says_why_not",
 ]
 

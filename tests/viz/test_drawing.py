@@ -10,7 +10,7 @@ from matplotlib.patches import Polygon
 from PIL import Image
 
 from minicnn import cli, nn, summary
-from minicnn.summary import summary_of_config
+from minicnn.model_summary import summary_of_config
 from minicnn.viz import drawing
 
 CONFIGS = [

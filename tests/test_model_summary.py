@@ -12,9 +12,9 @@ import pytest
 import minicnn
 import minicnn.functional as F
 from minicnn import Tensor, cli, nn
+from minicnn.model_summary import summary_of_config
 from minicnn.models import alexnet, alexnet_cifar, four_layer, lenet5
 from minicnn.nn import LayerInfo
-from minicnn.summary import summary_of_config
 
 
 def alexnet_summary(batch=1, **arguments):
