@@ -38,8 +38,10 @@ class Parts(NamedTuple):
 
     Attributes
     ----------
-    train, validation : Part
-        To learn from, and to steer by.
+    train : Part
+        To learn from.
+    validation : Part or None
+        To steer by; None if no images are held out for it.
     test : Part or None
         To report at the end, and nothing else.
     classes : tuple of str
@@ -47,7 +49,7 @@ class Parts(NamedTuple):
     """
 
     train: Part
-    validation: Part
+    validation: Part | None
     test: Part | None
     classes: tuple[str, ...]
 
@@ -75,7 +77,8 @@ def load_parts(
     data_dir : path, optional
         Where CIFAR-10 is, see :func:`load_cifar10`.
     validation : float
-        The share of the training pictures that is held back, unless a folder has ``val``.
+        The share of the training pictures that is held back, unless a folder has ``val``. With 0 there is no
+        validation set, and ``val`` is not used.
     seed : int
         Decides which these are.
     limit : int, optional
@@ -108,9 +111,9 @@ def load_parts(
         train = _thinned(folder, limit)
         held_back, test = (
             None if path is None else _thinned(ImageFolder(path, size, skip_bad, cache, classes), limit)
-            for path in (splits.val, splits.test)
+            for path in (splits.val if validation else None, splits.test)
         )
-    if held_back is None:
+    if held_back is None and validation:
         if len(train.labels) < 2:
             raise DataError(f"{data}: one picture cannot be split into training and validation; expected at least 2")
         learnt, steering = split_validation(train.labels, validation, seed)

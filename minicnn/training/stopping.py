@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 from minicnn.training.progress import say
 
-__all__ = ["GracefulStop", "Stopped"]
+__all__ = ["GracefulStop", "Stopped", "stopped_by_sigterm"]
 
 
 class Stopped(KeyboardInterrupt):
@@ -63,3 +65,21 @@ class GracefulStop:
         while self.before:
             number, handler = self.before.popitem()
             signal.signal(number, handler)
+
+
+@contextmanager
+def stopped_by_sigterm() -> Iterator[None]:
+    """Raise :class:`Stopped` at SIGTERM, which would otherwise end the process, as Ctrl-C raises KeyboardInterrupt."""
+
+    def stop(signal_number: int, frame: FrameType | None) -> None:
+        raise Stopped("", signal_number)
+
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
