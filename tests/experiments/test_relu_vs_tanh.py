@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +13,32 @@ import numpy as np
 import pytest
 
 import minicnn
-from minicnn.data import Dataset, load_shapes
+from minicnn.data import load_shapes, scaling, sources
 from minicnn.experiments import relu_vs_tanh
-from minicnn.experiments.results import StudyError
-from minicnn.training import TrainingError, train_epoch
+from minicnn.experiments import study as machinery
+from minicnn.experiments.relu_vs_tanh import ReluVsTanh
+from minicnn.experiments.results import ResultsFolder, StudyError
+from minicnn.training import DivergedError, TrainingError, trainer
+from minicnn.training.run_folder import RunFolder
+from minicnn.training.stopping import Stopped
 from minicnn.viz import save_figure
 
-PICTURES = load_shapes(train=32, test=10)
 COLUMNS = "inputs activation seed lr epoch train_error train_loss seconds".split()
 
 
 @pytest.fixture(autouse=True)
-def few_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The studies of this file train on 32 pictures, in batches of 16, on one core; drawing takes the most time."""
+def small_and_quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Train on 16 images in batches of 8, with the NumPy kernels, which need no compiling, and draw nothing."""
     make_small(monkeypatch)
     minicnn.set_num_threads(1)
+    with minicnn.use_kernels("numpy"):
+        yield
 
 
 def make_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relu_vs_tanh, "load_shapes", lambda: PICTURES)
-    monkeypatch.setattr(relu_vs_tanh, "LIMIT", {"cifar10": None, "shapes": None})
-    monkeypatch.setattr(relu_vs_tanh, "BATCH_SIZE", 16)
-    monkeypatch.setattr(relu_vs_tanh, "save_figure", lambda figure, path: path.write_text("a picture"))
+    monkeypatch.setitem(relu_vs_tanh.LIMIT, "shapes", 16)
+    monkeypatch.setitem(relu_vs_tanh.RECIPE, "batch_size", 8)
+    monkeypatch.setattr(machinery, "save_figure", lambda figure, path: path.write_text("a figure"))
 
 
 def study(out: Path, **options: Any) -> dict[str, Any]:
@@ -66,7 +70,7 @@ def summary(out: Path) -> dict[str, Any]:
 def test_a_study_writes_a_row_for_each_run_and_epoch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(relu_vs_tanh, "save_figure", save_figure)
+    monkeypatch.setattr(machinery, "save_figure", save_figure)
     returned = study(tmp_path, seeds=[0, 3])
     assert list(rows(tmp_path)[0]) == COLUMNS
     found = [(row["inputs"], row["activation"], int(row["seed"]), int(row["epoch"])) for row in rows(tmp_path)]
@@ -91,7 +95,7 @@ def test_a_study_writes_a_row_for_each_run_and_epoch(
     assert written["finished"] is True
     assert written["versions"]["minicnn"] == minicnn.__version__
     assert set(written["machine"]) == {"processor", "cores", "threads", "kernels", "device", "system"}
-    assert written["settings"]["images"] == 32
+    assert written["settings"]["images"] == 16
     assert written["results"]["raw"]["tanh"]["epochs_to_target"] == {"0": None, "3": None}
     assert written["results"]["raw"]["tanh"]["median"] == "> 2"
 
@@ -106,41 +110,60 @@ def test_a_study_writes_a_row_for_each_run_and_epoch(
     assert "\r" not in printed.err, "a bar where the output is no terminal"
 
 
-def test_both_activations_start_from_the_same_weights_and_see_the_same_batches() -> None:
-    relu, tanh, other = (
-        relu_vs_tanh.make_network(activation, seed, 0.1)[0].state_dict()
-        for activation, seed in (("relu", 5), ("tanh", 5), ("relu", 6))
-    )
+def watch_epochs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, Any], list[Any]]]:
+    """Return a list that is filled with the weights at the beginning of each epoch, and the epoch's batches."""
+    seen: list[tuple[dict[str, Any], list[Any]]] = []
+    train_epoch = trainer.train_epoch
+
+    def watched(network: Any, optimizer: Any, batches: Any, **options: Any) -> Any:
+        batches = list(batches)
+        seen.append(({name: array.copy() for name, array in network.state_dict().items()}, batches))
+        return train_epoch(network, optimizer, batches, **options)
+
+    monkeypatch.setattr(trainer, "train_epoch", watched)
+    return seen
+
+
+def test_both_activations_start_from_the_same_weights_and_see_the_same_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = watch_epochs(monkeypatch)
+    study(tmp_path, inputs="raw", seeds=[5, 6])
+    assert len(seen) == 8  # two epochs of each run
+    (relu, _), (tanh, _), (other, _) = seen[0], seen[2], seen[4]
     assert list(relu) == list(tanh)
     for name, array in relu.items():
         np.testing.assert_array_equal(array, tanh[name])
     assert not np.array_equal(relu["conv1.weight"], other["conv1.weight"])
     assert relu["conv2.weight"].std() == pytest.approx(0.01, rel=0.05)
-    labels = np.arange(100)
-    orders = [
-        [list(batch) for _, batch in relu_vs_tanh.make_loader(labels, labels, seed)]  # type: ignore[arg-type]
-        for seed in (5, 5, 6)
-    ]
-    assert orders[0] == orders[1] != orders[2]
+    for epoch in (0, 1):
+        for (images, labels), (same, its_labels) in zip(seen[epoch][1], seen[2 + epoch][1], strict=True):
+            np.testing.assert_array_equal(images, same)
+            np.testing.assert_array_equal(labels, its_labels)
+    orders = [np.concatenate([labels for _, labels in seen[number][1]]).tolist() for number in (0, 1, 4)]
+    assert orders[0] != orders[1] and orders[0] != orders[2]
 
 
-def test_raw_inputs_keep_their_scale_and_standardised_ones_do_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen = {}
-
-    def watched(network: Any, optimizer: Any, loader: Any, **options: Any) -> Any:
-        if hasattr(loader, "images"):
-            seen[len(seen)] = loader.images
-        return train_epoch(network, optimizer, loader, **options)
-
-    monkeypatch.setattr(relu_vs_tanh, "train_epoch", watched)
+def test_inputs_are_scaled_as_in_2012_or_as_is_usual_since(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = watch_epochs(monkeypatch)
     study(tmp_path, epochs=1, limit=24)
-    raw, standardised = seen[0], seen[2]
-    pixels = PICTURES.train_images[:24].astype(np.float64)
-    np.testing.assert_allclose(raw, pixels - pixels.mean(axis=0), atol=1e-3)
+    pixels, order = load_shapes(train=24).train_images, np.arange(24)
+    np.random.default_rng((0, 0)).shuffle(order)
+    raw, standardised = (np.concatenate([images for images, _ in seen[run][1]]) for run in (0, 2))
+    np.testing.assert_allclose(raw, (pixels - pixels.mean(axis=0))[order], atol=1e-3)
     np.testing.assert_allclose(standardised.mean(axis=(0, 2, 3)), 0, atol=1e-4)
     np.testing.assert_allclose(standardised.std(axis=(0, 2, 3)), 1, atol=1e-4)
+    np.testing.assert_array_equal(raw, scaling.raw(pixels)[0][order])
+    np.testing.assert_allclose(standardised, scaling.standardised(pixels)[0][order], atol=1e-6)
+
+
+def test_nothing_regularises_and_the_learning_rate_is_constant(tmp_path: Path) -> None:
+    study(tmp_path, inputs="raw", epochs=1)
+    result = json.loads((tmp_path / "states" / "raw-tanh-0" / "result.json").read_text())
+    recipe = {"augment": False, "weight_decay": 0, "momentum": 0.9, "sgd": "pytorch", "validation": 0}
+    recipe |= {"schedule": "epochs", "lr_drops": [], "lr": 0.03, "inputs": "raw", "seed": 0, "limit": 16}
+    assert {name: result["recipe"][name] for name in recipe} == recipe
+    assert result["recipe"]["config"]["model"] == "four_layer" and result["validation_error"] is None
 
 
 def test_a_run_ends_at_its_target_if_asked_to(tmp_path: Path) -> None:
@@ -172,17 +195,17 @@ def test_an_explicit_learning_rate_holds_for_all_inputs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"data": "mnist"}, "data is 'mnist'"),
-        ({"inputs": "grey"}, "inputs is 'grey'"),
-        ({"epochs": 0}, "epochs is 0"),
-        ({"limit": 0}, "limit is 0"),
-        ({"limit": 33}, "limit is 33; shapes has 32 training pictures"),
-        ({"seeds": []}, "seeds is"),
-        ({"seeds": [1, 1]}, "seeds is"),
-        ({"seeds": [-1]}, "seeds is"),
-        ({"target_error": 25}, "target_error is 25"),
-        ({"lr_relu": 0.0}, "lr_relu is 0.0"),
-        ({"lr_tanh": math.nan}, "lr_tanh is nan"),
+        ({"data": "mnist"}, "data must be one of cifar10, shapes, got 'mnist'"),
+        ({"inputs": "grey"}, "inputs must be one of raw, standardised, both, got 'grey'"),
+        ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"limit": 0}, "limit must be at least 2, got 0"),
+        ({"limit": 10_001}, "limit must be at most 10000, the training images of shapes, got 10001"),
+        ({"seeds": []}, r"seeds must be one or more different numbers, got \[\]"),
+        ({"seeds": [1, 1]}, "seeds must be one or more different numbers"),
+        ({"seeds": [-1]}, "seeds must be at least 0, got -1"),
+        ({"target_error": 25}, "target_error must be between 0 and 1, got 25"),
+        ({"lr_relu": 0.0}, "lr_relu must be above 0 and finite, got 0.0"),
+        ({"lr_tanh": math.nan}, "lr_tanh must be above 0 and finite, got nan"),
     ],
 )
 def test_settings_out_of_range_are_refused_and_leave_nothing(
@@ -196,27 +219,10 @@ def test_settings_out_of_range_are_refused_and_leave_nothing(
 # --- interrupted and resumed -------------------------------------------------------------------------------------
 
 
-def stop_at(monkeypatch: pytest.MonkeyPatch, name: str, call: int, before: bool) -> None:
-    """Make the call with that number to one of the study's functions be interrupted, before or after its work."""
-    original: Callable[..., Any] = getattr(relu_vs_tanh, name)
-    calls = iter(range(1_000))
-
-    def interrupted(*arguments: Any, **options: Any) -> Any:
-        now = next(calls) == call
-        if now and before:
-            raise KeyboardInterrupt
-        result = original(*arguments, **options)
-        if now:
-            raise KeyboardInterrupt
-        return result
-
-    monkeypatch.setattr(relu_vs_tanh, name, interrupted)
-
-
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("unbroken")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, minicnn.use_kernels("numpy"):
         make_small(patch)
         threads = minicnn.get_num_threads()
         minicnn.set_num_threads(1)
@@ -225,23 +231,42 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.parametrize(("name", "before"), [("train_epoch", False), ("save_state", True), ("save_state", False)])
-@pytest.mark.parametrize("call", range(6))
+def stop_at(monkeypatch: pytest.MonkeyPatch, name: str, call: int, before: bool) -> None:
+    """Interrupt the call with that number, from 1, to a method of the trainer, before or after its work."""
+    original, calls = getattr(trainer.Trainer, name), iter(range(1, 1_000))
+
+    def interrupted(self: trainer.Trainer, *arguments: Any) -> None:
+        now = next(calls) == call
+        if now and before:
+            raise KeyboardInterrupt
+        original(self, *arguments)
+        if now:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer.Trainer, name, interrupted)
+
+
+# Each of the two runs has three epochs of two steps, and writes a checkpoint at its beginning and after each epoch.
+STOPS = [("after_step", call, False, (call - 1) // 2) for call in (1, 2, 3, 8, 12)]
+STOPS += [
+    ("keep_checkpoint", call, before, done)
+    for call, done in ((1, 0), (2, 0), (4, 2), (5, 3), (8, 5))
+    for before in (True, False)
+]
+STOPS += [("show_log", call, before, call - before) for call in (1, 3, 6) for before in (True, False)]
+
+
+@pytest.mark.parametrize(("name", "call", "before", "done"), STOPS)
 def test_wherever_it_is_interrupted_the_resumed_study_gives_the_same_numbers(
-    tmp_path: Path, unbroken: Path, name: str, call: int, before: bool
+    tmp_path: Path, unbroken: Path, name: str, call: int, before: bool, done: int
 ) -> None:
-    call += name == "train_epoch"  # the first one is the step that compiles
     with pytest.MonkeyPatch.context() as patch:
         stop_at(patch, name, call, before)
-        with pytest.raises(KeyboardInterrupt) as caught:
+        with pytest.raises(Stopped) as caught:
             study(tmp_path, inputs="raw", epochs=3)
-    done = call - 1 if name == "train_epoch" else call + 1
-    if done:
-        assert f"({done} epochs) is kept in {tmp_path}; the same command with --resume goes on" in str(caught.value)
-        assert len(rows(tmp_path)) == done
-        assert summary(tmp_path)["finished"] is False
-    else:
-        assert str(caught.value) == "Nothing was finished yet"
+    assert f"({done} epochs) is kept in {tmp_path}; the same command with --resume goes on" in str(caught.value)
+    assert len(rows(tmp_path)) == done
+    assert summary(tmp_path)["finished"] is False
     study(tmp_path, inputs="raw", epochs=3, resume=True)
     assert numbers(tmp_path) == numbers(unbroken)
     assert summary(tmp_path)["results"] == summary(unbroken)["results"]
@@ -253,23 +278,22 @@ def test_a_process_killed_in_the_middle_loses_one_epoch_at_most(tmp_path: Path, 
         import os
         from pathlib import Path
         import minicnn
-        from minicnn.data import load_shapes
         from minicnn.experiments import relu_vs_tanh
+        from minicnn.training import trainer
 
-        pictures = load_shapes(train=32, test=10)
-        relu_vs_tanh.load_shapes = lambda: pictures
-        relu_vs_tanh.LIMIT["shapes"] = None
-        relu_vs_tanh.BATCH_SIZE = 16
+        relu_vs_tanh.LIMIT["shapes"] = 16
+        relu_vs_tanh.RECIPE["batch_size"] = 8
         minicnn.set_num_threads(1)
-        train_epoch, calls = relu_vs_tanh.train_epoch, iter(range(100))
+        after_step, calls = trainer.Trainer.after_step, iter(range(1, 100))
 
-        def dying(*arguments, **options):
-            if next(calls) == 5:
+        def dying(*arguments):
+            if next(calls) == 10:
                 os._exit(9)  # nothing is cleaned up, as with kill -9
-            return train_epoch(*arguments, **options)
+            after_step(*arguments)
 
-        relu_vs_tanh.train_epoch = dying
-        relu_vs_tanh.run(data="shapes", epochs=3, inputs="raw", out=Path({str(tmp_path)!r}))
+        trainer.Trainer.after_step = dying
+        with minicnn.use_kernels("numpy"):
+            relu_vs_tanh.run(data="shapes", epochs=3, inputs="raw", out=Path({str(tmp_path)!r}))
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], cwd=Path(__file__).parents[2])
     assert done.returncode == 9
@@ -283,10 +307,10 @@ def test_a_lost_state_costs_time_but_changes_nothing(
     tmp_path: Path, unbroken: Path, damage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        stop_at(patch, "save_state", 4, before=False)
-        with pytest.raises(KeyboardInterrupt):
+        stop_at(patch, "show_log", 4, before=False)
+        with pytest.raises(Stopped):
             study(tmp_path, inputs="raw", epochs=3)
-    state = tmp_path / "states" / "raw-tanh-0.safetensors"
+    (state,) = (tmp_path / "states" / "raw-tanh-0").glob("step-*")
     if damage == "missing":
         state.unlink()
     else:
@@ -308,7 +332,7 @@ def test_resuming_a_finished_study_trains_nothing(tmp_path: Path, monkeypatch: p
     study(tmp_path)
     before = rows(tmp_path)
     (tmp_path / "relu_vs_tanh.png").unlink()
-    monkeypatch.setattr(relu_vs_tanh, "train_epoch", None)
+    monkeypatch.setattr(trainer, "run", None)
     resume(tmp_path, target_error=0.5)
     assert rows(tmp_path) == before
     assert (tmp_path / "relu_vs_tanh.png").exists()
@@ -321,30 +345,29 @@ def test_resuming_with_other_settings_is_refused_by_name(tmp_path: Path, monkeyp
     for options, message in (
         ({"limit": 32}, "limit was 24 and is 32 now"),
         ({"data": "cifar10"}, "data was shapes and is cifar10 now"),
-        ({"lr_tanh": 0.5}, "lr_tanh on raw inputs was 0.03 and is 0.5 now"),
+        ({"lr_tanh": 0.5}, "lr_tanh was 0.03 and is 0.5 now"),
         ({"search": True}, "search was False and is True now"),
     ):
         with pytest.raises(StudyError, match=message):
             resume(tmp_path, epochs=5, **options)
-    other = Dataset(
-        "shapes", PICTURES.train_images[::-1].copy(), PICTURES.train_labels, *(PICTURES.test_images,) * 2, ()
-    )
+    load = sources.load_shapes
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(relu_vs_tanh, "load_shapes", lambda: other)
+        patch.setattr(sources, "load_shapes", lambda **more: load(**more, seed=1))
         with pytest.raises(StudyError, match="checksum was"):
             resume(tmp_path, epochs=5)
-    monkeypatch.setattr(relu_vs_tanh, "BATCH_SIZE", 8)
-    with pytest.raises(StudyError, match="batch_size was 16 and is 8 now"):
+    monkeypatch.setitem(relu_vs_tanh.RECIPE, "batch_size", 16)
+    with pytest.raises(StudyError, match="batch_size was 8 and is 16 now"):
         resume(tmp_path, epochs=5)
     assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
 
 
 def test_damaged_results_are_refused_by_file_and_line(tmp_path: Path) -> None:
     study(tmp_path / "good", inputs="raw", epochs=2)
+    log = "states/raw-tanh-0/log.csv"
     for name, old, new, message in (
-        ("relu_vs_tanh.csv", "train_loss", "loss", "relu_vs_tanh.csv has the columns"),
-        ("relu_vs_tanh.csv", "raw,tanh,0,0.03,2,", "raw,tanh,0,0.03,two,", "relu_vs_tanh.csv, line 5"),
-        ("relu_vs_tanh.csv", "raw,tanh,0,0.03,1,", "raw,tanh,0,0.03,7,", "epoch 7 where epoch 1 belongs"),
+        (log, "train_loss", "loss", r"log.csv, line 2, cannot be read: KeyError\('train_loss'\)"),
+        (log, "\n2,", "\ntwo,", "log.csv, line 3, cannot be read"),
+        (log, "\n1,", "\n7,", "it has epoch 7 where epoch 1 belongs"),
         ("summary.json", "{", "", "summary.json cannot be read"),
     ):
         bad = tmp_path / "bad"
@@ -375,18 +398,18 @@ def test_a_finished_study_is_moved_aside(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_an_unfinished_study_is_not_touched_without_resume(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        stop_at(patch, "train_epoch", 2, before=True)
-        with pytest.raises(KeyboardInterrupt):
+        stop_at(patch, "after_step", 3, before=True)
+        with pytest.raises(Stopped):
             study(tmp_path)
     before = (tmp_path / "relu_vs_tanh.csv").read_bytes()
-    with pytest.raises(StudyError, match="not finished; go on with it by --resume, or choose another"):
+    with pytest.raises(StudyError, match="not finished; resume it with --resume, or choose another"):
         study(tmp_path)
     assert (tmp_path / "relu_vs_tanh.csv").read_bytes() == before
 
 
 def test_two_studies_at_once_in_one_folder_are_refused(tmp_path: Path) -> None:
     pytest.importorskip("fcntl")
-    folder = relu_vs_tanh.ResultsFolder(tmp_path, "relu_vs_tanh", relu_vs_tanh.COLUMNS)
+    folder = ResultsFolder(tmp_path, "relu_vs_tanh", COLUMNS)
     with folder.alone(), pytest.raises(StudyError, match="another run is writing"):
         study(tmp_path)
     study(tmp_path, epochs=1, inputs="raw")
@@ -410,6 +433,15 @@ def test_a_run_that_diverges_is_an_error_and_what_is_finished_is_kept(tmp_path: 
     assert [row["activation"] for row in rows(tmp_path)] == ["relu", "tanh"]
 
 
+def test_a_run_may_have_another_learning_rate_until_it_has_finished_an_epoch(tmp_path: Path) -> None:
+    for call, lr in ((5, 0.02), (1, 0.03), (1, 0.04)):  # each time in the first step of the second run
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(Stopped):
+            stop_at(patch, "after_step", call, before=False)
+            study(tmp_path, inputs="raw", lr_tanh=lr, resume=True)
+    resume(tmp_path)
+    assert [row["lr"] for row in rows(tmp_path)] == ["0.003", "0.003", "0.04", "0.04"]
+
+
 # --- the search --------------------------------------------------------------------------------------------------
 
 
@@ -417,17 +449,23 @@ def test_the_search_tries_each_pair_by_itself_and_takes_the_best(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     errors = {("raw", "relu"): [0.5, 0.3, None], ("raw", "tanh"): [0.6, None, 0.4]}
-    tried = []
+    tried, train = [], trainer.run
 
-    def try_out(inputs: str, activation: str, seed: int, lr: float, *pictures: Any) -> float | None:
-        tried.append((inputs, activation, lr))
+    def try_out(model: str, data: str, switches: Any, settings: Any, *, out: Path, **options: Any) -> dict[str, Any]:
+        if not out.name.startswith("search"):
+            return train(model, data, switches, settings, out=out, **options)
+        assert settings["epochs"] == relu_vs_tanh.SEARCH_EPOCHS and settings["limit"] == 16
+        tried.append((settings["inputs"], switches["activation"], settings["lr"]))
         if len(tried) == 5:
             raise KeyboardInterrupt
-        return errors[(inputs, activation)][relu_vs_tanh.SEARCHED_RATES.index(lr)]
+        error = errors[tried[-1][:2]][ReluVsTanh.searched_rates.index(settings["lr"])]
+        if error is None:
+            raise DivergedError("the loss is nan")
+        return {"train_error": error}
 
-    monkeypatch.setattr(relu_vs_tanh, "SEARCHED_RATES", (0.1, 0.01, 0.001))
-    monkeypatch.setattr(relu_vs_tanh, "try_out", try_out)
-    with pytest.raises(KeyboardInterrupt, match=r"0 epochs and 4 short runs of the search\) is kept"):
+    monkeypatch.setattr(ReluVsTanh, "searched_rates", (0.1, 0.01, 0.001))
+    monkeypatch.setattr(trainer, "run", try_out)
+    with pytest.raises(Stopped, match=r"1 epochs and 4 runs of the search\) is kept"):
         study(tmp_path, inputs="raw", epochs=1, search=True)
     resume(tmp_path)
     assert tried == [("raw", "relu", lr) for lr in (0.1, 0.01, 0.001)] + [
@@ -436,22 +474,33 @@ def test_the_search_tries_each_pair_by_itself_and_takes_the_best(
     assert [float(row["lr"]) for row in rows(tmp_path)] == [0.01, 0.001]
     assert summary(tmp_path)["settings"]["learning_rates"] == {"raw": {"relu": 0.01, "tanh": 0.001}}
     assert [trial["train_error"] for trial in summary(tmp_path)["search"]["trials"]] == [0.5, 0.3, None, 0.6, None, 0.4]
-    assert "raw inputs, tanh: learning rate 0.001" in capsys.readouterr().err
+    assert "raw, tanh: learning rate 0.001, with a train error of 40.0 %, at the edge" in capsys.readouterr().err
+
+
+def test_the_search_takes_the_error_of_its_last_epoch_whatever_the_target(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ReluVsTanh, "searched_rates", (0.01,))
+    monkeypatch.setattr(relu_vs_tanh, "SEARCH_EPOCHS", 2)
+    study(tmp_path, inputs="raw", epochs=1, search=True, target_error=0.99, stop_at_target=True)
+    with open(tmp_path / "states" / "search-raw-tanh-0.01" / "log.csv", newline="") as file:
+        errors = [float(row["train_error"]) for row in csv.DictReader(file)]
+    assert len(errors) == 2 and summary(tmp_path)["search"]["trials"][1]["train_error"] == errors[1]
 
 
 def test_a_learning_rate_that_diverges_has_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(relu_vs_tanh, "SEARCHED_RATES", (1e38, 0.001))
+    monkeypatch.setattr(ReluVsTanh, "searched_rates", (1e38, 0.001))
     monkeypatch.setattr(relu_vs_tanh, "SEARCH_EPOCHS", 1)
     study(tmp_path, inputs="standardised", epochs=1, search=True, lr_tanh=0.02)
     assert [float(row["lr"]) for row in rows(tmp_path)] == [0.001, 0.02]
     failed, good = summary(tmp_path)["search"]["trials"]
     assert (failed["lr"], failed["train_error"]) == (1e38, None)
     assert 0 < good["train_error"] <= 1
-    assert "learning rate 1e+38: failed, the loss is" in capsys.readouterr().err
+    assert "learning rate 1e+38 failed, the loss is" in capsys.readouterr().err
 
-    monkeypatch.setattr(relu_vs_tanh, "SEARCHED_RATES", (1e38,))
+    monkeypatch.setattr(ReluVsTanh, "searched_rates", (1e38,))
     with pytest.raises(StudyError, match="diverged at every learning rate"):
         study(tmp_path / "none", inputs="raw", epochs=1, search=True)
 
@@ -459,19 +508,17 @@ def test_a_learning_rate_that_diverges_has_failed(
 # --- what is made of the numbers ---------------------------------------------------------------------------------
 
 
-def results_of(relu: list[list[float]], tanh: list[list[float]], tmp_path: Path) -> dict[str, Any]:
-    given = {name: None for name in ("data", "limit", "inputs", "epochs", "seeds", "search", "target_error")}
-    settings = relu_vs_tanh.settle(
-        {**given, "stop_at_target": None, "lr": {"relu": None, "tanh": None}}, {"data": "shapes"}
-    )
-    folder = relu_vs_tanh.ResultsFolder(tmp_path, "relu_vs_tanh", relu_vs_tanh.COLUMNS)
-    made = [
-        {"inputs": "raw", "activation": activation, "seed": seed, "epoch": epoch, "train_error": error}
-        for activation, runs in (("relu", relu), ("tanh", tanh))
-        for seed, errors in enumerate(runs)
-        for epoch, error in enumerate(errors, start=1)
-    ]
-    return dict(relu_vs_tanh.results(relu_vs_tanh.Study(folder, settings, made, []))["raw"])
+def results_of(relu: list[list[float]], tanh: list[list[float]], out: Path) -> dict[str, Any]:
+    shutil.rmtree(out / "states", ignore_errors=True)
+    for activation, runs in (("relu", relu), ("tanh", tanh)):
+        for seed, errors in enumerate(runs):
+            folder = out / "states" / f"raw-{activation}-{seed}"
+            folder.mkdir(parents=True)
+            row = {"lr": 0.1, "train_loss": 1.0, "seconds": 1.0}
+            made = [{"epoch": epoch, "train_error": error, **row} for epoch, error in enumerate(errors, start=1)]
+            RunFolder(folder).write_log(made)
+    settings = ReluVsTanh.settle({"data": "shapes"}, {"relu": None, "tanh": None}, {})
+    return dict(ReluVsTanh(ResultsFolder(out, "relu_vs_tanh", COLUMNS), settings).results()["raw"])
 
 
 def reaching(epoch: int, length: int = 40) -> list[float]:
