@@ -1,4 +1,4 @@
-"""Training: the loop, what is measured on the way, and how results and states reach the disk whole."""
+"""Training: the loop, the trainer with its checkpoints, evaluation, metrics and progress."""
 
 from minicnn.training.checkpoint import (
     CheckpointError,

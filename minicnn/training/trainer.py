@@ -273,8 +273,8 @@ class Trainer:
         """Evaluate the network on the validation set, if there is one."""
         if self.validation is None:
             return None
-        judged = (self.state.network, self.state.preparation, *self.validation)
-        return evaluate(*judged, workers=self.workers, after_batch=lambda count: self.stop_if_asked())
+        evaluated = (self.state.network, self.state.preparation, *self.validation)
+        return evaluate(*evaluated, workers=self.workers, after_batch=lambda count: self.stop_if_asked())
 
     def row(self, result: EpochProgress, validated: Evaluation | None) -> Row:
         """Return an epoch's row of the log; its training errors are running ones."""

@@ -89,7 +89,7 @@ def test_a_loss_that_is_not_finite_stops_training_before_the_batch_does_harm(rng
     with pytest.raises(TrainingError) as caught:
         train_epoch(network, optimizer, data, epoch=7)
     message = str(caught.value)
-    for part in ("loss is nan", "epoch 7, step 3", "first in the input pictures", "lower learning rate than 0.125"):
+    for part in ("loss is nan", "epoch 7, step 3", "first in the input images", "lower learning rate than 0.125"):
         assert part in message
     for name, array in network.state_dict().items():
         np.testing.assert_array_equal(array, after_two.state_dict()[name])
@@ -115,7 +115,7 @@ def test_the_error_names_the_layer_whose_output_is_not_finite(rng: np.random.Gen
 
 def test_no_batch_is_an_error() -> None:
     network = small_network()
-    with pytest.raises(ValueError, match="loader has no batch"):
+    with pytest.raises(ValueError, match="loader must have at least one batch"):
         train_epoch(network, optim.SGD(network.parameters(), lr=0.1), [])
 
 

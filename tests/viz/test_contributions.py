@@ -56,5 +56,5 @@ def test_the_notes_are_inside_the_picture() -> None:
 
 @pytest.mark.parametrize("bad", [Dots("x", [], "worse", ""), Dots("x", [0.1], "bad", "")])
 def test_a_line_without_dots_and_an_unknown_verdict_are_refused(bad: Dots) -> None:
-    with pytest.raises(ValueError, match="draw_contributions: 'x' has"):
+    with pytest.raises(ValueError, match="draw_contributions: 'x' must have"):
         draw_contributions(EVERYTHING, [bad])
