@@ -221,9 +221,9 @@ class _Convolution:
         """Return the sum by col2im of the first `done` columns: (H, W)."""
         KH, KW = self.kernel.shape
         some = np.where(np.arange(self.count) < done, columns, 0).reshape(1, KH, KW, 1, self.OH, self.OW)
-        image = np.empty((1, 1, *self.image.shape))
-        kernels.col2im(some, KH, KW, *self.stride, *self.padding, image)
-        return image[0, 0]
+        image: NDArray[Any] = np.empty(self.image.shape)
+        kernels.col2im(some, KH, KW, *self.stride, *self.padding, image[None, None])
+        return image
 
     def padded(self) -> NDArray[Any]:
         """Return the image with its padding."""

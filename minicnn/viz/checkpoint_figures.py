@@ -89,7 +89,8 @@ def show_confusion(saved: SavedModel, images: Pictures, labels: NDArray[Any]) ->
 
 def _seen(saved: SavedModel, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the part of the image that the network sees, (crop, crop, 3)."""
-    return center_crop(image[None], size=saved.preparation.crop)[0].transpose(1, 2, 0)
+    seen: NDArray[np.uint8] = center_crop(image[None], size=saved.preparation.crop)[0]
+    return seen.transpose(1, 2, 0)
 
 
 def _answer(saved: SavedModel, likely: NDArray[Any], target: int | None = None) -> str:

@@ -194,7 +194,8 @@ def _strongest(output: NDArray[Any], maps: int, towers: int) -> NDArray[Any]:
     )
     share = min(maps // len(strength), strength.shape[1])
     first = np.sort(np.argsort(-strength, axis=1, kind="stable")[:, :share], axis=1)
-    return (first + strength.shape[1] * np.arange(len(strength))[:, None]).ravel()
+    chosen: NDArray[Any] = first + strength.shape[1] * np.arange(len(strength))[:, None]
+    return chosen.ravel()
 
 
 def _in_one_row(tiles: NDArray[Any], towers: int) -> NDArray[Any]:

@@ -58,7 +58,8 @@ def gradient_saliency(network: nn.Module, image: NDArray[np.float32], target: in
         network.train(training)
         for parameter in frozen:
             parameter.requires_grad = True
-    return np.abs(asnumpy(pixels.grad)[0]).max(axis=0)
+    strongest: NDArray[np.float32] = np.abs(asnumpy(pixels.grad)[0]).max(axis=0)
+    return strongest
 
 
 def occlusion_saliency(
