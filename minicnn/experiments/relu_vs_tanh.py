@@ -64,7 +64,7 @@ class ActivationRun(NamedTuple):
 
 
 class ReluVsTanh(Study[ActivationRun]):
-    """The study; see the head of this file."""
+    """The study; see the top of this file."""
 
     name = "relu_vs_tanh"
     columns = {
