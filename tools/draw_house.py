@@ -59,18 +59,18 @@ def picture() -> str:
         shapes.append(f'<rect y="{top}" width="{WIDTH}" height="{high + 2 * GAP}" rx="8" fill="{colour}"/>')
         middle = top + GAP + high / 2
         shapes.append(f'<text class="floor" x="22" y="{middle + 8:.0f}">{number}</text>')
-        title = textwrap.wrap(TITLES[number], 12)
-        for place, line in enumerate(title):
-            y = middle + 4 + LINE * (place - (len(title) - 1) / 2)
+        words = textwrap.wrap(TITLES[number], 12)
+        for place, line in enumerate(words):
+            y = middle + 4 + LINE * (place - (len(words) - 1) / 2)
             shapes.append(f'<text class="title" x="42" y="{y:.0f}">{line}</text>')
         for place, (name, note) in enumerate(zip(names, notes, strict=True)):
             x, y = LEFT + place * (wide + GAP), top + GAP
             ending = "/" if (ROOT / "minicnn" / name).is_dir() else ".py"
             shapes.append(f'<rect class="box" x="{x:.1f}" y="{y}" width="{wide:.1f}" height="{high}" rx="5"/>')
             shapes.append(f'<text class="name" x="{x + 10:.1f}" y="{y + NAME_BELOW}">{name}{ending}</text>')
-            for row, line in enumerate(note, start=1):
+            for row, text in enumerate(note, start=1):
                 below = y + NAME_BELOW + LINE * row + 2
-                shapes.append(f'<text class="note" x="{x + 10:.1f}" y="{below}">{html.escape(line)}</text>')
+                shapes.append(f'<text class="note" x="{x + 10:.1f}" y="{below}">{html.escape(text)}</text>')
         top += high + 3 * GAP
     size = f'viewBox="0 0 {WIDTH} {top}" width="{WIDTH}" height="{top}"'
     title = "<title>The floors of the package: a file imports only from lower floors or its own</title>"

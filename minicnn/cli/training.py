@@ -15,7 +15,7 @@ from minicnn.models.cifar_alexnet import DEPTHS
 from minicnn.models.four_layers import INITS
 from minicnn.models.network import ACTIVATIONS
 from minicnn.training import inference, trainer
-from minicnn.training.recipe import Recipe
+from minicnn.training.recipe import CHOICES, Recipe
 
 SWITCHES = "variant activation lrn dropout overlapping groups depth init in_size num_classes".split()
 SETTINGS = [field.name for field in fields(Recipe)]  # not all have an option
@@ -70,7 +70,7 @@ SECTIONS = {
 )
 @click.option(
     "--inputs",
-    type=click.Choice(Recipe.CHOICES["inputs"]),
+    type=click.Choice(CHOICES["inputs"]),
     help="raw: pixels of 0 to 255 minus the mean image, as in 2012 (default for alexnet's variants paper and merged "
     "without --init); standardised: mean 0 and variance 1 in each channel (default for the others)",
 )
@@ -83,7 +83,7 @@ SECTIONS = {
     "--validation",
     type=float,
     metavar="SHARE",
-    help="Share of the training images held out for validation (default: 0.1, or FOLDER/val if it exists)",
+    help="Share of the training images held out for validation; 0: none (default: 0.1, or FOLDER/val if it exists)",
 )
 @click.option("--limit", type=options.at_least(1), metavar="N", help="Use only N training and N test images")
 @options.skip_bad
@@ -94,12 +94,12 @@ SECTIONS = {
 @click.option("--weight-decay", type=float, metavar="D", help="Weight decay (default: 0.0005)")
 @click.option(
     "--sgd",
-    type=click.Choice(Recipe.CHOICES["sgd"]),
+    type=click.Choice(CHOICES["sgd"]),
     help="Learning rate inside the velocity, as in the paper (default), or outside, as in PyTorch",
 )
 @click.option(
     "--schedule",
-    type=click.Choice(Recipe.CHOICES["schedule"]),
+    type=click.Choice(CHOICES["schedule"]),
     help="When the learning rate is divided by ten: plateau, when the validation error has stopped improving "
     "(default), or epochs, after those of --lr-drops",
 )

@@ -39,14 +39,16 @@ class Parts(NamedTuple):
 
     Attributes
     ----------
-    train, validation : Part
+    train : Part
+    validation : Part or None
+        None if no images are held out.
     test : Part or None
     classes : tuple of str
         The name of each label.
     """
 
     train: Part
-    validation: Part
+    validation: Part | None
     test: Part | None
     classes: tuple[str, ...]
 
@@ -74,7 +76,8 @@ def load_parts(
     data_dir : path, optional
         The folder of CIFAR-10, see :func:`load_cifar10`.
     validation : float
-        The fraction of the training images to hold out for validation, unless a folder has ``val``.
+        The fraction of the training images to hold out for validation, unless a folder has ``val``. With 0 there is no
+        validation set, and ``val`` is not used.
     seed : int
         Determines which images are held out.
     limit : int, optional
@@ -105,9 +108,9 @@ def load_parts(
         train = _thinned(folder, limit)
         held_out, test = (
             None if path is None else _thinned(ImageFolder(path, size, skip_bad, cache, classes), limit)
-            for path in (splits.val, splits.test)
+            for path in (splits.val if validation else None, splits.test)
         )
-    if held_out is None:
+    if held_out is None and validation:
         if len(train.labels) < 2:
             raise DataError(f"{data}: one image cannot be split into training and validation sets; expected at least 2")
         kept, chosen = split_validation(train.labels, validation, seed)

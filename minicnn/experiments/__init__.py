@@ -1,1 +1,1 @@
-"""Studies: each is one file that can be run, and read from top to bottom."""
+"""Studies: each is one file to run, and to read from top to bottom."""

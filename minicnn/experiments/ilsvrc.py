@@ -1,4 +1,4 @@
-"""Seven years of the ImageNet challenge: why 2012 is where the story begins."""
+"""Eight years of the ImageNet challenge, and the leap of 2012."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["HUMAN", "RUNNER_UP_2012", "WINNERS", "Winner", "draw_winners"]
 
 
 class Winner(NamedTuple):
-    """Who won the classification task of one year.
+    """The winner of the classification task in one year.
 
     Attributes
     ----------
     year : int
     name : str
-        Of the network, or of the team.
+        The network's or the team's.
     error : float
         The top-5 error on the test set, in percent.
     is_network : bool
@@ -37,14 +37,14 @@ class Winner(NamedTuple):
 WINNERS = (
     Winner(2010, "NEC-UIUC", 28.2, False),
     Winner(2011, "XRCE", 25.77, False),
-    Winner(2012, "AlexNet", 15.3, True),  # seven networks and more data; 16.4 with the data of the challenge alone
+    Winner(2012, "AlexNet", 15.3, True),  # seven networks and more data; 16.4 with the challenge's data alone
     Winner(2013, "Clarifai", 11.2, True),  # 11.7 likewise
     Winner(2014, "GoogLeNet", 6.66, True),
     Winner(2015, "ResNet", 3.57, True),
     Winner(2016, "Trimps-Soushen", 2.99, True),
     Winner(2017, "SENet", 2.251, True),
 )
-RUNNER_UP_2012 = 26.2  # no network
+RUNNER_UP_2012 = 26.2  # not a network
 HUMAN = 5.1  # one trained person
 
 ALEXNET, NETWORK, OTHER = "#c8500a", "#0b62a4", "#b3b3b3"
@@ -52,7 +52,7 @@ PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}  # keeps the das
 
 
 def draw_winners() -> Figure:
-    """Draw the winners' top-5 error by year, with AlexNet marked and the level of a human being.
+    """Draw the winners' top-5 error by year, with AlexNet and the level of a human marked.
 
     Returns
     -------

@@ -1,8 +1,8 @@
-"""Where a study keeps what it has found: one folder, never overwritten, whole at any moment.
+"""The files of a study: one folder, never overwritten, whole at any moment.
 
-``NAME.csv`` has a row for each run and epoch, ``summary.json`` the settings and what came of them, ``states/`` how far
-each run is. Each file is written anew and renamed into place whenever something is finished, so that a study can be
-interrupted, or its machine switched off, and go on later.
+``NAME.csv`` has a row for each run and epoch, ``summary.json`` the settings and results, and ``states/`` a folder for
+each run, which the trainer writes. The CSV file and the summary are rewritten from these, and renamed into place,
+whenever something is finished. So a study can be interrupted, or its machine switched off, and resumed later.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,13 +18,16 @@ from typing import Any
 
 from minicnn.errors import MinicnnError
 from minicnn.files import write_atomically
-from minicnn.training.environment import FolderError, alone_in, machine, versions
+from minicnn.training.environment import FolderError, alone_in
+from minicnn.training.run_folder import RunFolder
 
-__all__ = ["ResultsFolder", "StudyError", "check_settings", "machine", "versions"]
+__all__ = ["ResultsFolder", "StudyError", "aligned", "read_log", "read_result"]
+
+Row = dict[str, Any]
 
 
 class StudyError(MinicnnError):
-    """A study cannot begin or go on; the message says why and what to do about it."""
+    """A study cannot begin or be resumed; the message says why and what to do."""
 
 
 class ResultsFolder:
@@ -34,31 +36,31 @@ class ResultsFolder:
     Parameters
     ----------
     folder : path
-        Made if need be.
+        Created if necessary.
     name : str
-        What the CSV file and the pictures are called.
-    columns : mapping of str to type
-        The CSV file's columns in order; each cell is read as that type.
+        The name of the CSV file and the figures.
+    columns : sequence of str
+        The CSV file's columns.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], name: str, columns: Mapping[str, type]) -> None:
+    def __init__(self, folder: str | os.PathLike[str], name: str, columns: Sequence[str]) -> None:
         self.folder, self.name, self.columns = Path(folder), name, columns
         self.csv = self.folder / f"{name}.csv"
         self.summary = self.folder / "summary.json"
         self.states = self.folder / "states"
 
-    def picture(self, kind: str) -> Path:
-        """Return the path of the picture in that format."""
+    def figure(self, kind: str) -> Path:
+        """Return the path of the figure in that format."""
         return self.folder / f"{self.name}.{kind}"
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Make the folder and keep every other process that runs a study out of it.
+        """Create the folder and lock it against every other process that runs a study.
 
         Raises
         ------
         StudyError
-            If another one is at work there, or the folder cannot be made.
+            If another process holds the lock, or the folder cannot be created.
         """
         try:
             with alone_in(self.folder):
@@ -67,81 +69,49 @@ class ResultsFolder:
             raise StudyError(str(error)) from None
 
     def holds_a_study(self) -> bool:
-        """Return whether there is anything to go on with."""
+        """Return whether there is a study to resume."""
         return self.csv.exists() or self.summary.exists()
 
     def refuse_unfinished(self) -> None:
-        """Refuse to begin where an unfinished study is.
-
-        Raises
-        ------
-        StudyError
-            If there is one.
-        """
+        """Raise StudyError if there is an unfinished study."""
         if self.holds_a_study() and not (self.summary.exists() and self.read_summary().get("finished")):
             raise StudyError(
-                f"{self.folder} holds a study that is not finished; go on with it by --resume, "
+                f"{self.folder} holds a study that is not finished; resume it with --resume, "
                 f"or choose another folder with --out"
             )
 
     def move_aside(self) -> Path | None:
-        """Move the study that is in the folder, if any, to a folder in it, and return that folder."""
+        """Move the study that is in the folder, if any, to a new folder inside it, and return that folder."""
         if not self.holds_a_study():
             return None
         number = 1
         while (aside := self.folder / f"earlier-{number}").exists():
             number += 1
         aside.mkdir()
-        # The summary goes last: as long as it is there, the rest can be told for a finished study.
-        for path in (self.csv, self.picture("png"), self.picture("svg"), self.states, self.summary):
+        # The summary goes last: while it is there, the rest still counts as a finished study.
+        for path in (self.csv, self.figure("png"), self.figure("svg"), self.states, self.summary):
             if path.exists():
                 path.rename(aside / path.name)
         return aside
 
-    def read_rows(self) -> list[dict[str, Any]]:
-        """Return the rows of the CSV file, none if there is no file yet.
-
-        Raises
-        ------
-        StudyError
-            Naming the file and line, if it is not as :meth:`write_rows` left it.
-        """
-        if not self.csv.exists():
-            return []
-        rows = []
-        with open(self.csv, newline="", encoding="utf-8") as file:
-            reader = csv.reader(file)
-            header = next(reader, [])
-            if header != list(self.columns):
-                raise StudyError(f"{self.csv} has the columns {header}; expected {list(self.columns)}")
-            for cells in reader:
-                try:
-                    pairs = zip(self.columns.items(), cells, strict=True)
-                    rows.append({name: kind(cell) for (name, kind), cell in pairs})
-                except ValueError as error:
-                    raise StudyError(f"{self.csv}, line {reader.line_num}: {cells} is no row ({error})") from error
-        return rows
-
     def write_rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write the CSV file, atomically."""
         text = io.StringIO()
-        writer = csv.DictWriter(text, list(self.columns), lineterminator="\n")
+        writer = csv.DictWriter(text, self.columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
         write_atomically(self.csv, text.getvalue())
 
     def read_summary(self) -> dict[str, Any]:
-        """Return what ``summary.json`` holds.
-
-        Raises
-        ------
-        StudyError
-            If it is absent or unreadable.
-        """
+        """Return the content of ``summary.json``; StudyError if it cannot be read."""
         try:
             return dict(json.loads(self.summary.read_text(encoding="utf-8")))
         except (OSError, ValueError) as error:
             raise StudyError(f"{self.summary} cannot be read: {error}") from error
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Write ``summary.json``, atomically."""
+        write_atomically(self.summary, json.dumps(summary, indent=2) + "\n")
 
     def refuse_differences(
         self,
@@ -150,21 +120,16 @@ class ResultsFolder:
         may_change: Collection[str],
         others: Sequence[str] = (),
     ) -> None:
-        """Refuse to go on with a study whose numbers came about in another way.
+        """Raise StudyError if a resumed study would compute its numbers in another way.
 
         Parameters
         ----------
         earlier, settings : mapping
-            The study's settings until now, and those that are asked for.
+            The study's settings so far, and those that are asked for.
         may_change : collection of str
-            The settings that say how much is done, not how.
+            Settings that say how much is done, not how.
         others : sequence of str
             Further differences, in words.
-
-        Raises
-        ------
-        StudyError
-            If there are any differences, naming all of them.
         """
         wrong = [
             f"{name} was {earlier.get(name)} and is {value} now"
@@ -177,31 +142,76 @@ class ResultsFolder:
                 "Repeat its settings, or choose another folder with --out"
             )
 
-    def write_summary(self, summary: Mapping[str, Any]) -> None:
-        """Write ``summary.json``, atomically."""
-        write_atomically(self.summary, json.dumps(summary, indent=2) + "\n")
 
-
-def check_settings(settings: Mapping[str, Any], rates: Mapping[str, float | None]) -> None:
-    """Refuse what no study can have.
+def read_log(folder: Path, columns: Mapping[str, type], own: Mapping[str, Any]) -> list[Row]:
+    """Return the rows of a run's ``log.csv``, none if it is not there yet.
 
     Parameters
     ----------
-    settings : mapping
-        With "seeds" and "target_error".
-    rates : mapping
-        Learning rates by activation; None where one is still to be chosen.
+    folder : path
+        The run's.
+    columns : mapping of str to type
+        The columns to return; each cell is converted to that type.
+    own : mapping
+        The columns that distinguish the run from others, which are added to each row.
 
     Raises
     ------
     StudyError
-        Naming the setting, its value and what is expected.
+        If the file is damaged; the message names it and the line.
     """
-    seeds = settings["seeds"]
-    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise StudyError(f"seeds is {seeds}; expected one or more different numbers, none below 0")
-    if not 0 < settings["target_error"] < 1:
-        raise StudyError(f"target_error is {settings['target_error']}; expected a number between 0 and 1")
-    for activation, lr in rates.items():
-        if lr is not None and not 0 < lr < math.inf:
-            raise StudyError(f"lr_{activation} is {lr}; expected a number above 0")
+    path = RunFolder(folder).log
+    if not path.exists():
+        return []
+    rows: list[Row] = []
+    with open(path, newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        for number, cells in enumerate(reader, start=1):
+            try:
+                rows.append({name: kind({**cells, **own}[name]) for name, kind in columns.items()})
+                if rows[-1]["epoch"] != number:
+                    raise ValueError(f"it has epoch {rows[-1]['epoch']} where epoch {number} belongs")
+            except (ValueError, TypeError, KeyError) as error:
+                raise StudyError(
+                    f"{path}, line {reader.line_num}, cannot be read: {error!r}. Delete {folder} to repeat that run"
+                ) from error
+    return rows
+
+
+def read_result(folder: Path, expected: Mapping[str, Any]) -> Row | None:
+    """Return the ``result.json`` of a finished run, None if the run is not finished.
+
+    Parameters
+    ----------
+    folder : path
+        The run's.
+    expected : mapping
+        Settings that its recipe must have.
+
+    Raises
+    ------
+    StudyError
+        If the file is damaged, or belongs to another run.
+    """
+    path = RunFolder(folder).result
+    if not path.exists():
+        return None
+    again = f"Delete {folder} to repeat that run"
+    try:
+        result = dict(json.loads(path.read_text(encoding="utf-8")))
+        recipe = {**result["recipe"], **result["recipe"]["config"]}
+        float(result["test"]["error"]), float(result["seconds"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise StudyError(f"{path} cannot be read: {error!r}. {again}") from error
+    wrong = [f"{name} is {recipe.get(name)}, not {now}" for name, now in expected.items() if recipe.get(name) != now]
+    if wrong:
+        raise StudyError(f"{path} is from another run: {'; '.join(wrong)}. {again}")
+    return result
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Return a table as text: the first line is its head, and columns are aligned."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    text.insert(1, "-" * (sum(widths) + 2 * len(widths) - 2))
+    return "\n".join(text)

@@ -1,14 +1,12 @@
-"""Training: the loop, what is measured on the way, and how results and states reach the disk whole."""
+"""Training: the loop, the trainer with its checkpoints, evaluation, metrics and progress."""
 
 from minicnn.training.checkpoint import (
     CheckpointError,
     SavedModel,
     SavedTraining,
     load_model,
-    load_state,
     load_training,
     save_model,
-    save_state,
     save_training,
 )
 from minicnn.training.evaluation import Evaluation, evaluate, probabilities
@@ -29,11 +27,9 @@ __all__ = [
     "epochs_to_target",
     "evaluate",
     "load_model",
-    "load_state",
     "load_training",
     "probabilities",
     "save_model",
-    "save_state",
     "save_training",
     "say",
     "train_epoch",

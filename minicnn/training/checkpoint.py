@@ -23,7 +23,6 @@ from minicnn.data.preparation import Preparation
 from minicnn.errors import MinicnnError
 from minicnn.files import write_atomically
 from minicnn.models import Network
-from minicnn.nn import Module
 from minicnn.optim import Optimizer
 
 __all__ = [
@@ -31,10 +30,8 @@ __all__ = [
     "SavedModel",
     "SavedTraining",
     "load_model",
-    "load_state",
     "load_training",
     "save_model",
-    "save_state",
     "save_training",
 ]
 
@@ -310,71 +307,3 @@ def _optimizer_dict(arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any
         _, number, name = key.split(".", 2)
         slots.setdefault(int(number), {})[name] = value
     return {"state": slots, "param_groups": settings["param_groups"]}
-
-
-# --- any parameters, without what they belong to -------------------------------------------------------------
-
-
-def save_state(path: str | os.PathLike[str], model: Module, optimizer: Optimizer, info: Mapping[str, Any]) -> None:
-    """Save the parameters and the optimiser's memories as one safetensors file, atomically.
-
-    Parameters
-    ----------
-    path : path
-        Where to.
-    model : Module
-        Saved under ``model.<path>``.
-    optimizer : Optimizer
-        Saved under ``optimizer.<number>.<name>``.
-    info : mapping
-        Anything else that JSON can hold (the epoch, settings); :func:`load_state` gives it back.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written.
-    """
-    import safetensors.numpy
-
-    memories, settings = _optimizer_state(optimizer)
-    arrays = {f"model.{name}": array for name, array in model.state_dict().items()} | memories
-    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    text = json.dumps({"info": dict(info), **settings})
-    write_atomically(path, safetensors.numpy.save(arrays, metadata={"minicnn": text}))
-
-
-def load_state(path: str | os.PathLike[str], model: Module, optimizer: Optimizer) -> dict[str, Any]:
-    """Put parameters and memories back as :func:`save_state` found them, and return its `info`.
-
-    Parameters
-    ----------
-    path : path
-        The file.
-    model : Module
-        Of the same network.
-    optimizer : Optimizer
-        Of the same kind, over that model's parameters.
-
-    Returns
-    -------
-    dict
-        What :func:`save_state` was given as `info`.
-
-    Raises
-    ------
-    CheckpointError
-        If the file is absent, truncated, not one of ours, or of another network. Model and optimiser may then hold
-        a mixture and should be made anew.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as file:
-            settings = json.loads((file.metadata() or {})["minicnn"])
-            arrays = {name: file.get_tensor(name) for name in file.keys()}
-        parameters = {key.removeprefix("model."): arrays.pop(key) for key in list(arrays) if key.startswith("model.")}
-        model.load_state_dict(parameters)
-        optimizer.load_state_dict(_optimizer_dict(arrays, settings))
-        return settings["info"]
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{os.fspath(path)} cannot be read as a saved state: {error}") from error

@@ -1,4 +1,4 @@
-"""What a trained network is worth on pictures that it has not learnt from, and what it sees in a single one."""
+"""The error of a trained network on a validation or test set, and its class probabilities for single images."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from minicnn.training.metrics import count_wrong
 
 __all__ = ["Evaluation", "evaluate", "probabilities"]
 
-BATCH_PICTURES = 128  # crops count one each, so that ten of each picture take no more memory
+BATCH_SIZE = 128  # in crops, so that ten of each image take no more memory
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What :func:`evaluate` has found.
+    """The result of :func:`evaluate`.
 
     Attributes
     ----------
     images : int
-        How many pictures there were.
+        The number of images.
     error : float
-        The share of them that the network classed wrongly, 0 to 1.
+        The share of misclassified images, 0 to 1.
     top5_error : float
-        The share whose class was not among the five that the network held most likely.
+        The share whose class was not among the five most likely ones.
     loss : float
         The mean cross-entropy, in nats.
     seconds : float
@@ -49,13 +49,13 @@ class Evaluation:
 
     @property
     def images_per_second(self) -> float:
-        """How fast it went."""
+        """The speed."""
         return self.images / self.seconds
 
     def __str__(self) -> str:
         return (
             f"error {100 * self.error:.2f} %, top-5 error {100 * self.top5_error:.2f} %, loss {self.loss:.4f} "
-            f"({self.images:,} pictures, {self.images_per_second:,.0f} images/s)"
+            f"({self.images:,} images, {self.images_per_second:,.0f} images/s)"
         )
 
 
@@ -68,24 +68,24 @@ def evaluate(
     workers: int = 0,
     after_batch: Callable[[int], object] | None = None,
 ) -> Evaluation:
-    """Measure error and loss without learning anything.
+    """Measure the error and the loss of a network.
 
     Parameters
     ----------
     network : Module
-        Takes pictures and returns scores of shape (N, classes). It is switched to evaluation, and afterwards back.
+        Takes images and returns scores of shape (N, classes). It is in evaluation mode meanwhile.
     preparation : Preparation
-        What is done to the pictures first.
+        How images are prepared for it.
     images : ndarray of uint8 or ImageFolder, (N, 3, size, size)
-        At least one picture.
+        At least one image.
     labels : ndarray of int, (N,)
         Their classes.
     ten_crop : bool
-        Average the probabilities over ten crops of each picture instead of using its centre alone.
+        Average the probabilities over ten crops of each image instead of using the centre crop.
     workers : int
-        How many threads read and prepare pictures ahead.
+        Threads that read and prepare images ahead.
     after_batch : callable, optional
-        Called with the number of pictures of each batch that is done. What it raises ends the evaluation.
+        Called after each batch with its number of images. An exception that it raises ends the evaluation.
 
     Returns
     -------
@@ -94,28 +94,28 @@ def evaluate(
     Raises
     ------
     ValueError
-        If there is no picture, they are of the wrong size, or there are fewer labels or more.
+        If there is no image, images have the wrong size, or their number is not that of the labels.
 
     References
     ----------
     Krizhevsky et al. 2012, section 4.1 (ten crops), 6 (top-1 and top-5 error rates).
     """
 
-    def prepare(pictures: NDArray[Any], rng: np.random.Generator) -> NDArray[np.float32]:
-        return preparation.ten_crops(pictures) if ten_crop else preparation.prepare(pictures)
+    def prepare(batch: NDArray[Any], rng: np.random.Generator) -> NDArray[np.float32]:
+        return preparation.ten_crops(batch) if ten_crop else preparation.prepare(batch)
 
     start = time.perf_counter()
     wrong, wrong_top5, summed_loss = 0, 0, 0.0
-    batch_size = max(1, BATCH_PICTURES // 10) if ten_crop else BATCH_PICTURES
+    batch_size = max(1, BATCH_SIZE // 10) if ten_crop else BATCH_SIZE
     loader = Loader(images, labels, batch_size, shuffle=False, transform=prepare, workers=workers)
     training = network.training
     network.eval()
     try:
-        for pictures, its_labels in loader:
-            likely = _probabilities(network, pictures)
+        for batch, its_labels in loader:
+            likely = _probabilities(network, batch)
             found = count_wrong(likely, its_labels)
             wrong, wrong_top5 = wrong + found[0], wrong_top5 + found[1]
-            # A probability that is 0 in float32 may be any number below 1e-45.
+            # A probability of 0 in float32 stands for any number below 1e-45.
             own = likely[np.arange(len(likely)), its_labels]
             summed_loss -= float(np.log(np.maximum(own, np.finfo(np.float64).tiny)).sum())
             if after_batch is not None:
@@ -129,19 +129,18 @@ def evaluate(
 def probabilities(
     network: Module, preparation: Preparation, images: NDArray[np.uint8], ten_crop: bool = False
 ) -> NDArray[np.float64]:
-    """Return how likely each class is for each picture, as the network sees it.
+    """Return the network's probability of each class for each image.
 
     Parameters
     ----------
     network, preparation, ten_crop
         As for :func:`evaluate`.
     images : ndarray of uint8, (N, 3, size, size)
-        The pictures.
 
     Returns
     -------
     ndarray of float64, (N, classes)
-        Rows that add up to 1.
+        Each row adds up to 1.
     """
     training = network.training
     network.eval()
@@ -151,12 +150,12 @@ def probabilities(
         network.train(training)
 
 
-def _probabilities(network: Module, pictures: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return (N, classes) for (N, 3, H, W), or for (N, crops, 3, H, W) their means over the crops."""
-    crops = pictures.reshape(-1, *pictures.shape[-3:])  # (N * crops, 3, H, W)
+def _probabilities(network: Module, images: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return (N, classes) for (N, 3, H, W); for (N, crops, 3, H, W) the means over the crops."""
+    crops = images.reshape(-1, *images.shape[-3:])  # (N * crops, 3, H, W)
     with no_grad(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         scores = asnumpy(network(Tensor(to_device(crops, network.device))).data).astype(np.float64)
         likely = asnumpy(F.softmax(Tensor(scores), 1).data)
-    if pictures.ndim == 5:
-        likely = likely.reshape(*pictures.shape[:2], -1).mean(axis=1)
+    if images.ndim == 5:
+        likely = likely.reshape(*images.shape[:2], -1).mean(axis=1)
     return likely

@@ -1,4 +1,4 @@
-"""Checkpoints made from the weights of others, and for the programs of others."""
+"""Import a checkpoint from torchvision's weights, and export one to ONNX."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from minicnn.training.checkpoint import load_model, save_model
 
 __all__ = ["export_onnx", "import_torchvision"]
 
-# What torchvision does to pictures of 0 to 1, in grey levels of 0 to 255.
+# torchvision's normalisation is for pixels of 0 to 1; here for grey levels of 0 to 255.
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32) * 255
 IMAGENET_DEVIATION = np.array([0.229, 0.224, 0.225], np.float32) * 255
 
@@ -35,18 +35,19 @@ def import_torchvision(
     source : path
         A ``.pth`` or ``.safetensors`` file, see :func:`minicnn.models.torch_files.read_state_dict`.
     out : path
-        The checkpoint, with torchvision's preparation of pictures: 256 to 224, and ImageNet's mean and deviation.
+        The checkpoint, with torchvision's preparation: crop 224 of 256, subtract ImageNet's mean, divide by its
+        standard deviation.
     classes : sequence of str, optional
-        The name of each output; without them its number.
+        The name of each output, by default its number.
     force : bool
-        Replace what is at `out`.
+        Overwrite `out`.
 
     Raises
     ------
     WeightsError
-        If the file cannot be read or holds something else, or the number of classes is not that of the outputs.
+        If the file cannot be read or has other contents, or the number of classes is not that of the outputs.
     OSError
-        If there is something at `out`, or it cannot be written.
+        If `out` exists or cannot be written.
     """
     _refuse_existing(out, force)
     network = torchvision_alexnet(source)
@@ -61,30 +62,30 @@ def import_torchvision(
 def export_onnx(
     checkpoint: str | os.PathLike[str], out: str | os.PathLike[str], force: bool = False
 ) -> tuple[int, int, int]:
-    """Write a checkpoint's network as an ONNX file that takes grey levels: the preparation is a part of the graph.
+    """Write a checkpoint's network as an ONNX file that takes grey levels: the graph includes the preparation.
 
     Parameters
     ----------
     checkpoint : path
-        What ``minicnn train`` or :func:`import_torchvision` wrote.
+        Written by ``minicnn train`` or :func:`import_torchvision`.
     out : path
         The ONNX file; see :func:`minicnn.models.onnx_export.onnx_model`.
     force : bool
-        Replace what is at `out`.
+        Overwrite `out`.
 
     Returns
     -------
     (C, H, W)
-        The shape of the pictures that the graph takes: the middle of what the checkpoint's preparation takes.
+        The shape of the graph's input images: the centre crop of the checkpoint's preparation.
 
     Raises
     ------
     CheckpointError
         If the checkpoint cannot be read.
     ExportError
-        If the package onnx is not installed, or ONNX cannot say what a layer does.
+        If the package onnx is not installed, or a layer cannot be expressed in ONNX.
     OSError
-        If there is something at `out`, or it cannot be written.
+        If `out` exists or cannot be written.
     """
     _refuse_existing(out, force)
     saved = load_model(checkpoint)

@@ -1,4 +1,4 @@
-"""A trained network, put to use: judged by labelled pictures, or asked what is in a picture."""
+"""Using a trained network: evaluate it on a test set, or classify single images."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def evaluate_checkpoint(
     workers: int | None = None,
     json_file: str | os.PathLike[str] | None = None,
 ) -> Evaluation:
-    """Judge a saved network by test pictures, and print what comes of it.
+    """Evaluate a saved network on a test set, and print the result.
 
     Parameters
     ----------
@@ -45,11 +45,11 @@ def evaluate_checkpoint(
     data, data_dir, limit, skip_bad
         See :func:`minicnn.data.sources.load_test`.
     ten_crop : bool
-        Average over ten crops of each picture.
+        Average over ten crops of each image.
     workers : int, optional
-        How many threads prepare the next batches: by default 2 for a folder, else none.
+        Threads that prepare the next batches: by default 2 for a folder, else none.
     json_file : path, optional
-        Where the numbers are written, too.
+        Also write the numbers to this file.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def evaluate_checkpoint(
     Raises
     ------
     CheckpointError, DataError
-        If the checkpoint or the pictures cannot be read, or do not fit together.
+        If the checkpoint or the images cannot be read, or do not match.
     OSError
         If `json_file` cannot be written.
     """
@@ -69,12 +69,12 @@ def evaluate_checkpoint(
     if workers is None:
         workers = 0 if isinstance(images, np.ndarray) else 2
     with tqdm(total=len(labels), unit=" images", leave=False, disable=not shows_bar()) as bar:
-        judged = evaluate(saved.network, saved.preparation, images, labels, ten_crop, workers, bar.update)
-    print(f"{'ten crops' if ten_crop else 'centre crop'}: {judged}")
+        found = evaluate(saved.network, saved.preparation, images, labels, ten_crop, workers, bar.update)
+    print(f"{'ten crops' if ten_crop else 'centre crop'}: {found}")
     if json_file is not None:
         crops = {"checkpoint": str(checkpoint), "data": str(data), "crops": 10 if ten_crop else 1}
-        write_atomically(json_file, json.dumps(crops | asdict(judged), indent=2) + "\n")
-    return judged
+        write_atomically(json_file, json.dumps(crops | asdict(found), indent=2) + "\n")
+    return found
 
 
 def predict_images(
@@ -84,7 +84,7 @@ def predict_images(
     ten_crop: bool = False,
     draw: Callable[[list[NDArray[np.uint8]], tuple[str, ...], NDArray[Any], list[str]], object] | None = None,
 ) -> NDArray[np.float64]:
-    """Ask a saved network what is in pictures, and print its five likeliest answers to each.
+    """Classify images with a saved network, and print the five most likely classes of each.
 
     Parameters
     ----------
@@ -93,28 +93,28 @@ def predict_images(
     images : sequence of path
         JPEG, PNG or WebP files.
     ten_crop : bool
-        Average over ten crops of each picture.
+        Average over ten crops of each image.
     draw : callable, optional
-        ``draw(pictures, classes, probabilities, captions)`` draws the same.
+        ``draw(images, classes, probabilities, captions)`` draws the same.
 
     Returns
     -------
-    ndarray of float64, (pictures, classes)
+    ndarray of float64, (images, classes)
 
     Raises
     ------
     CheckpointError, DataError
-        If the checkpoint or a picture cannot be read.
+        If the checkpoint or an image cannot be read.
     """
     saved = load_model(checkpoint)
-    pictures = [load_image(path, saved.preparation.size) for path in images]
+    pixels = [load_image(path, saved.preparation.size) for path in images]
     likely = np.concatenate(
-        [probabilities(saved.network, saved.preparation, picture[None], ten_crop) for picture in pictures]
+        [probabilities(saved.network, saved.preparation, image[None], ten_crop) for image in pixels]
     )
     for path, row in zip(images, likely, strict=True):
         print(f"{os.fspath(path)}\n{_bars(row, saved.classes)}")
     if draw is not None:
-        draw(pictures, saved.classes, likely, [Path(path).name for path in images])
+        draw(pixels, saved.classes, likely, [Path(path).name for path in images])
     return likely
 
 

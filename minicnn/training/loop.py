@@ -1,7 +1,7 @@
-"""One epoch of training: every batch forward, back, and a step; the error and the loss counted on the way.
+"""One epoch of training: forward pass, backward pass and update for each batch, and the running error and loss.
 
-A GPU is given its work faster than it does it. Whoever asks it for a loss waits until it has done everything before,
-and then it waits in turn. So there, what came of some steps is read at once.
+A GPU runs asynchronously: Python queues work faster than the GPU does it. Reading a loss waits until the queue is
+empty, and then the GPU is idle until more work arrives. So on a GPU the losses of several steps are read at once.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ READ_EVERY = {"cpu": 1, "cuda": 16}  # steps
 
 
 class TrainingError(MinicnnError):
-    """Training cannot go on; the message says where it stopped, and what may help."""
+    """Training cannot continue; the message says where it stopped, and what may help."""
 
 
 class DivergedError(TrainingError):
-    """The loss is not a finite number any more."""
+    """The loss is infinite or NaN."""
 
 
 @dataclass(frozen=True)
 class EpochProgress:
-    """How an epoch stands after some of its batches.
+    """The counts of an epoch so far.
 
-    Error and loss are *running* ones: each batch is judged by the network as it was before that batch's own update.
+    Error and loss are *running* ones: each batch is evaluated just before its own update.
 
     Attributes
     ----------
@@ -50,11 +50,11 @@ class EpochProgress:
     steps : int
         Batches so far.
     images : int
-        Pictures so far.
+        Images so far.
     wrong : int
-        How many of them the network classed wrongly.
+        How many of them were misclassified.
     wrong_top5 : int
-        For how many of them the right class was not even among the five that the network held most likely.
+        For how many of them the right class was not among the five highest scores.
     summed_loss : float
         The sum of their cross-entropies, in nats.
     seconds : float
@@ -71,12 +71,12 @@ class EpochProgress:
 
     @property
     def error(self) -> float:
-        """The share of pictures that the network classed wrongly, 0 to 1."""
+        """The share of misclassified images, 0 to 1."""
         return self.wrong / self.images
 
     @property
     def top5_error(self) -> float:
-        """The share of pictures whose class was not among the network's first five."""
+        """The share of images whose class was not among the five highest scores, 0 to 1."""
         return self.wrong_top5 / self.images
 
     @property
@@ -86,7 +86,7 @@ class EpochProgress:
 
     @property
     def images_per_second(self) -> float:
-        """How fast the epoch has been so far."""
+        """The speed so far."""
         return self.images / self.seconds if self.seconds > 0 else 0.0
 
 
@@ -105,19 +105,20 @@ def train_epoch(
     Parameters
     ----------
     model : Module
-        Takes pictures and returns scores of shape (N, classes). It is switched to training.
+        Takes images and returns scores of shape (N, classes). It is set to training mode.
     optimizer : Optimizer
         Of the model's parameters.
     loader : iterable of (images, labels)
         Batches: arrays of shape (N, ...) and (N,).
     epoch : int
-        The number of this epoch, for the messages and the result.
+        The number of this epoch, for messages and the result.
     after_step : callable, optional
-        Called with the :class:`EpochProgress` so far whenever losses were read. What it raises ends the epoch.
+        Called with the :class:`EpochProgress` so far whenever losses were read. An exception that it raises ends the
+        epoch.
     before : EpochProgress, optional
-        What came of the epoch's first batches, where `loader` has only those that are left. The counts go on from it.
+        The counts of the epoch's first batches, if `loader` has only the rest.
     read_every : int, optional
-        After how many steps their losses are read: by default 1, on a GPU 16, because reading waits for it.
+        Read losses every this many steps: by default 1, on a GPU 16, because reading waits for it.
 
     Returns
     -------
@@ -126,11 +127,11 @@ def train_epoch(
 
     Raises
     ------
-    TrainingError
-        If a loss is infinite or not a number. The parameters are left as they were before that batch; if losses are
-        read later than every step, as they are after the last step that was made.
+    DivergedError
+        If a loss is infinite or NaN. The parameters are those before that batch; if losses are read less often than
+        every step, those after the last step.
     ValueError
-        If `loader` has no batch, and none came before, or a label is no class.
+        If `loader` has no batch, and none came before, or a label is not a class.
     """
     usual = READ_EVERY[model.device.partition(":")[0]]
     every = usual if read_every is None else whole("train_epoch", "read_every", read_every, 1)
@@ -144,7 +145,7 @@ def train_epoch(
         for labels, scores, loss in unread:
             value, labels = loss.item(), asnumpy(labels)
             if not math.isfinite(value):
-                _refuse_what_is_no_class(labels, scores.shape[1])
+                _check_labels(labels, scores.shape[1])
                 why = f"losses are read after every {every} steps"
                 raise _not_finite(value, optimizer, why, epoch, progress.steps + 1)
             wrong, wrong_top5 = count_wrong(asnumpy(scores), labels)
@@ -162,13 +163,13 @@ def train_epoch(
             after_step(progress)
 
     for images, labels in staged(loader, model.device):
-        # What overflows shows up in the loss, and one clear error says more than a dozen of NumPy's warnings.
+        # An overflow shows up in the loss, and one clear error says more than a dozen of NumPy's warnings.
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             scores, loss = _scores_and_loss(model, images, labels)
             if every == 1 and not math.isfinite(loss.item()):
-                _refuse_what_is_no_class(asnumpy(labels), scores.shape[1])
+                _check_labels(asnumpy(labels), scores.shape[1])
                 value = loss.item()
-                del scores, loss  # it takes as much memory again
+                del scores, loss  # finding the origin takes as much memory again
                 raise _not_finite(value, optimizer, _origin(model, images, labels), epoch, progress.steps + 1)
             optimizer.zero_grad()
             loss.backward()
@@ -185,7 +186,7 @@ def train_epoch(
 
 
 def _scores_and_loss(model: Module, images: Any, labels: Any) -> tuple[Tensor, Tensor]:
-    """Run the model on a batch, wherever it is."""
+    """Run the model on a batch, which may be on another device."""
     scores = model(Tensor(to_device(images, model.device)))
     return scores, F.cross_entropy(scores, to_device(labels, model.device))
 
@@ -193,26 +194,25 @@ def _scores_and_loss(model: Module, images: Any, labels: Any) -> tuple[Tensor, T
 def _not_finite(loss: float, optimizer: Optimizer, origin: str, epoch: int, step: int) -> DivergedError:
     rates = ", ".join(f"{group['lr']:g}" for group in optimizer.param_groups)
     return DivergedError(
-        f"the loss is {loss} in epoch {epoch}, step {step} ({origin}); "
-        f"expected a finite number. Try a lower learning rate than {rates}"
+        f"the loss is {loss} in epoch {epoch}, step {step} ({origin}). Try a lower learning rate than {rates}"
     )
 
 
-def _refuse_what_is_no_class(labels: Any, classes: int) -> None:
-    """Name a wrong label: on a GPU, a loss that is not a number is the first to tell of it."""
+def _check_labels(labels: Any, classes: int) -> None:
+    """Raise ValueError for a label out of range: on a GPU, its loss is NaN."""
     for label in labels:
         if not 0 <= label < classes:
             raise ValueError(f"train_epoch: labels must lie between 0 and {classes - 1}, got {int(label)}")
 
 
 def _origin(model: Module, images: Any, labels: Any) -> str:
-    """Say where the first number came from that is not finite, computing the loss again and keeping everything."""
+    """Say where the first number that is not finite came from, by computing the loss again with a trace."""
 
     def finite(array: Any) -> bool:
         return array.dtype.kind != "f" or bool(np.isfinite(asnumpy(array)).all())
 
     if not finite(images):
-        return "first in the input pictures"
+        return "first in the input images"
     for name, parameter in model.named_parameters():
         if not finite(parameter.data):
             return f"first in the parameter {name}"

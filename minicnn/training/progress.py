@@ -1,4 +1,4 @@
-"""How a run is doing: a bar for people, a line for each epoch where the output goes to a file."""
+"""The progress of a run: a bar in a terminal or notebook, and a line for each epoch."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ def say(text: str) -> None:
 
 
 def shows_bar() -> bool:
-    """Return whether somebody is looking: a notebook shows bars, though its output is not a terminal."""
+    """Return whether bars are visible: in a terminal, and in a notebook, whose output is not a terminal."""
     return sys.stderr.isatty() or "ipykernel" in sys.modules
 
 
 class RunProgress:
-    """The progress of one run, to be used in a ``with`` statement.
+    """The progress of one run, for a ``with`` statement.
 
     Parameters
     ----------
     name : str
-        What the run is called.
+        The run's name.
     epochs : int
-        How many epochs it has at most.
+        Its maximum number of epochs.
     done : int
         How many of them were done earlier.
     images : int
-        How many pictures an epoch has.
+        Images in an epoch.
     ahead : int
-        How many pictures of the next epoch were done earlier as well.
+        Images of the next epoch that were done earlier as well.
     """
 
     def __init__(self, name: str, epochs: int, done: int, images: int, ahead: int = 0) -> None:
@@ -68,10 +68,9 @@ class RunProgress:
             self.bar.set_postfix_str(text, refresh=False)
             self.bar.update((progress.epoch - 1) * self.images + progress.images - self.bar.n)
 
-    def after_epoch(self, progress: EpochProgress, more: str = "", always: bool = False) -> None:
-        """Write the epoch's line, with `more` at its end; if there is a bar only if `always`."""
-        if always or not self.shows_bar:
-            say(
-                f"{self.name}, epoch {progress.epoch}/{self.epochs}: error {100 * progress.error:.1f} %, "
-                f"loss {progress.loss:.3f}, {progress.images_per_second:,.0f} images/s{more}"
-            )
+    def after_epoch(self, progress: EpochProgress, more: str = "") -> None:
+        """Print the epoch's line, with `more` at its end."""
+        say(
+            f"{self.name}, epoch {progress.epoch}/{self.epochs}: error {100 * progress.error:.1f} %, "
+            f"loss {progress.loss:.3f}, {progress.images_per_second:,.0f} images/s{more}"
+        )

@@ -1,4 +1,4 @@
-"""When the learning rate falls: as in the paper, whenever the validation error has stopped improving."""
+"""The paper's learning rate schedule: divide by ten when the validation error stops improving."""
 
 from __future__ import annotations
 
@@ -20,21 +20,16 @@ class Plateau:
     Parameters
     ----------
     optimizer : Optimizer
-        Whose groups are changed.
+        Its parameter groups' learning rates are changed.
     patience : int
-        After so many epochs in a row without a new lowest error the rate falls.
+        Divide after this many epochs in a row without a new lowest error.
     drops : int
-        How often it may fall; when it would have to once more, training is over.
+        How often to divide. Instead of dividing once more, the schedule ends training.
 
     Attributes
     ----------
     finished : bool
-        Whether it is over.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Naming the argument, its value and what is accepted.
+        Whether training is to end.
 
     References
     ----------
@@ -62,7 +57,7 @@ class Plateau:
         self.lowest, self.waited, self.dropped, self.finished = math.inf, 0, 0, False
 
     def step(self, error: float) -> None:
-        """Go to the next epoch, after one that ended with this validation error."""
+        """Finish an epoch that ended with this validation error."""
         if error < self.lowest:
             self.lowest, self.waited = error, 0
             return
@@ -77,17 +72,11 @@ class Plateau:
             group["lr"] *= 0.1
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything but the optimiser, which keeps the learning rates in its own state."""
+        """Return everything except the optimiser, whose own state has the learning rates."""
         return {name: value for name, value in vars(self).items() if name != "optimizer"}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over what :meth:`state_dict` returned.
-
-        Raises
-        ------
-        ValueError
-            If `state_dict` comes from another kind of schedule.
-        """
+        """Restore what :meth:`state_dict` returned; ValueError if it comes from another kind of schedule."""
         if set(state_dict) != set(self.state_dict()):
             raise ValueError(
                 f"Plateau.load_state_dict: state_dict must have the keys {sorted(self.state_dict())}, "

@@ -1,12 +1,12 @@
-"""Train a network to the end, whatever happens on the way.
+"""Train a network to the end, with checkpoints on the way.
 
-The run's folder holds, at any moment, a checkpoint to go on from: the network, the optimiser, how far the epoch is and
-what came of it so far, the schedule, and the state of the random numbers. A run that goes on from it computes the same
-numbers as one that was never stopped, to the last bit: first weights and dropout come from the generator whose state is
-saved, the order of the pictures and what happens to each depend on nothing but seed, epoch and batch, and sums are
-added up in an order that only the number of threads decides.
+The run's folder always holds a checkpoint to resume from: the network, the optimiser, the progress within the epoch,
+the schedule, and the state of the random generator. A resumed run computes the same numbers as one that was never
+stopped, to the last bit: initial weights and dropout come from the generator whose state is saved, the order of the
+images and their augmentation depend only on seed, epoch and batch, and the order of every sum depends only on the
+number of threads.
 
-The file reads downwards: a run from the outside; how it begins or goes on; its epochs; its checkpoints; its end.
+The file reads downwards: a run from the outside; its epochs; its files; its result.
 """
 
 from __future__ import annotations
@@ -15,46 +15,31 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from minicnn import models
 from minicnn.arguments import number, whole
-from minicnn.backend import (
-    generator,
-    get_default_device,
-    manual_seed,
-    set_default_device,
-    set_num_threads,
-    to_device,
-)
-from minicnn.data import Loader, Preparation, pixel_statistics
-from minicnn.data.sources import Parts, load_parts
-from minicnn.training.checkpoint import (
-    CheckpointError,
-    SavedTraining,
-    load_model,
-    save_model,
-    save_training,
-)
+from minicnn.backend import get_default_device, set_default_device, set_num_threads, to_device
+from minicnn.data import Loader
+from minicnn.data.sources import Part, Parts, load_parts
+from minicnn.training.checkpoint import load_model, save_model, save_training
 from minicnn.training.environment import machine, versions
 from minicnn.training.evaluation import Evaluation, evaluate
 from minicnn.training.loop import EpochProgress, TrainingError, train_epoch
 from minicnn.training.progress import RunProgress, say
-from minicnn.training.recipe import Recipe, refusing
+from minicnn.training.recipe import Recipe, reported_as
 from minicnn.training.run_folder import RunFolder
+from minicnn.training.run_state import Row, RunState, reading_checkpoint, resumed_recipe, saved_threads
 from minicnn.training.schedule import Plateau
 from minicnn.training.stopping import GracefulStop, Stopped
 
 __all__ = ["run"]
 
-MOST_THREADS = 1024  # a file that asks for more was not written by a run
-
-Row = dict[str, Any]
 Draw = Callable[[Sequence[Row], Path], object]
+AfterEpoch = Callable[[Sequence[Row]], object]
 
 
 def run(
@@ -74,67 +59,70 @@ def run(
     checkpoint_minutes: float = 10,
     keep: int = 3,
     draw: Draw | None = None,
+    name: str | None = None,
+    after_epoch: AfterEpoch | None = None,
 ) -> dict[str, Any]:
-    """Train a network, or go on with its training, and judge it by the test pictures at the end.
+    """Train a network, or resume its training, and evaluate it on the test set at the end.
 
     Parameters
     ----------
     model : {"alexnet", "alexnet-cifar", "lenet5", "four-layer"}
-        May be left out when a run is resumed, as everything else that the run knows already.
+        Not needed to resume a run, like every other setting that its checkpoint holds.
     data : str
         "cifar10", "shapes", or a folder, see :func:`minicnn.data.sources.load_parts`.
     switches : mapping, optional
         Arguments of the model, such as ``{"lrn": False}``.
     settings : mapping, optional
-        Settings that differ from the default, see :class:`Recipe`.
+        Settings that differ from the default, see :class:`Recipe`. With ``{"validation": 0}`` no images are held out:
+        the network of the last epoch counts as the best, and validation errors are None, or empty in ``log.csv``.
     out : path, optional
         The run's folder, ``runs/MODEL-DATA`` by default.
     resume : bool
-        Go on with the run that is in the folder. It may have more epochs than before, but else no other settings.
+        Resume the run in the folder. It may have more epochs than before; all other settings must be the same.
     data_dir, skip_bad, cache
-        See :func:`minicnn.data.sources.load_parts`. A run that is resumed remembers the first two.
+        See :func:`minicnn.data.sources.load_parts`. A resumed run remembers the first two.
     workers : int, optional
-        How many threads prepare the next batches: by default 2 for a folder, else none. The numbers are the same.
+        Threads that prepare the next batches: by default 2 for a folder, else none. The numbers do not depend on it.
     threads : int, optional
-        How many cores to compute on: by default as many as before, else as :func:`minicnn.get_num_threads` says.
+        Cores to compute on: by default as many as before, else :func:`minicnn.get_num_threads`.
     device : str, optional
-        What to compute on: "cpu", "cuda", "cuda:0", ...; by default as before, else as
-        :func:`minicnn.get_default_device` says. It becomes the default.
+        Where to compute: "cpu", "cuda", "cuda:0", ...; by default as before, else
+        :func:`minicnn.get_default_device`. It becomes the default device.
     checkpoint_minutes : float
-        A checkpoint is written after so many minutes, besides one after each epoch.
+        Write a checkpoint every this many minutes, besides one after each epoch.
     keep : int
-        How many of them are kept.
+        How many checkpoints are kept.
     draw : callable, optional
-        ``draw(rows, path)`` draws the log's rows as a picture.
+        ``draw(rows, path)`` draws the rows of the log as a figure.
+    name : str, optional
+        The run's name in progress lines, "MODEL on DATA" by default.
+    after_epoch : callable, optional
+        ``after_epoch(rows)`` is called with the rows of the log after each epoch. If it returns True, training ends.
 
     Returns
     -------
     dict
-        What ``result.json`` holds: epochs, errors on validation and test pictures of the network that was best on the
-        validation pictures, the recipe, versions and machine.
+        The content of ``result.json``: number of epochs, the best network's errors on the training (the running one of
+        its epoch), validation and test set, the recipe, versions and machine.
 
     Raises
     ------
     TrainingError
-        If a setting is out of range or differs from those of the run that is resumed, the folder holds a run and
-        `resume` is False, a file cannot be written, or a loss is not finite.
+        If a setting is out of range or differs from that of the resumed run, the folder holds a run and `resume` is
+        False, a file cannot be written, or a loss is not finite.
     CheckpointError
-        If there is no checkpoint that can be read.
-    DataError
-        If pictures cannot be found, fetched or read.
-    DeviceError
-        If CuPy or this GPU is absent.
+        If no checkpoint can be read.
     Stopped
-        After Ctrl-C and SIGTERM, when everything is saved; the message says how to go on.
+        After Ctrl-C or SIGTERM, when everything is saved; the message says how to resume.
     """
-    given = {name: value for name, value in (settings or {}).items() if value is not None}
+    given = {setting: value for setting, value in (settings or {}).items() if value is not None}
     if "lr_drops" in given:
         given["lr_drops"] = tuple(given["lr_drops"])
-    switched = {name: value for name, value in (switches or {}).items() if value is not None}
-    if keep < 1 or not checkpoint_minutes >= 0:
-        raise TrainingError(
-            f"train: keep is {keep} and checkpoint_minutes is {checkpoint_minutes}; expected at least 1 and 0"
-        )
+    switched = {switch: value for switch, value in (switches or {}).items() if value is not None}
+    with reported_as(TrainingError):
+        whole("train", "keep", keep, 1)
+        if not number("train", "checkpoint_minutes", checkpoint_minutes) >= 0:
+            raise ValueError(f"train: checkpoint_minutes must be 0 or more, got {checkpoint_minutes}")
     if out is None:
         if model is None or data is None:
             raise TrainingError("train: model and data, or the run's folder out, must be given")
@@ -143,20 +131,20 @@ def run(
     with folder.alone():
         if folder.holds_a_run() and not resume:
             raise TrainingError(
-                f"{folder.folder} holds a run; go on with it by --resume, or choose another folder with --out"
+                f"{folder.folder} holds a run; resume it with --resume, or choose another folder with --out"
             )
         saved = folder.newest() if folder.holds_a_run() else None
         if resume and saved is None:
-            say(f"There is nothing in {folder.folder} to go on with: this is a new run")
+            say(f"There is no run in {folder.folder} to resume: starting a new run")
         if saved is None:
             if model is None or data is None:
                 raise TrainingError("train: model and data must be given for a new run")
             recipe = Recipe.new(model, data, switched, given)
         else:
-            recipe = _recipe_of(saved, folder, model, data, switched, given)
-            with _using(folder):
+            recipe = resumed_recipe(saved, folder.folder, model, data, switched, given)
+            with reading_checkpoint(folder.folder):
                 data_dir, skip_bad = data_dir or saved.progress["data_dir"], skip_bad or saved.progress["skip_bad"]
-                threads = threads or _threads_of(saved)
+                threads = threads or saved_threads(saved)
                 device = device or saved.progress["environment"].get("device", "cpu")
         if threads is not None:
             set_num_threads(threads)
@@ -178,203 +166,56 @@ def run(
         if saved is None and "num_classes" not in switched:
             recipe = replace(recipe, config={**recipe.config, "num_classes": len(parts.classes)})
         loading = {"data_dir": None if data_dir is None else os.fspath(data_dir), "skip_bad": skip_bad}
-        trainer = Trainer(folder, recipe, parts, saved, loading, checkpoint_minutes, keep, workers, draw)
+        run_of = (recipe, parts, loading)
+        state = RunState.begin(*run_of) if saved is None else RunState.resume(*run_of, saved, folder.folder)
+        if workers is None:
+            workers = 0 if isinstance(parts.train.images, np.ndarray) else 2
+        name = name or f"{recipe.model} on {Path(recipe.data).name}"
+        trainer = Trainer(folder, state, parts, name, workers, checkpoint_minutes, keep, draw, after_epoch)
+        if saved is None:
+            trainer.keep_checkpoint()
+        else:
+            with reading_checkpoint(folder.folder):
+                trainer.show_log()
         trainer.train()
         return trainer.report()
 
 
-# --- how a run goes on ---------------------------------------------------------------------------------------
+def _resident(part: Part) -> Part:
+    """Move images to the network's device: CIFAR-10 is 180 MB as bytes, and a GPU prepares its own batches."""
+    images, labels = part
+    return Part(to_device(images, get_default_device()) if isinstance(images, np.ndarray) else images, labels)
 
 
-@contextmanager
-def _using(folder: RunFolder) -> Iterator[None]:
-    """Turn whatever is wrong with the progress that a checkpoint tells of into one kind of error."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        what = f"{error} is missing" if isinstance(error, KeyError) else error
-        raise CheckpointError(f"{folder.folder}: its newest checkpoint cannot be used: {what}") from error
-
-
-def _recipe_of(
-    saved: SavedTraining,
-    folder: RunFolder,
-    model: str | None,
-    data: str | None,
-    switches: Mapping[str, Any],
-    settings: Mapping[str, Any],
-) -> Recipe:
-    """Return the recipe of the run that is resumed, with its new length, and refuse whatever else is new."""
-    with _using(folder):
-        recipe = Recipe.from_dict(saved.progress["recipe"])
-        done = whole("checkpoint", "epoch", saved.progress["epoch"], 1) - 1
-    wrong = recipe.differences(model, switches, settings)
-    epochs = settings.get("epochs", recipe.epochs)
-    if epochs < done:
-        wrong.append(f"{done} epochs are done and epochs is {epochs} now")
-    _refuse(folder, wrong)
-    with refusing():  # a folder may have been moved: whether its pictures are the same is seen when they are there
-        return replace(recipe, epochs=epochs, data=data or recipe.data)
-
-
-def _refuse(folder: RunFolder, wrong: Sequence[str]) -> None:
-    if wrong:
-        raise TrainingError(
-            f"the run in {folder.folder} cannot be resumed: {'; '.join(wrong)}. "
-            "Repeat its settings, or choose another folder with --out"
-        )
-
-
-def _threads_of(saved: SavedTraining) -> int:
-    threads = whole("checkpoint", "threads", saved.progress["environment"]["threads"], 1)
-    if threads > MOST_THREADS:
-        raise ValueError(f"threads is {threads}; expected at most {MOST_THREADS}")
-    return threads
-
-
-def _environment() -> dict[str, Any]:
-    """Return what decides the last bits."""
-    here = machine()
-    gpu = ("gpu", "cuda", "cupy", "tf32")
-    names = ("threads", "kernels", "processor", "device", *gpu)
-    return versions() | {name: here[name] for name in names if name in here}
-
-
-def _resident(images: Any) -> Any:
-    """Return pictures where the network is: all of CIFAR-10's are 180 MB as bytes, and a GPU prepares them itself."""
-    return to_device(images, get_default_device()) if isinstance(images, np.ndarray) else images
-
-
+@dataclass(eq=False)
 class Trainer:
-    """A run: where it stands, and how it goes on.
+    """A run in progress: its folder, its state (which training changes), its images, and arguments of :func:`run`."""
 
-    Parameters
-    ----------
-    folder : RunFolder
-        Where it is kept.
-    recipe : Recipe
-        Its settings.
-    parts : Parts
-        Its pictures.
-    saved : SavedTraining or None
-        Where it stood when it was stopped; None for a new run.
-    loading : mapping
-        How the pictures were loaded, for whoever resumes the run.
-    checkpoint_minutes, keep, workers, draw
-        See :func:`run`.
+    folder: RunFolder
+    state: RunState
+    parts: Parts
+    name: str
+    workers: int
+    checkpoint_minutes: float
+    keep: int
+    draw: Draw | None
+    after_epoch: AfterEpoch | None
+    stop: GracefulStop = field(init=False)
+    bar: RunProgress = field(init=False)
 
-    Attributes
-    ----------
-    epoch : int
-        The epoch that is under way, or begins next, from 1.
-    progress : EpochProgress or None
-        What came of it so far.
-    rows : list of dict
-        The log: what came of the epochs before.
-    best : dict or None
-        The epoch with the lowest validation error, and that error.
-    """
-
-    def __init__(
-        self,
-        folder: RunFolder,
-        recipe: Recipe,
-        parts: Parts,
-        saved: SavedTraining | None,
-        loading: Mapping[str, Any],
-        checkpoint_minutes: float = 10,
-        keep: int = 3,
-        workers: int | None = None,
-        draw: Draw | None = None,
-    ) -> None:
-        self.folder, self.recipe, self.parts, self.loading = folder, recipe, parts, loading
-        self.checkpoint_minutes, self.keep, self.draw = checkpoint_minutes, keep, draw
-        self.workers = (0 if isinstance(parts.train.images, np.ndarray) else 2) if workers is None else workers
-        self.checksums = {"train": parts.train.checksum(), "validation": parts.validation.checksum()}
-        if saved is None:
-            self._begin()
-        else:
-            with _using(folder):
-                self._go_on(saved)
-        self.train_images = _resident(parts.train.images)
-        self.validation_images = _resident(parts.validation.images)
-        with refusing():
-            self.loader = Loader(
-                self.train_images,
-                parts.train.labels,
-                recipe.batch_size,
-                seed=recipe.seed,
-                transform=recipe.transform(self.preparation, self.colour),
-                workers=self.workers,
-            )
-        if saved is None:
-            self.keep_checkpoint()
+    def __post_init__(self) -> None:
+        recipe = self.state.recipe
+        self.validation = None if self.parts.validation is None else _resident(self.parts.validation)
+        with reported_as(TrainingError):
+            transform = recipe.transform(self.state.preparation, self.state.colour)
+            batches: dict[str, Any] = {"seed": recipe.seed, "transform": transform, "workers": self.workers}
+            self.loader = Loader(*_resident(self.parts.train), recipe.batch_size, **batches)
         self.saved_at = time.monotonic()
-
-    classes: tuple[str, ...]
-    epoch: int
-    progress: EpochProgress | None
-    rows: list[Row]
-    best: dict[str, Any] | None
-
-    def _begin(self) -> None:
-        recipe, parts = self.recipe, self.parts
-        outputs = recipe.config["num_classes"]
-        if outputs < len(parts.classes):
-            raise TrainingError(f"train: num_classes is {outputs}; {recipe.data} has {len(parts.classes)} classes")
-        unused = (f"(output {number}, unused)" for number in range(len(parts.classes), outputs))
-        self.classes = (*parts.classes, *unused)
-        statistics = pixel_statistics(parts.train.images)
-        manual_seed(recipe.seed)
-        with refusing():
-            self.network = models.build(recipe.config)
-            self.preparation = Preparation.of(statistics, recipe.crop, recipe.inputs)
-            self.optimizer, self.schedule = recipe.optimizer(self.network)
-        self.colour = statistics.components
-        self.epoch, self.progress, self.rows, self.best = 1, None, [], None
-
-    def _go_on(self, saved: SavedTraining) -> None:
-        model, progress = saved.model, saved.progress
-        wrong = [
-            f"the {part} pictures are not the same as before"
-            for part, checksum in self.checksums.items()
-            if checksum != progress["checksums"][part]
-        ]
-        _refuse(self.folder, wrong)
-        environment = {"device": "cpu", **progress["environment"]}
-        for name, now in _environment().items():
-            before = environment.get(name)
-            if before != now:
-                say(f"{name} was {before} and is {now} now: the numbers may differ in their last bits")
-        self.network, self.preparation, self.classes = model.network, model.preparation, model.classes
-        self.optimizer, self.schedule = self.recipe.optimizer(self.network)
-        self.optimizer.load_state_dict(saved.optimizer)
-        self.schedule.load_state_dict(progress["schedule"])
-        generator().bit_generator.state = progress["random"]
-        self.colour = np.array(progress["colour"])
-        self.epoch, self.rows, self.best = whole("checkpoint", "epoch", progress["epoch"], 1), progress["rows"], None
-        if self.epoch != len(self.rows) + 1:
-            raise ValueError(f"it is in epoch {self.epoch}, with {len(self.rows)} epochs in its log")
-        if self.rows:
-            error = number("checkpoint", "validation_error", progress["best"]["validation_error"])
-            self.best = {"epoch": whole("checkpoint", "best", progress["best"]["epoch"], 1), "validation_error": error}
-        self.progress = None
-        if progress["progress"] is not None:
-            self.progress = EpochProgress(**progress["progress"])
-            whole("checkpoint", "images", self.progress.images, 1)
-            whole("checkpoint", "steps", self.progress.steps, 1)
-        self.show_log()
 
     # --- epochs ----------------------------------------------------------------------------------------------
 
-    @property
-    def finished(self) -> bool:
-        """Whether there is no epoch left, or no learning rate to go on with."""
-        over = isinstance(self.schedule, Plateau) and self.schedule.finished
-        return over or self.epoch > self.recipe.epochs
-
     def train(self) -> None:
-        """Train until the end, from where the run stands.
+        """Train to the end, from the current state.
 
         Raises
         ------
@@ -383,16 +224,17 @@ class Trainer:
         Stopped
             After Ctrl-C or SIGTERM.
         """
-        recipe, images = self.recipe, len(self.parts.train.labels)
-        ahead = self.progress.images if self.progress is not None else 0
-        name = f"{recipe.model} on {Path(recipe.data).name}"
+        state, images = self.state, len(self.parts.train.labels)
+        ahead = state.progress.images if state.progress is not None else 0
         try:
             with (
                 GracefulStop() as self.stop,
-                RunProgress(name, recipe.epochs, self.epoch - 1, images, ahead) as self.bar,
+                RunProgress(self.name, state.recipe.epochs, state.epoch - 1, images, ahead) as self.bar,
             ):
-                while not self.finished:
+                while not state.finished:
                     self.train_one_epoch()
+                    if self.after_epoch is not None and self.after_epoch(state.rows) is True:
+                        break
         except TrainingError as error:
             raise type(error)(f"{error}. {self.what_is_kept()}") from error
         except Stopped:
@@ -401,154 +243,155 @@ class Trainer:
             raise KeyboardInterrupt(f"{self.what_is_kept()}; --resume goes on from there") from None
 
     def train_one_epoch(self) -> None:
-        """Go through what is left of an epoch, judge the network, and write everything down."""
+        """Train on the rest of an epoch, validate, and write everything down."""
+        state = self.state
         result = train_epoch(
-            self.network,
-            self.optimizer,
-            self.loader.batches(self.epoch - 1, start=self.progress.steps if self.progress is not None else 0),
-            epoch=self.epoch,
+            state.network,
+            state.optimizer,
+            self.loader.batches(state.epoch - 1, start=state.progress.steps if state.progress is not None else 0),
+            epoch=state.epoch,
             after_step=self.after_step,
-            before=self.progress,
+            before=state.progress,
         )
-        self.progress = result
-        judged = evaluate(
-            self.network,
-            self.preparation,
-            self.validation_images,
-            self.parts.validation.labels,
-            workers=self.workers,
-            after_batch=lambda count: self.leave_if_told(),
-        )
-        self.bar.after_epoch(result, f"; validation error {100 * judged.error:.1f} %", always=True)
-        self.rows.append(self.row(result, judged))
-        if self.best is None or judged.error < self.best["validation_error"]:
-            self.best = {"epoch": self.epoch, "validation_error": judged.error}
+        state.progress = result
+        validated = self.validate()
+        error = None if validated is None else validated.error
+        self.bar.after_epoch(result, "" if error is None else f"; validation error {100 * error:.1f} %")
+        state.rows.append(self.row(result, validated))
+        if error is None or state.best is None or error < state.best["validation_error"]:
+            state.best = {"epoch": state.epoch, "validation_error": error}
             self.keep_best()
-        if isinstance(self.schedule, Plateau):
-            self.schedule.step(judged.error)
+        if isinstance(state.schedule, Plateau):
+            state.schedule.step(result.error if error is None else error)
         else:
-            self.schedule.step()
-        self.epoch, self.progress = self.epoch + 1, None
+            state.schedule.step()
+        state.epoch, state.progress = state.epoch + 1, None
         self.keep_checkpoint()
         self.show_log()
 
-    def row(self, result: EpochProgress, judged: Evaluation) -> Row:
-        """Return what the log tells of an epoch; the training errors are running ones."""
+    def validate(self) -> Evaluation | None:
+        """Evaluate the network on the validation set, if there is one."""
+        if self.validation is None:
+            return None
+        evaluated = (self.state.network, self.state.preparation, *self.validation)
+        return evaluate(*evaluated, workers=self.workers, after_batch=lambda count: self.stop_if_asked())
+
+    def row(self, result: EpochProgress, validated: Evaluation | None) -> Row:
+        """Return an epoch's row of the log; its training errors are running ones."""
+        error, top5_error, loss, seconds = None, None, None, result.seconds
+        if validated is not None:
+            error, top5_error, loss = validated.error, validated.top5_error, round(validated.loss, 6)
+            seconds += validated.seconds
         return {
             "epoch": result.epoch,
-            "lr": self.optimizer.param_groups[0]["lr"],
+            "lr": self.state.optimizer.param_groups[0]["lr"],
             "train_error": result.error,
             "train_top5_error": result.top5_error,
             "train_loss": round(result.loss, 6),
-            "validation_error": judged.error,
-            "validation_top5_error": judged.top5_error,
-            "validation_loss": round(judged.loss, 6),
-            "seconds": round(result.seconds + judged.seconds, 2),
+            "validation_error": error,
+            "validation_top5_error": top5_error,
+            "validation_loss": loss,
+            "seconds": round(seconds, 3),
             "images_per_second": round(result.images_per_second, 1),
         }
 
     def after_step(self, progress: EpochProgress) -> None:
-        """Move the bar, and save if it is time to."""
-        self.progress = progress
+        """Move the bar, and write a checkpoint if it is time."""
+        self.state.progress = progress
         self.bar.after_step(progress)
-        self.leave_if_told()
+        self.stop_if_asked()
         if time.monotonic() - self.saved_at >= 60 * self.checkpoint_minutes:
             self.keep_checkpoint()
 
-    def leave_if_told(self) -> None:
-        """Save and stop if a signal has come."""
+    def stop_if_asked(self) -> None:
+        """Save everything and stop if a signal has arrived."""
         if self.stop.signal is not None:
             self.keep_checkpoint()
             again = f"minicnn train --out {self.folder.folder} --resume"
-            raise Stopped(f"Epoch {self.epoch} is saved as it stands; go on with: {again}", self.stop.signal)
+            raise Stopped(f"Epoch {self.state.epoch} is saved as it stands; resume it with: {again}", self.stop.signal)
 
-    # --- what is written -------------------------------------------------------------------------------------
+    # --- files -----------------------------------------------------------------------------------------------
 
     def keep_checkpoint(self) -> None:
-        """Save all that is needed to go on from here."""
-        steps = (self.epoch - 1) * len(self.loader) + (self.progress.steps if self.progress is not None else 0)
-        progress = {
-            "recipe": self.recipe.as_dict(),
-            "checksums": self.checksums,
-            **self.loading,
-            "environment": _environment(),
-            "epoch": self.epoch,
-            "progress": None if self.progress is None else asdict(self.progress),
-            "schedule": self.schedule.state_dict(),
-            "random": generator().bit_generator.state,
-            "colour": self.colour.tolist(),
-            "rows": self.rows,
-            "best": self.best,
-        }
+        """Save everything that is needed to resume from here."""
+        state = self.state
+        steps = (state.epoch - 1) * len(self.loader) + (state.progress.steps if state.progress is not None else 0)
+        progress = state.as_dict()
 
         def save(path: Path) -> None:
-            save_training(path, self.network, self.preparation, self.classes, self.info(), self.optimizer, progress)
+            model = (state.network, state.preparation, state.classes, self.info())
+            save_training(path, *model, state.optimizer, progress)
 
         with self.writing("a checkpoint"):
             self.folder.keep(steps, save, self.keep)
         self.saved_at = time.monotonic()
 
     def keep_best(self) -> None:
-        """Save the network that is better on the validation pictures than all before."""
+        """Save the best network so far."""
+        state = self.state
         with self.writing(self.folder.best.name):
-            save_model(self.folder.best, self.network, self.preparation, self.classes, self.info())
+            save_model(self.folder.best, state.network, state.preparation, state.classes, self.info())
 
     def info(self) -> dict[str, Any]:
-        """Return what whoever uses the network may want to know of its training."""
-        return {"recipe": self.recipe.as_dict(), "epoch": self.epoch, "best": self.best}
+        """Return how the network was trained, for its users."""
+        return {"recipe": self.state.recipe.as_dict(), "epoch": self.state.epoch, "best": self.state.best}
 
     def show_log(self) -> None:
-        """Write the log and draw it, if there is anything to tell."""
-        if self.rows:
+        """Write the log and draw it, once there is an epoch in it."""
+        rows = self.state.rows
+        if rows:
             with self.writing(self.folder.log.name):
-                self.folder.write_log(self.rows)
+                self.folder.write_log(rows)
             if self.draw is not None:
                 with self.writing(self.folder.curves.name):
-                    self.draw(self.rows, self.folder.curves)
+                    self.draw(rows, self.folder.curves)
 
     @contextmanager
     def writing(self, what: str) -> Iterator[None]:
-        """Turn a full disk, and whatever else forbids to write, into an error that says so."""
+        """Raise a full disk, or any other OSError, as a TrainingError that says what to do."""
         try:
             yield
         except OSError as error:
             reason = error.strerror or error
             raise TrainingError(
-                f"{what} cannot be written to {self.folder.folder}: {reason}. What was there before is whole; "
-                f"when this is put right, --resume goes on"
+                f"{what} cannot be written to {self.folder.folder}: {reason}. Earlier files are intact; "
+                f"--resume goes on once this is solved"
             ) from error
 
     def what_is_kept(self) -> str:
-        """Tell the user what a run that was stopped has."""
+        """Say where the newest checkpoint is."""
         paths = self.folder.checkpoints()
         return f"The last checkpoint is {paths[0]}" if paths else "There is no checkpoint yet"
 
-    # --- the end ---------------------------------------------------------------------------------------------
+    # --- the result ------------------------------------------------------------------------------------------
 
     def report(self) -> dict[str, Any]:
-        """Judge the best network by the test pictures, for the first and only time; write the result and return it."""
-        assert self.best is not None  # a run has at least one epoch
+        """Evaluate the best network on the test set, which is used here only; write the result and return it."""
+        state, best = self.state, self.state.best
+        assert best is not None  # a run has at least one epoch
         saved = load_model(self.folder.best)
+        epochs, error = state.epoch - 1, best["validation_error"]
         result: dict[str, Any] = {
-            "epochs": self.epoch - 1,
-            "best_epoch": self.best["epoch"],
-            "validation_error": self.best["validation_error"],
+            "epochs": epochs,
+            "best_epoch": best["epoch"],
+            "train_error": state.rows[best["epoch"] - 1]["train_error"],
+            "validation_error": error,
             "test": None,
-            "seconds": round(sum(row["seconds"] for row in self.rows), 1),
-            "recipe": self.recipe.as_dict(),
+            "seconds": round(sum(row["seconds"] for row in state.rows), 1),
+            "recipe": state.recipe.as_dict(),
             "versions": versions(),
             "machine": machine(),
         }
-        print(
-            f"Best on the validation pictures: epoch {self.best['epoch']} of {self.epoch - 1}, "
-            f"error {100 * self.best['validation_error']:.2f} %"
-        )
+        if error is None:
+            print(f"There is no validation set: the network after the last epoch, {epochs}, is kept as the best")
+        else:
+            print(f"Lowest validation error: {100 * error:.2f} %, after epoch {best['epoch']} of {epochs}")
         if self.parts.test is not None:
-            images, labels = self.parts.test
-            judged = evaluate(saved.network, saved.preparation, _resident(images), labels, workers=self.workers)
-            result["test"] = asdict(judged)
-            print(f"On the test pictures: {judged}")
+            test = _resident(self.parts.test)
+            tested = evaluate(saved.network, saved.preparation, *test, workers=self.workers)
+            result["test"] = asdict(tested)
+            print(f"Test set: {tested}")
         with self.writing(self.folder.result.name):
             self.folder.write_result(result)
-        print(f"{self.folder.best} is that network; {self.folder.log.name}, {self.folder.result.name} are beside it")
+        print(f"Best network: {self.folder.best}; {self.folder.log.name} and {self.folder.result.name} are beside it")
         return result

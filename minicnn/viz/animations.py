@@ -1,4 +1,4 @@
-"""Convolution seen: im2col writing window after window as a column, and col2im adding the columns up again."""
+"""Animated convolution: im2col writes each window as a column, and col2im adds the columns up again."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from minicnn.viz.style import FAINT, INK
 
 __all__ = ["Playable", "animate_col2im", "animate_im2col"]
 
-MOST_WINDOWS = 256  # a frame for each: with more, the pictures of a page would take tens of megabytes
-NUMBERED = 10  # up to so many cells side by side there is room for numbers
+MAX_WINDOWS = 256  # one frame each: with more, the images of a page would take tens of megabytes
+NUMBERED = 10  # the largest number of cells side by side with room for numbers
 LIT = "#d0021b"
 Pair = tuple[int, int]
 
-# What matplotlib has on its buttons, pictures that a page would fetch from the network, and a letter for each.
+# The icons of matplotlib's buttons, which a page would fetch from the network, and a character for each.
 SIGNS = {
     "minus": "\u2212",
     "fast-backward": "|\u25c0\ufe0e",
@@ -49,10 +49,10 @@ ON_A_PHONE = """
 
 
 class Playable(FuncAnimation):
-    """An animation that is shown with its buttons wherever HTML is, and plays there without a network."""
+    """An animation that notebooks show with its buttons, and that plays in HTML without a network."""
 
     def to_jshtml(self, fps: int | None = None, embed_frames: bool = True, default_mode: str | None = None) -> str:
-        """Return matplotlib's page of the frames and buttons, but with nothing in it that is to be fetched."""
+        """Return matplotlib's page of the frames and buttons, without anything that has to be fetched."""
         page = super().to_jshtml(fps, embed_frames, default_mode)
         page = re.sub(r"<link[^>]*>", "", page)
         page = re.sub(r'<i class="fa fa-([\w -]+)"></i>', lambda sign: SIGNS[sign[1]], page)
@@ -67,31 +67,30 @@ class Playable(FuncAnimation):
 def animate_im2col(
     image: NDArray[Any], kernel: NDArray[Any], stride: int | Pair = 1, padding: int | Pair = 0, interval: int = 700
 ) -> Playable:
-    """Show a convolution as im2col does it: the window slides, its column fills, and the product appears.
+    """Animate a convolution by im2col: the window slides, its column fills, and the product appears.
 
-    The columns are those of the engine's own kernel.
+    The columns come from the engine's own kernel.
 
     Parameters
     ----------
     image : ndarray, (H, W)
-        What is looked at.
     kernel : ndarray, (KH, KW)
         The filter.
     stride, padding : int or pair of int
         As in :func:`minicnn.functional.conv2d`.
     interval : int
-        Milliseconds between two windows.
+        Milliseconds per window.
 
     Returns
     -------
     Playable
-        A frame for each window, and one more with everything. In a notebook it is shown with its buttons;
-        ``to_jshtml()`` is what a page needs, and the rest of matplotlib's FuncAnimation is there, too.
+        A frame for each window, and a last one with everything. A notebook shows it with buttons; ``to_jshtml()``
+        returns HTML. It is a FuncAnimation of matplotlib.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is not of this kind, the kernel does not fit, or there are more than 256 windows.
+        If an argument has another type or shape, the kernel is larger than the image, or there are over 256 windows.
     """
     shown = _Convolution("animate_im2col", np.asarray(image), np.asarray(kernel), stride, padding)
     columns = shown.columns()
@@ -128,9 +127,9 @@ def animate_col2im(
     padding: int | Pair = 0,
     interval: int = 700,
 ) -> Playable:
-    """Show the way back: each gradient becomes a column, and col2im adds it up where its window was.
+    """Animate the backward pass: each gradient becomes a column, and col2im adds it up where its window was.
 
-    Where windows overlap, a pixel gets the sum of what several columns bring.
+    Where windows overlap, a pixel gets the sum of several columns.
 
     Parameters
     ----------
@@ -139,21 +138,21 @@ def animate_col2im(
     kernel : ndarray, (KH, KW)
         The filter.
     shape : (int, int)
-        H and W of the picture.
+        H and W of the image.
     stride, padding : int or pair of int
         Of the convolution.
     interval : int
-        Milliseconds between two windows.
+        Milliseconds per window.
 
     Returns
     -------
     Playable
-        As :func:`animate_im2col` returns it. The last frame has dL/dx.
+        As for :func:`animate_im2col`. The last frame has dL/dx.
 
     Raises
     ------
     TypeError, ValueError
-        As for :func:`animate_im2col`; or if `grad_output` is not of the output's shape.
+        As for :func:`animate_im2col`, or if `grad_output` does not have the output's shape.
     """
     function = "animate_col2im"
     shown = _Convolution(function, np.zeros(pair(function, "shape", shape, 1)), np.asarray(kernel), stride, padding)
@@ -166,12 +165,12 @@ def animate_col2im(
     margins = [(side, side) for side in shown.padding]
     sums = np.array([np.pad(shown.added_up(columns, done), margins) for done in range(shown.count + 1)])
 
-    figure, axes = _sheet("The way back by col2im: every column is added up where its window was")
-    title = "dL/dx" + (", and its margin of padding, which gets nothing" if any(shown.padding) else "")
+    figure, axes = _sheet("The backward pass by col2im: every column is added up where its window was")
+    title = "dL/dx" + (", and its padding, which gets nothing" if any(shown.padding) else "")
     board = _Board(axes["picture"], sums[-1], title, largest=float(np.abs(sums).max()))
     _Board(axes["filter"], shown.kernel, "the filter")
     matrix = _Board(axes["columns"], columns, "column times dL/dy: a column for each window", "auto")
-    _Board(axes["row"], shown.kernel.reshape(1, -1), "the filter as a row: on the way back, a column")
+    _Board(axes["row"], shown.kernel.reshape(1, -1), "the filter as a row: in the backward pass, a column")
     line = _Board(axes["line"], grad_output.reshape(1, -1), "dL/dy as a row", "auto")
     output = _Board(axes["output"], grad_output, f"dL/dy, {shown.OH}x{shown.OW}")
 
@@ -192,7 +191,7 @@ def animate_col2im(
 
 
 class _Convolution:
-    """One picture, one filter, and where the windows lie."""
+    """One image, one filter, and the positions of the windows."""
 
     def __init__(self, function: str, image: NDArray[Any], kernel: NDArray[Any], stride: Any, padding: Any) -> None:
         for name, array in (("image", image), ("kernel", kernel)):
@@ -204,12 +203,12 @@ class _Convolution:
         self.OH, self.OW = ((side + 2 * pad - window) // step + 1 for side, window, step, pad in sides)
         if min(self.OH, self.OW) < 1:
             raise ValueError(
-                f"{function}: the kernel of shape {kernel.shape} is larger than the picture of shape {image.shape}, "
-                f"padding={self.padding} included"
+                f"{function}: kernel must not be larger than the image of shape {image.shape} with "
+                f"padding={self.padding}, got {kernel.shape}"
             )
         self.count = self.OH * self.OW
-        if self.count > MOST_WINDOWS:
-            raise ValueError(f"{function}: there are {self.count} windows; at most {MOST_WINDOWS} can be shown")
+        if self.count > MAX_WINDOWS:
+            raise ValueError(f"{function}: the convolution must have at most {MAX_WINDOWS} windows, got {self.count}")
 
     def columns(self) -> NDArray[Any]:
         """Return X: (KH KW, OH OW)."""
@@ -219,7 +218,7 @@ class _Convolution:
         return col.reshape(KH * KW, self.count)
 
     def added_up(self, columns: NDArray[Any], done: int) -> NDArray[Any]:
-        """Return what col2im makes of the first so many columns: (H, W)."""
+        """Return the sum by col2im of the first `done` columns: (H, W)."""
         KH, KW = self.kernel.shape
         some = np.where(np.arange(self.count) < done, columns, 0).reshape(1, KH, KW, 1, self.OH, self.OW)
         images = np.empty((1, 1, *self.image.shape))
@@ -228,11 +227,11 @@ class _Convolution:
         return image
 
     def padded(self) -> NDArray[Any]:
-        """Return the picture with its margin."""
+        """Return the image with its padding."""
         return np.pad(self.image, [(side, side) for side in self.padding])
 
     def window(self, number: int) -> tuple[int, int, int, int]:
-        """Return a window's top, left, height and width in the padded picture."""
+        """Return a window's top, left, height and width in the padded image."""
         return number // self.OW * self.stride[0], number % self.OW * self.stride[1], *self.kernel.shape
 
 
@@ -240,7 +239,7 @@ class _Convolution:
 
 
 class _Board:
-    """Numbers as coloured cells, some of them not there yet, and a frame around a few."""
+    """Numbers as coloured cells, some of them still empty, and a frame around a few."""
 
     def __init__(
         self,
@@ -268,17 +267,17 @@ class _Board:
                 self._write(place, number)
 
     def _write(self, place: tuple[int, ...], number: float) -> None:
-        self.texts[place].set_text(f"{number + 0.0:.2g}".replace("-", "\u2212"))  # 0.0 makes a 0 of a -0
+        self.texts[place].set_text(f"{number + 0.0:.2g}".replace("-", "\u2212"))  # adding 0.0 turns -0 into 0
         self.texts[place].set_color("white" if abs(number) > 0.65 * self.largest else INK)
 
     def show(self, known: NDArray[np.bool_]) -> None:
-        """Show some of the numbers; the others are empty cells."""
+        """Show the known numbers; the other cells are empty."""
         self.image.set_data(np.ma.masked_array(self.numbers, ~known))
         for place, text in self.texts.items():
             text.set_visible(bool(known[place]))
 
     def change(self, numbers: NDArray[Any]) -> None:
-        """Show other numbers on the same scale."""
+        """Replace the numbers, on the same scale."""
         self.numbers = numbers
         self.image.set_data(numbers)
         for place in self.texts:
@@ -310,7 +309,7 @@ def _sheet(title: str) -> tuple[Figure, dict[str, Axes]]:
 def _animation(figure: Figure, draw: Callable[[int], None], windows: int, interval: int) -> Playable:
     draw(0)
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # frames differ in nothing that the layout depends on
+    figure.set_layout_engine("none")  # the layout is the same for all frames
 
     def next_frame(frame: int) -> list[Artist]:
         draw(frame)

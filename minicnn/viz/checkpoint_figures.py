@@ -1,4 +1,4 @@
-"""A trained network, looked at: each function takes what a checkpoint holds and returns a picture."""
+"""Figures of a trained network, each drawn from a checkpoint."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def show_filters(saved: SavedModel) -> Figure:
 
 
 def show_features(saved: SavedModel, image: NDArray[np.uint8], maps: int = 16) -> Figure:
-    """Draw what every layer makes of a picture: :func:`minicnn.viz.draw_features`.
+    """Draw the feature maps of every layer: :func:`minicnn.viz.draw_features`.
 
     Parameters
     ----------
     saved : SavedModel
-        What a checkpoint holds.
+        A checkpoint, from :func:`minicnn.training.load_model`.
     image : ndarray of uint8, (3, size, size)
-        As :func:`minicnn.data.load_image` reads it at the preparation's size.
+        From :func:`minicnn.data.load_image`, at the preparation's size.
     maps : int
-        How many maps of a layer are shown.
+        The number of maps shown for each layer.
     """
     layers = feature_maps(saved.network, saved.preparation.prepare(image[None])[0])
     _, towers = first_filters(saved.network)
@@ -47,14 +47,14 @@ def show_features(saved: SavedModel, image: NDArray[np.uint8], maps: int = 16) -
 
 
 def show_saliency(saved: SavedModel, image: NDArray[np.uint8], target: int | None = None) -> Figure:
-    """Draw what in a picture speaks for a class: :func:`minicnn.viz.draw_saliency`.
+    """Draw which parts of an image support a class: :func:`minicnn.viz.draw_saliency`.
 
     Parameters
     ----------
     saved, image
         As for :func:`show_features`.
     target : int, optional
-        The class; by default the one that the network holds most likely.
+        The class, by default the most likely one.
     """
     likely = probabilities(saved.network, saved.preparation, image[None])[0]
     target = int(likely.argmax()) if target is None else target
@@ -68,30 +68,29 @@ def show_saliency(saved: SavedModel, image: NDArray[np.uint8], target: int | Non
 
 
 def show_confusion(saved: SavedModel, images: Pictures, labels: NDArray[Any]) -> Figure:
-    """Draw which classes are taken for which: :func:`minicnn.viz.draw_confusion`.
+    """Draw the confusion matrix: :func:`minicnn.viz.draw_confusion`.
 
     Parameters
     ----------
     saved : SavedModel
-        What a checkpoint holds.
+        A checkpoint, from :func:`minicnn.training.load_model`.
     images : ndarray of uint8 or ImageFolder, (N, 3, size, size)
-        The pictures.
     labels : ndarray of int, (N,)
         Their classes.
     """
     loader = Loader(images, labels, 128, shuffle=False)
     answers = [
-        probabilities(saved.network, saved.preparation, pictures).argmax(axis=1)
-        for pictures, _ in tqdm(loader, unit=" batches", leave=False, disable=None)  # only for who looks on
+        probabilities(saved.network, saved.preparation, batch).argmax(axis=1)
+        for batch, _ in tqdm(loader, unit=" batches", leave=False, disable=None)  # no bar unless in a terminal
     ]
     matrix = confusion_matrix(np.asarray(labels), np.concatenate(answers), len(saved.classes))
     return draw_confusion(matrix, saved.classes, "What is taken for what, in percent")
 
 
 def _seen(saved: SavedModel, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the part of the picture that the network sees, (crop, crop, 3)."""
-    crop: NDArray[np.uint8] = center_crop(image[None], size=saved.preparation.crop)[0].transpose(1, 2, 0)
-    return crop
+    """Return the part of the image that the network sees, (crop, crop, 3)."""
+    seen: NDArray[np.uint8] = center_crop(image[None], size=saved.preparation.crop)[0]
+    return seen.transpose(1, 2, 0)
 
 
 def _answer(saved: SavedModel, likely: NDArray[Any], target: int | None = None) -> str:

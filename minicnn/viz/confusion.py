@@ -1,4 +1,4 @@
-"""Which classes a network takes for which others."""
+"""Confusion matrices: which classes a network confuses."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from minicnn.viz.style import FAINT, INK
 
 __all__ = ["confusion_matrix", "draw_confusion"]
 
-NUMBERED, NAMED = 20, 60  # up to so many classes there is room for numbers in the cells, and for names
+NUMBERED, NAMED = 20, 60  # the largest number of classes with room for numbers in the cells, and for names
 
 
 def confusion_matrix(labels: NDArray[Any], predictions: NDArray[Any], classes: int) -> NDArray[np.int64]:
-    """Count how often each class was taken for each.
+    """Count how often each class was predicted as each.
 
     Parameters
     ----------
     labels, predictions : ndarray of int, (N,)
-        The right classes and the network's.
+        The right and the predicted classes.
     classes : int
-        How many there are.
+        The number of classes.
 
     Returns
     -------
     ndarray of int64, (classes, classes)
-        Row i, column j: pictures of class i that the network took for class j.
+        Row i, column j: images of class i that were predicted as class j.
 
     Raises
     ------
     ValueError
-        If the two differ in length, or hold something that is no class.
+        If the two differ in length, or a value is not a class.
 
     Examples
     --------
@@ -56,16 +56,16 @@ def confusion_matrix(labels: NDArray[Any], predictions: NDArray[Any], classes: i
 
 
 def draw_confusion(matrix: NDArray[Any], classes: Sequence[str], title: str = "") -> Figure:
-    """Draw a confusion matrix: the share of each row as the darkness of its cells.
+    """Draw a confusion matrix: the darker a cell, the larger its share of the row.
 
     Parameters
     ----------
     matrix : ndarray of int, (classes, classes)
-        What :func:`confusion_matrix` returned.
+        From :func:`confusion_matrix`.
     classes : sequence of str
-        Their names, written if there are at most sixty; percentages are written up to twenty classes.
+        Their names, written for up to sixty classes; percentages are written for up to twenty.
     title : str
-        Over everything.
+        Above the figure.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def draw_confusion(matrix: NDArray[Any], classes: Sequence[str], title: str = ""
     Raises
     ------
     ValueError
-        If `matrix` is not square or there are fewer names or more.
+        If `matrix` does not have a row and a column for each name.
     """
     K = len(classes)
     if matrix.shape != (K, K) or K == 0:
@@ -84,7 +84,7 @@ def draw_confusion(matrix: NDArray[Any], classes: Sequence[str], title: str = ""
     side = min(11.0, max(4.6, 1.8 + 0.52 * K))
     figure = Figure(figsize=(side, side), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1, compress=True))
     axes = figure.subplots()
-    # Without numbers the rare confusions must show by themselves.
+    # Without numbers, rare confusions need more contrast.
     norm = PowerNorm(1 if K <= NUMBERED else 0.4, vmin=0, vmax=1)
     axes.imshow(shares, cmap="Blues", norm=norm, interpolation="nearest")
     axes.spines[:].set_visible(False)

@@ -1,4 +1,4 @@
-"""What each part of a recipe is worth: test errors with everything on, and with one thing off at a time."""
+"""Results of an ablation study: test errors with everything on, and with one thing off at a time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COLORS = {"worse": "#c8500a", "better": "#0b62a4", "unclear": FAINT}
 
 @dataclass(frozen=True)
 class Dots:
-    """One line of the picture.
+    """One line of the figure.
 
     Attributes
     ----------
@@ -29,9 +29,9 @@ class Dots:
     errors : sequence of float
         The test error (0 to 1) of each seed.
     verdict : {"worse", "better", "unclear"}
-        Whether the error is higher or lower than with everything on, or the seeds do not tell.
+        Whether the error is higher or lower than with everything on, or the seeds leave it unclear.
     note : str
-        What is written at the right end.
+        Text at the right end.
     """
 
     label: str
@@ -48,11 +48,11 @@ def draw_contributions(everything: Dots, others: Sequence[Dots], title: str = ""
     Parameters
     ----------
     everything : Dots
-        The first line; its verdict has no part.
+        The first line; its verdict is ignored.
     others : sequence of Dots
         The lines below it.
     title : str
-        Over everything.
+        Above the figure.
 
     Returns
     -------
@@ -61,13 +61,13 @@ def draw_contributions(everything: Dots, others: Sequence[Dots], title: str = ""
     Raises
     ------
     ValueError
-        If a line has no dot, or a verdict that is not known.
+        If a line has no dot, or an unknown verdict.
     """
     for dots in (everything, *others):
         if not dots.errors or dots.verdict not in COLORS:
             raise ValueError(
                 f"draw_contributions: {dots.label!r} must have at least one error and a verdict of "
-                f"{', '.join(COLORS)}; got {len(dots.errors)} errors and {dots.verdict!r}"
+                f"{', '.join(COLORS)}, got {len(dots.errors)} errors and {dots.verdict!r}"
             )
     lines = [everything, *others]
     height = 1.7 + 0.48 * len(lines)
@@ -98,7 +98,7 @@ def _draw_line(axes: Axes, place: int, dots: Dots, color: str) -> None:
 
 
 def _write_sides(axes: Axes, middle: float) -> None:
-    """Say on either side of the vertical line what it means to be there."""
+    """Label both sides of the vertical line."""
     for text, verdict, side, shift in (
         ("\N{LEFTWARDS ARROW} better without it", "better", "right", -8),
         ("worse without it \N{RIGHTWARDS ARROW}", "worse", "left", 8),

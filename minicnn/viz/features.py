@@ -1,4 +1,4 @@
-"""What every layer makes of one picture."""
+"""Feature maps: the output of every layer for one image."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from minicnn.viz.style import FAINT, INK
 
 __all__ = ["Layer", "draw_features", "feature_maps"]
 
-EXPLANATION = """Of each convolution the maps that answer most strongly are shown, and then the same ones
-until the next convolution. Each row has one scale. Where there are negative numbers,
-they are blue, positive ones red, and zero is white; elsewhere zero is black."""
+EXPLANATION = """Shown are the maps of each convolution with the largest values, and the same channels
+until the next convolution. Each row has one scale. In rows with negative values,
+these are blue, positive ones red, and zero is white; elsewhere zero is black."""
 LABELS, SHEET, PICTURE, STRIP, GAP = 1.35, 10.4, 1.5, 0.3, 0.1  # inches
 
 
 class Layer(NamedTuple):
-    """What one layer made of a picture.
+    """The output of one layer.
 
     Attributes
     ----------
     name : str
         The layer's path in the network.
     output : ndarray
-        Maps (C, H, W), or numbers (features,).
+        Maps (C, H, W), or values (features,).
     begins : bool
-        Whether its channels are new ones, as those of a convolution are, or those of the layer before.
+        Whether its channels are new, like those of a convolution, or those of the layer before.
     """
 
     name: str
@@ -43,14 +43,14 @@ class Layer(NamedTuple):
 
 
 def feature_maps(network: nn.Sequential, image: NDArray[np.float32]) -> list[Layer]:
-    """Return what each layer makes of a picture; layers that only pass it on, such as dropout, are left out.
+    """Return the output of each layer for an image, without layers that only pass it on, such as dropout.
 
     Parameters
     ----------
     network : Sequential
-        A chain of layers, at any depth. It is switched to evaluation, and afterwards back.
+        A chain of layers, at any depth. It is in evaluation mode meanwhile.
     image : ndarray of float32, (C, H, W)
-        What the network takes, without the batch.
+        An input of the network, without the batch dimension.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def feature_maps(network: nn.Sequential, image: NDArray[np.float32]) -> list[Lay
     Raises
     ------
     TypeError
-        If `network` is no chain.
+        If `network` is not a Sequential.
     """
     if not isinstance(network, nn.Sequential):
         raise TypeError(f"feature_maps: network must be a Sequential, got a {type(network).__name__}")
@@ -88,39 +88,39 @@ def draw_features(
     title: str = "",
     outputs: Sequence[str] = (),
 ) -> Figure:
-    """Draw a row for each layer: some of its maps as pictures, or its numbers as a strip.
+    """Draw a row for each layer: some of its maps as images, or its values as a strip.
 
-    Shown are the maps in which a convolution answers most strongly, and the same ones in the layers behind it, until
-    the next convolution. A row has one scale: black is 0 and white the largest number; where there are
-    negative numbers, these are blue, positive ones red, and zero is white.
+    Shown are the maps of a convolution with the largest values, and the same channels in the layers after it, until the
+    next convolution. A row has one scale: black is 0 and white the largest value; in rows with negative values, these
+    are blue, positive ones red, and zero is white.
 
     Parameters
     ----------
     layers : sequence of Layer
-        What :func:`feature_maps` returned.
+        From :func:`feature_maps`.
     picture : ndarray, (H, W, 3) or (H, W)
-        What is shown at the top, in any way that matplotlib draws.
+        The image at the top, in any form that matplotlib draws.
     maps : int
-        How many maps of a layer are shown.
+        The number of maps shown for each layer.
     towers : int
-        In how many towers the maps lie; then each of them shows its share, side by side.
+        The number of towers that the maps are split into; each shows its share, side by side.
     title : str
-        Over everything.
+        Above the figure.
     outputs : sequence of str
-        The names of the last layer's numbers, written in its strip if there are at most twenty.
+        The names of the last layer's values, written in its strip if there are at most twenty.
 
     Returns
     -------
     matplotlib.figure.Figure
-        With one pair of axes for the picture and one for each layer.
+        With axes for the image and for each layer.
 
     Raises
     ------
     ValueError
-        If there is no layer, or `maps` is less than `towers`.
+        If there is no layer, or `maps` is smaller than `towers`.
     """
     if not layers:
-        raise ValueError("draw_features: layers must hold at least one layer")
+        raise ValueError("draw_features: layers must have at least one layer, got none")
     if not 1 <= towers <= maps:
         raise ValueError(f"draw_features: maps must be at least 1 for each of the {towers} towers, got {maps}")
     sheets, notes = [], []
@@ -135,7 +135,7 @@ def draw_features(
             notes.append(f"{'x'.join(map(str, output.shape))}{shown}")
         else:
             sheets.append(_strip(output))
-            notes.append(f"{output.size} numbers")
+            notes.append(f"{output.size} values")
     heights = [
         sheet.shape[0] * SHEET / sheet.shape[1] if s.output.ndim == 3 else STRIP
         for sheet, s in zip(sheets, layers, strict=True)
@@ -188,7 +188,7 @@ def draw_features(
 
 
 def _strongest(output: NDArray[Any], maps: int, towers: int) -> NDArray[Any]:
-    """Return the channels with the largest numbers, the same share from each tower, in their order."""
+    """Return the channels with the largest values, the same number from each tower, in ascending order."""
     strength = (
         output.max(axis=(1, 2)).reshape(towers, -1) if len(output) % towers == 0 else output.max(axis=(1, 2))[None]
     )
@@ -211,8 +211,8 @@ def _in_one_row(tiles: NDArray[Any], towers: int) -> NDArray[Any]:
     return np.concatenate([piece for part in parts for piece in (part, between)][:-1], axis=1)
 
 
-def _strip(numbers: NDArray[Any]) -> NDArray[Any]:
-    """Fold numbers into rows, so that they make a strip that is not too thin to see."""
-    most = max(1, math.isqrt(numbers.size) // 4)
-    rows = next(rows for rows in range(most, 0, -1) if numbers.size % rows == 0)
-    return numbers.reshape(rows, -1)
+def _strip(values: NDArray[Any]) -> NDArray[Any]:
+    """Fold values into rows, so that the strip is thick enough to see."""
+    most = max(1, math.isqrt(values.size) // 4)
+    rows = next(rows for rows in range(most, 0, -1) if values.size % rows == 0)
+    return values.reshape(rows, -1)

@@ -1,4 +1,4 @@
-"""What the first layer looks for: its filters as small pictures, Figure 3 of the paper."""
+"""The filters of the first layer as small images: Figure 3 of the paper."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TILE = 0.46  # inches
 
 
 def first_filters(network: nn.Module) -> tuple[NDArray[Any], int]:
-    """Return the weight of the first convolution, and how many towers the network has.
+    """Return the weight of the first convolution, and the number of towers.
 
     Raises
     ------
@@ -33,24 +33,23 @@ def first_filters(network: nn.Module) -> tuple[NDArray[Any], int]:
 
 
 def draw_filters(weight: NDArray[Any], towers: int = 1, title: str = "") -> Figure:
-    """Draw filters as a grid of pictures, the towers apart.
+    """Draw filters as a grid of images, separately for each tower.
 
-    Each filter is scaled by itself: its largest weight, of either sign, is black or full colour, and a weight of zero
-    is the grey in the middle.
+    Each filter has its own scale: its largest weight, of either sign, is black or full colour, and zero is medium grey.
 
     Parameters
     ----------
     weight : ndarray, (F, C, KH, KW)
-        Of filters that look at colours (C = 3) or at grey levels (C = 1).
+        Filters for colours (C = 3) or grey levels (C = 1).
     towers : int
         The first F / towers filters belong to the first tower, and so on.
     title : str
-        Over everything.
+        Above the figure.
 
     Returns
     -------
     matplotlib.figure.Figure
-        With one pair of axes for each tower.
+        With axes for each tower.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Many small pictures as one, with lines between them."""
+"""Many small images laid out as one, with gaps between them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __all__ = ["frameless", "mosaic"]
 
 
 def mosaic(tiles: NDArray[Any], columns: int, gap: int = 1) -> NDArray[Any]:
-    """Lay pictures out in rows.
+    """Lay images out in rows.
 
     Parameters
     ----------
     tiles : ndarray of float, (N, H, W) or (N, H, W, 3)
-        The pictures, at least one.
+        At least one image.
     columns : int
-        How many stand side by side.
+        Images in a row.
     gap : int
-        Pixels between them. There, and where the last row is not full, the result is NaN, or in colour white.
+        Pixels between them. There, and in the empty places of the last row, the result is NaN, or white for colours.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def mosaic(tiles: NDArray[Any], columns: int, gap: int = 1) -> NDArray[Any]:
 
 
 def frameless(axes: Axes) -> None:
-    """Take away ticks and frame: a picture has no numbers along its sides."""
+    """Remove ticks and frame: an image has no axes."""
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)

@@ -1,4 +1,4 @@
-"""Pictures, and what a network holds them for: Figure 4 of the paper."""
+"""Images with the network's five most likely classes: Figure 4 of the paper."""
 
 from __future__ import annotations
 
@@ -27,31 +27,31 @@ def draw_predictions(
     truths: Sequence[int | None] | NDArray[Any] | None = None,
     captions: Sequence[str] | None = None,
 ) -> Figure:
-    """Draw pictures with the five classes that the network holds most likely, as bars.
+    """Draw images with their five most likely classes as bars.
 
     Parameters
     ----------
     images : ndarray of uint8, (N, 3, H, W), or a sequence of (3, H, W)
-        The pictures, at least one.
+        At least one image.
     names : sequence of str
         The name of each class.
     probabilities : ndarray, (N, classes)
-        How likely each class is for each picture, 0 to 1.
+        The probability of each class for each image, 0 to 1.
     truths : sequence of int, optional
-        The right class of each picture, None where it is not known. Its name stands above the picture, and its bar, if
-        it is among the five, has another colour.
+        The right class of each image, None where it is unknown. Its name is the image's title, and its bar, if it is
+        among the five, has another colour.
     captions : sequence of str, optional
-        What stands above each picture whose class is not known.
+        The titles of images whose class is unknown.
 
     Returns
     -------
     matplotlib.figure.Figure
-        With two pairs of axes for each picture: the picture and its bars.
+        With two axes for each image: the image and its bars.
 
     Raises
     ------
     ValueError
-        If the numbers of pictures, names and probabilities do not fit together.
+        If the numbers of images, names, probabilities, truths and captions do not match.
 
     References
     ----------
@@ -94,7 +94,7 @@ def draw_predictions(
 
 
 def _draw_bars(axes: Axes, names: Sequence[str], likely: NDArray[Any], best: int, truth: int | None) -> None:
-    """Draw the most likely classes from the top down, each name upon its bar."""
+    """Draw the most likely classes from the top down, each name on its bar."""
     order = np.argsort(-likely, kind="stable")[:best]
     colors = [RIGHT if index == truth else OTHER for index in order]
     axes.barh(range(best), likely[order], height=0.86, color=colors)

@@ -1,4 +1,4 @@
-"""Which parts of a picture a decision hangs on: asked of the gradient, and by covering them up."""
+"""Saliency maps: which parts of an image a decision depends on, by the gradient and by occlusion."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ BATCH = 32
 
 
 def gradient_saliency(network: nn.Module, image: NDArray[np.float32], target: int) -> NDArray[np.float32]:
-    """Return how strongly the score of a class changes with each pixel: |d score / dx|, the largest of its colours.
+    """Return how strongly the score of a class depends on each pixel: |d score / dx|, the maximum over its colours.
 
     Parameters
     ----------
     network : Module
-        Takes (N, C, H, W) and returns scores (N, classes). It is switched to evaluation, and afterwards back.
+        Takes (N, C, H, W) and returns scores (N, classes). It is in evaluation mode meanwhile.
     image : ndarray of float32, (C, H, W)
-        What the network takes, without the batch.
+        An input of the network, without the batch dimension.
     target : int
         The class.
 
@@ -48,7 +48,7 @@ def gradient_saliency(network: nn.Module, image: NDArray[np.float32], target: in
     training = network.training
     network.eval()
     try:
-        for parameter in frozen:  # their gradients belong to training
+        for parameter in frozen:  # leave the gradients of training alone
             parameter.requires_grad = False
         scores = network(pixels)
         one = np.zeros(scores.shape, scores.dtype)
@@ -69,19 +69,19 @@ def occlusion_saliency(
     window: int | None = None,
     stride: int | None = None,
 ) -> NDArray[np.float64]:
-    """Return how much of a class's probability is lost when a square around each pixel is covered up.
+    """Return how much of a class's probability is lost when a square around each pixel is covered.
 
-    The square is moved over the picture, and filled with 0: the mean of the training pictures, if it was subtracted.
-    Each pixel gets the average over all squares that covered it.
+    The square slides over the image, and is filled with 0: the mean of the training images, if it was subtracted.
+    Each pixel gets the average over all squares that cover it.
 
     Parameters
     ----------
     network, image, target
         As for :func:`gradient_saliency`.
     window : int, optional
-        The side of the square; by default a sixth of the picture's shorter side.
+        The side of the square; by default a sixth of the image's shorter side.
     stride : int, optional
-        How far it is moved each time; by default a third of the window. The last squares end at the edge.
+        The step of the square; by default a third of the window. The last squares end at the edge.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def occlusion_saliency(
     Raises
     ------
     ValueError
-        If the window does not fit in the picture, or the stride leaves pixels uncovered.
+        If the window is larger than the image, or the stride leaves pixels uncovered.
 
     References
     ----------
@@ -114,10 +114,10 @@ def occlusion_saliency(
         lost, covered = np.zeros((H, W)), np.zeros((H, W))
         for start in range(0, len(corners), BATCH):
             some = corners[start : start + BATCH]
-            pictures = np.repeat(image[None], len(some), axis=0)
-            for picture, (row, column) in zip(pictures, some, strict=True):
-                picture[:, row : row + window, column : column + window] = 0
-            for after, (row, column) in zip(_probability(network, pictures, target), some, strict=True):
+            covers = np.repeat(image[None], len(some), axis=0)
+            for cover, (row, column) in zip(covers, some, strict=True):
+                cover[:, row : row + window, column : column + window] = 0
+            for after, (row, column) in zip(_probability(network, covers, target), some, strict=True):
                 square = np.s_[row : row + window, column : column + window]
                 lost[square] += before - after
                 covered[square] += 1
@@ -126,23 +126,23 @@ def occlusion_saliency(
     return lost / covered
 
 
-def _probability(network: nn.Module, pictures: NDArray[np.float32], target: int) -> NDArray[np.float64]:
+def _probability(network: nn.Module, images: NDArray[np.float32], target: int) -> NDArray[np.float64]:
     with no_grad():
-        scores = asnumpy(network(Tensor(pictures)).data).astype(np.float64)
+        scores = asnumpy(network(Tensor(images)).data).astype(np.float64)
         return asnumpy(F.softmax(Tensor(scores), 1).data)[:, target]
 
 
 def draw_saliency(picture: NDArray[Any], gradient: NDArray[Any], occlusion: NDArray[Any], title: str = "") -> Figure:
-    """Draw a picture, and beside it both answers to the question what the network looks at.
+    """Draw an image and both of its saliency maps.
 
     Parameters
     ----------
     picture : ndarray, (H, W, 3)
-        In any way that matplotlib draws.
+        The image, in any form that matplotlib draws.
     gradient, occlusion : ndarray, (H, W)
-        What :func:`gradient_saliency` and :func:`occlusion_saliency` returned.
+        From :func:`gradient_saliency` and :func:`occlusion_saliency`.
     title : str
-        Over everything.
+        Above the figure.
 
     Returns
     -------
@@ -155,7 +155,7 @@ def draw_saliency(picture: NDArray[Any], gradient: NDArray[Any], occlusion: NDAr
     panels[0].imshow(picture, interpolation="nearest")
     _name(panels[0], "the picture", "as the network sees it")
 
-    # The few strongest pixels would leave all others black.
+    # Scaled to the maximum, a few strong pixels would leave all others black.
     strongest = float(np.quantile(gradient, 0.995)) or float(gradient.max()) or 1.0
     drawn = panels[1].imshow(gradient / strongest, cmap="inferno", vmin=0, vmax=1, interpolation="nearest")
     bar = figure.colorbar(drawn, ax=panels[1], fraction=0.046, pad=0.03, ticks=[0, 1])

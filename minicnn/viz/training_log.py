@@ -1,4 +1,4 @@
-"""A training run as it goes on: loss and error by epoch, and where the learning rate fell."""
+"""The curves of a training run: loss and error by epoch, and where the learning rate fell."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def draw_log(rows: Sequence[Mapping[str, Any]], title: str = "") -> Figure:
     Parameters
     ----------
     rows : sequence of mapping
-        A row an epoch, at least one: "epoch", "lr", and "train_" and "validation_" with "loss", "error" and
-        "top5_error" behind them.
+        One row for each epoch, at least one, with "epoch", "lr", and "loss", "error" and "top5_error" after "train_"
+        and "validation_". Validation values are None for a run without validation.
     title : str
-        Over everything.
+        Above both panels.
 
     Returns
     -------
     matplotlib.figure.Figure
-        On the left the loss; on the right the error, and the top-5 error dashed. The training's are running ones.
+        On the left the loss; on the right the error, and dashed the top-5 error. Training values are running ones.
 
     Raises
     ------
@@ -40,30 +40,23 @@ def draw_log(rows: Sequence[Mapping[str, Any]], title: str = "") -> Figure:
     """
     if not rows:
         raise ValueError("draw_log: rows must hold at least one row, got none")
+    validated = rows[0]["validation_error"] is not None
+    parts = [("train", "training", TRAINING), ("validation", "validation", VALIDATION)][: 2 if validated else 1]
     figure = Figure(figsize=(9.6, 4.2), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08))
     left, right = figure.subplots(1, 2)
     for axes, name in ((left, "loss"), (right, "error")):
-        for part, color in (("train", TRAINING), ("validation", VALIDATION)):
-            _draw_curve(axes, rows, f"{part}_{name}", color, "training" if part == "train" else part)
+        for part, label, color in parts:
+            _draw_curve(axes, rows, f"{part}_{name}", color, label)
         _draw_drops(axes, rows)
         _style(axes, len(rows))
-    for part, color in (("train", TRAINING), ("validation", VALIDATION)):
+    for part, _, color in parts:
         _draw_curve(right, rows, f"{part}_top5_error", color, None, "--")
     left.plot([], [], "--", color=FAINT, linewidth=1.4, label="top-5 error")
     left.set_ylim(bottom=0)
     right.set_ylim(bottom=0)
     right.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
-    best = min(rows, key=lambda row: row["validation_error"])
-    right.plot(best["epoch"], best["validation_error"], "o", color=VALIDATION, markersize=5)
-    right.annotate(
-        f"{100 * best['validation_error']:.1f} %",
-        xy=(best["epoch"], best["validation_error"]),
-        xytext=(0, 9),
-        textcoords="offset points",
-        horizontalalignment="center",
-        fontsize=9,
-        color=VALIDATION,
-    )
+    if validated:
+        _mark_best(right, min(rows, key=lambda row: row["validation_error"]))
     left.set_title("loss", loc="left", fontsize=11, color=INK, pad=18)
     right.set_title("error", loc="left", fontsize=11, color=INK, pad=18)
     left.legend(loc="upper right", framealpha=1, edgecolor="none", fontsize=9)
@@ -81,8 +74,23 @@ def _draw_curve(
     axes.plot(epochs, values, line, color=color, linewidth=width, marker=marker, label=label)
 
 
+def _mark_best(axes: Axes, row: Mapping[str, Any]) -> None:
+    """Mark the lowest validation error."""
+    best = (row["epoch"], row["validation_error"])
+    axes.plot(*best, "o", color=VALIDATION, markersize=5)
+    axes.annotate(
+        f"{100 * best[1]:.1f} %",
+        xy=best,
+        xytext=(0, 9),
+        textcoords="offset points",
+        horizontalalignment="center",
+        fontsize=9,
+        color=VALIDATION,
+    )
+
+
 def _draw_drops(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Mark each epoch with another learning rate than the one before."""
+    """Mark each epoch at which the learning rate changes."""
     for before, row in zip([None, *rows], rows, strict=False):
         if before is None or before["lr"] != row["lr"]:
             x = row["epoch"] - 0.5

@@ -114,7 +114,7 @@ def test_ctrl_c_keeps_what_is_finished_and_resume_goes_on(tmp_path: Path) -> Non
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a script's background ignores it
     ) as process:
         try:
-            while not (tmp_path / "states" / "raw-relu-0.safetensors").exists():
+            while not (tmp_path / "states" / "raw-relu-0" / "log.csv").exists():
                 assert process.poll() is None, process.stderr and process.stderr.read()
                 time.sleep(0.05)
             process.send_signal(signal.SIGINT)

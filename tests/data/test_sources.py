@@ -40,6 +40,17 @@ def test_a_seeded_tenth_is_held_back() -> None:
     assert other.test is not None and other.test.checksum() == parts.test.checksum()
 
 
+def test_without_validation_every_training_picture_is_for_training(folder: Path) -> None:
+    shapes = load_shapes(train=200, test=200)
+    parts = load_parts("shapes", 32, limit=200, validation=0)
+    assert parts.validation is None and parts.test is not None
+    np.testing.assert_array_equal(parts.train.images, shapes.train_images)
+    parts = load_parts(str(folder), 8, validation=0)
+    assert parts.validation is None and parts.test is not None
+    assert (len(parts.train.labels), len(parts.test.labels)) == (40, 10)
+    assert len(load_parts("shapes", 32, limit=1, validation=0).train.labels) == 1
+
+
 def test_cifar10_is_loaded_from_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     shapes, asked = load_shapes(train=30, test=20), []
     monkeypatch.setattr(sources, "load_cifar10", lambda home: asked.append(home) or shapes)

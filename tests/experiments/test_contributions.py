@@ -10,8 +10,10 @@ import pytest
 
 import minicnn
 from minicnn import cli
+from minicnn.data import sources
 from minicnn.experiments import contributions
-from minicnn.experiments.contributions import VARIANTS, conclusion, spread_of_seeds, verdict
+from minicnn.experiments import study as machinery
+from minicnn.experiments.contributions import VARIANTS, Contributions, conclusion, spread_of_seeds, verdict
 from minicnn.experiments.results import StudyError
 from minicnn.training import DivergedError, TrainingError, load_training, trainer
 from minicnn.training.run_folder import RunFolder
@@ -27,7 +29,7 @@ def small_and_quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Tiny crops on the NumPy kernels, which need no compiling; drawing would take the most time."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background ignores it
     monkeypatch.setattr(contributions, "CROP", 12)
-    monkeypatch.setattr(contributions, "save_figure", lambda figure, path: path.write_text("a picture"))
+    monkeypatch.setattr(machinery, "save_figure", lambda figure, path: path.write_text("a figure"))
     with minicnn.use_kernels("numpy"):
         yield
     signal.signal(signal.SIGINT, before)
@@ -74,7 +76,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch, minicnn.use_kernels("numpy"):
         patch.setattr(contributions, "CROP", 12)
-        patch.setattr(contributions, "save_figure", save_figure)
+        patch.setattr(machinery, "save_figure", save_figure)
         threads = minicnn.get_num_threads()
         (out / "returned").write_text(json.dumps(study(out, seeds=[3])))
         minicnn.set_num_threads(threads)
@@ -140,10 +142,10 @@ def test_the_table_and_the_conclusion_are_printed(tmp_path: Path, capsys: pytest
     printed = capsys.readouterr()
     table = [line.split() for line in printed.out.splitlines() if " one seed " in line]
     assert [line[:2] for line in table] == [["everything", "on"], ["without", "LRN"]]
-    assert "40 pictures of drawn shapes, 40 test pictures, 1 epoch" in printed.out
+    assert "40 images of drawn shapes, 40 test images, 1 epoch" in printed.out
     assert "epochs to 99 %" in printed.out
-    assert "Not told apart by these seeds: LRN (" in printed.out
-    assert "With one seed, no difference can be told from chance" in printed.out
+    assert "Unclear with these seeds: LRN (" in printed.out
+    assert "With one seed, no difference can be distinguished from chance" in printed.out
     assert "Run 2 of 2: without LRN, seed 0, learning rate 0.01" in printed.err
 
 
@@ -189,7 +191,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return found
 
     monkeypatch.setattr(trainer, "run", train)
-    monkeypatch.setattr(contributions, "compile_kernels", lambda: None)
+    monkeypatch.setattr(Contributions, "compile_kernels", lambda self, runs: None)
     return trained
 
 
@@ -209,9 +211,8 @@ def test_what_hurts_what_helps_and_what_cannot_be_told(
     printed = capsys.readouterr().out
     assert "Helps here (without it the error is higher): ReLU (+4.0), depth (+2.5)\n" in printed
     assert "Hurts here (without it the error is lower): dropout (-3.0)\n" in printed
-    told = "Not told apart by these seeds: augmentation (+2.0), LRN (+1.0), overlapping pooling (-0.5)\n"
-    assert told in printed
-    assert "differences above 2.0 points" in printed
+    assert "Unclear with these seeds: augmentation (+2.0), LRN (+1.0), overlapping pooling (-0.5)\n" in printed
+    assert "A difference counts above 2.0 points" in printed
     lines = [line for line in printed.splitlines() if line.startswith("tanh instead of ReLU")]
     assert lines[0].split()[4:] == ["0.02", "35.0", "%", "34.0", "to", "36.0", "%", "+4.0", "2", "3.0"]
 
@@ -275,7 +276,7 @@ def test_a_finished_study_is_moved_aside_and_an_unfinished_one_is_not(tmp_path: 
     assert {row["variant"] for row in rows(tmp_path)} == {"everything", "depth"}
     assert {row["variant"] for row in rows(tmp_path / "earlier-1")} == {"everything", "lrn"}
     (tmp_path / "summary.json").write_text(json.dumps({**summary(tmp_path), "finished": False}))
-    with pytest.raises(StudyError, match="a study that is not finished; go on with it by --resume"):
+    with pytest.raises(StudyError, match="a study that is not finished; resume it with --resume"):
         study(tmp_path)
 
 
@@ -293,8 +294,8 @@ def test_resuming_with_other_settings_is_refused_by_name(tmp_path: Path, quick: 
         with pytest.raises(StudyError, match=f"cannot be resumed: .*{message}"):
             resume(tmp_path, **options)
     with pytest.MonkeyPatch.context() as patch:
-        load = contributions.load_parts
-        patch.setattr(contributions, "load_parts", lambda *ordered, **named: load(*ordered, **named, seed=7))
+        load = sources.load_shapes
+        patch.setattr(sources, "load_shapes", lambda **named: load(**named, seed=7))
         with pytest.raises(StudyError, match="checksum was"):
             resume(tmp_path)
     with pytest.MonkeyPatch.context() as patch:
@@ -308,12 +309,13 @@ def test_files_that_are_damaged_or_of_another_run_are_refused_by_name(tmp_path: 
     study(tmp_path, only=["lrn"])
     folder = tmp_path / "states" / "lrn-0"
     for name, old, new, message in (
-        ("result.json", '"lrn": false', '"lrn": true', "result.json is of another run: lrn is True, not False"),
-        ("result.json", '"lr": 0.01', '"lr": 0.1', "result.json is of another run: lr is 0.1, not 0.01"),
+        ("result.json", '"lrn": false', '"lrn": true', "result.json is from another run: lrn is True, not False"),
+        ("result.json", '"lr": 0.01', '"lr": 0.1', "result.json is from another run: lr is 0.1, not 0.01"),
         ("result.json", '"error"', '"mistake"', "result.json cannot be read: KeyError"),
         ("result.json", "}", "", "result.json cannot be read"),
-        ("log.csv", "train_error", "error", "log.csv cannot be read: KeyError"),
-        ("log.csv", "2,0.4,", "3,0.4,", "log.csv does not have the epochs 1 to 2"),
+        ("log.csv", "train_error", "error", "log.csv, line 2, cannot be read: KeyError"),
+        ("log.csv", "2,0.4,", "3,0.4,", "log.csv, line 3, cannot be read: .*epoch 3 where epoch 2 belongs"),
+        ("log.csv", "2,0.4,0.01,0.5,1.5\n", "", "log.csv does not have the epochs 1 to 2"),
     ):
         text = (folder / name).read_text()
         assert old in text
@@ -327,18 +329,18 @@ def test_files_that_are_damaged_or_of_another_run_are_refused_by_name(tmp_path: 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"data": "mnist"}, "data is 'mnist'; expected one of cifar10, shapes"),
-        ({"epochs": 0}, "epochs is 0; expected 1"),
-        ({"limit": 1}, "limit is 1; expected 2"),
-        ({"limit": 10_001}, "limit is 10001; shapes has 10000 training pictures"),
-        ({"threads": 0}, "threads is 0; expected 1"),
-        ({"seeds": []}, r"seeds is \[\]"),
-        ({"seeds": [1, 1]}, "seeds is"),
-        ({"seeds": [-1]}, "seeds is"),
-        ({"target_error": 25}, "target_error is 25; expected"),
-        ({"only": ["norm"]}, "only is 'norm'; expected some of everything, depth, relu,"),
-        ({"lr_relu": 0.0}, "lr_relu is 0.0"),
-        ({"lr_tanh": float("nan")}, "lr_tanh is nan"),
+        ({"data": "mnist"}, "data must be one of cifar10, shapes, got 'mnist'"),
+        ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"limit": 1}, "limit must be at least 2, got 1"),
+        ({"limit": 10_001}, "limit must be at most 10000, the training images of shapes, got 10001"),
+        ({"threads": 0}, "threads must be at least 1, got 0"),
+        ({"seeds": []}, r"seeds must be one or more different numbers, got \[\]"),
+        ({"seeds": [1, 1]}, "seeds must be one or more different numbers"),
+        ({"seeds": [-1]}, "seeds must be at least 0, got -1"),
+        ({"target_error": 25}, "target_error must be between 0 and 1, got 25"),
+        ({"only": ["norm"]}, "only must be some of everything, depth, relu, .* got 'norm'"),
+        ({"lr_relu": 0.0}, "lr_relu must be above 0 and finite, got 0.0"),
+        ({"lr_tanh": float("nan")}, "lr_tanh must be above 0 and finite, got nan"),
     ],
 )
 def test_settings_out_of_range_are_refused_and_leave_nothing(
@@ -354,7 +356,7 @@ def test_settings_out_of_range_are_refused_and_leave_nothing(
 
 def test_each_activation_gets_the_rate_with_the_lowest_validation_error(tmp_path: Path, quick: list[str]) -> None:
     found = study(tmp_path, only=["relu", "lrn"], lr_relu=None, lr_tanh=None, epochs=6, seeds=[1, 0])
-    searched = [f"{{}}-{lr:g}" for lr in contributions.SEARCHED_RATES]
+    searched = [f"{{}}-{lr:g}" for lr in Contributions.searched_rates]
     own = ["everything-1", *(name.format("search-tanh") for name in searched), "relu-1", "lrn-1"]
     assert quick == [*(name.format("search-relu") for name in searched), *own, "everything-0", "relu-0", "lrn-0"]
     assert found["settings"]["learning_rates"] == {"relu": 0.03, "tanh": 0.03}
@@ -369,7 +371,7 @@ def test_each_activation_gets_the_rate_with_the_lowest_validation_error(tmp_path
 def test_a_rate_that_is_given_is_not_searched(tmp_path: Path, quick: list[str]) -> None:
     study(tmp_path, only=["relu"], lr_relu=None, lr_tanh=0.2)
     assert [name for name in quick if "search" in name] == [
-        f"search-relu-{lr:g}" for lr in contributions.SEARCHED_RATES
+        f"search-relu-{lr:g}" for lr in Contributions.searched_rates
     ]
     assert summary(tmp_path)["settings"]["learning_rates"] == {"relu": 0.03, "tanh": 0.2}
 
@@ -409,7 +411,7 @@ def test_diverging_everywhere_and_a_full_disk_end_the_study(
         with pytest.raises(StudyError, match="relu: training diverged at every learning rate"):
             study(tmp_path / "nowhere", lr_relu=None)
     fails_at(monkeypatch, lambda lr: "the loss is nan" if lr == 0.02 else None)
-    with pytest.raises(TrainingError, match=r"tanh instead of ReLU, seed 0: the loss is nan \(--lr-tanh\).*\(2 runs"):
+    with pytest.raises(TrainingError, match=r"tanh instead of ReLU, seed 0: the loss is nan \(--lr-tanh\).*\(4 epochs"):
         study(tmp_path / "tanh")
     assert summary(tmp_path / "tanh")["finished"] is False
     assert list(summary(tmp_path / "tanh")["results"]["variants"]) == ["everything", "depth"]
@@ -423,7 +425,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("unbroken")
     with pytest.MonkeyPatch.context() as patch, minicnn.use_kernels("numpy"):
         patch.setattr(contributions, "CROP", 12)
-        patch.setattr(contributions, "save_figure", lambda figure, path: None)
+        patch.setattr(machinery, "save_figure", lambda figure, path: None)
         threads = minicnn.get_num_threads()
         study(out, only=["dropout"])
         minicnn.set_num_threads(threads)
@@ -455,24 +457,24 @@ def same(one: Path, two: Path) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send itself a signal")
 @pytest.mark.parametrize(
-    ("name", "call", "number", "done"),
+    ("name", "call", "number", "done", "epochs"),
     [
-        ("after_step", 1, signal.SIGINT, 0),
-        ("after_step", 3, signal.SIGINT, 1),
-        ("after_step", 4, signal.SIGTERM, 1),
-        ("report", 1, signal.SIGTERM, 0),  # while nothing is trained
-        ("report", 2, signal.SIGINT, 1),
+        ("after_step", 1, signal.SIGINT, 0, 0),
+        ("after_step", 3, signal.SIGINT, 1, 2),
+        ("after_step", 4, signal.SIGTERM, 1, 3),
+        ("report", 1, signal.SIGTERM, 0, 2),  # while nothing is trained
+        ("report", 2, signal.SIGINT, 1, 4),
     ],
 )
 def test_wherever_it_is_stopped_the_resumed_study_gives_the_same_numbers(
-    tmp_path: Path, unbroken: Path, name: str, call: int, number: int, done: int
+    tmp_path: Path, unbroken: Path, name: str, call: int, number: int, done: int, epochs: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         signal_at(patch, name, call, number)
         with pytest.raises(Stopped) as caught:
             study(tmp_path, only=["dropout"])
     assert caught.value.signal == number
-    assert f"({done} runs, and the epochs of the next) is kept in {tmp_path}" in str(caught.value)
+    assert f"({epochs} epochs) is kept in {tmp_path}" in str(caught.value)
     assert str(caught.value).endswith("the same command with --resume goes on")
     assert len(rows(tmp_path)) == 2 * done and summary(tmp_path)["finished"] is False
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

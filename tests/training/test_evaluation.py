@@ -50,7 +50,7 @@ def test_errors_and_loss_are_those_of_every_picture(images: Any, labels: Any, pr
     assert 0 < found.top5_error < found.error
     assert found.loss == pytest.approx(-np.log(likely[np.arange(300), labels]).mean(), rel=1e-5)
     assert found.images_per_second == 300 / found.seconds
-    assert "300 pictures" in str(found) and f"{100 * found.error:.2f} %" in str(found)
+    assert "300 images, " in str(found) and f"{100 * found.error:.2f} %" in str(found)
     np.testing.assert_allclose(probabilities(net, preparation, images[:9]), likely[:9], rtol=1e-4)
 
 

@@ -89,7 +89,7 @@ def test_a_loss_that_is_not_finite_stops_training_before_the_batch_does_harm(rng
     with pytest.raises(TrainingError) as caught:
         train_epoch(network, optimizer, data, epoch=7)
     message = str(caught.value)
-    for part in ("loss is nan", "epoch 7, step 3", "first in the input pictures", "lower learning rate than 0.125"):
+    for part in ("loss is nan", "epoch 7, step 3", "first in the input images", "lower learning rate than 0.125"):
         assert part in message
     for name, array in network.state_dict().items():
         np.testing.assert_array_equal(array, after_two.state_dict()[name])

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,8 @@ from minicnn.backend import asnumpy, checked_device, device_of, to_device
 from minicnn.data import Loader, Preparation, load_shapes, pixel_statistics, transforms
 from minicnn.data.scaling import standardised
 from minicnn.experiments import contributions
-from minicnn.training import TrainingError, load_model, train_epoch
+from minicnn.experiments.results import ResultsFolder
+from minicnn.training import TrainingError, load_model, train_epoch, trainer
 from minicnn.training.loop import EpochProgress
 
 
@@ -238,12 +239,12 @@ def test_the_study_on_a_gpu(gpu: str, tmp_path: Path) -> None:
 
 def test_every_variant_of_a_study_is_trained_there(gpu: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     devices = []
-    monkeypatch.setattr(contributions.trainer, "run", lambda *_, **named: devices.append(named["device"]) or {})
-    settings = {"limit": 20, "data": "shapes", "crop": 28, "threads": 1}
-    study = SimpleNamespace(settings=settings, data_dir=None)
+    monkeypatch.setattr(trainer, "run", lambda *_, **named: devices.append(named["device"]) or {})
+    settings = {"limit": 20, "data": "shapes", "crop": 28}
+    study = contributions.Contributions(ResultsFolder(tmp_path, "contributions", []), settings)
     for device in ("cpu", gpu):
         minicnn.set_default_device(device)
-        contributions.train(study, contributions.Run(next(iter(contributions.VARIANTS)), 0), tmp_path, 0.1, 2)
+        study.train(contributions.AblationRun("everything", 0), tmp_path, 0.1, 2, 20)
     assert devices == ["cpu", "cuda:0"]
 
 

@@ -77,7 +77,7 @@ def test_the_scale_says_whether_there_are_negative_numbers() -> None:
     assert (signed.get_cmap().name, signed.get_clim()) == ("RdBu_r", (-3, 3))
     assert (plain.get_cmap().name, plain.get_clim()) == ("gray", (0, 2))
     assert units.get_clim() == (-4, 4)
-    assert labels(figure.axes[3]) == ["cat", "dog", "fc", "2 numbers"]
+    assert labels(figure.axes[3]) == ["cat", "dog", "fc", "2 values"]
 
 
 def test_numbers_become_a_strip_in_their_order() -> None:

@@ -42,6 +42,15 @@ def test_each_learning_rate_is_written_where_it_begins() -> None:
         assert found == [(0.5, "lr 0.01"), (3.5, "lr 0.001")]
 
 
+def test_without_validation_the_training_alone_is_drawn() -> None:
+    log = [{name: None if "validation" in name else value for name, value in row.items()} for row in rows(4)]
+    left, right = draw_log(log).axes
+    assert [text.get_text() for text in left.get_legend().get_texts()] == ["training", "top-5 error"]
+    curves = [list(map(float, line.get_ydata())) for line in right.lines if len(line.get_ydata()) == 4]
+    assert curves == [[row[name] for row in log] for name in ("train_error", "train_top5_error")]
+    assert not [text for text in right.texts if "%" in text.get_text()]
+
+
 def test_one_epoch_is_drawn_and_none_is_an_error() -> None:
     assert all(line.get_marker() in (".", "o", "None") for line in draw_log(rows(1), "a run").axes[1].lines)
     with pytest.raises(ValueError, match="rows must hold at least one row"):
