@@ -92,7 +92,7 @@ class use_conv:  # lower case, like no_grad, because it is used as a function
     Parameters
     ----------
     algorithm : {"auto", "im2col", "direct", "winograd"}
-        "im2col" lays the windows out as a matrix and multiplies. "direct" reads the windows where they stand in the
+        "im2col" writes the windows to a matrix and multiplies. "direct" reads the windows in place from the
         image. "winograd" needs fewer multiplications, with rounding errors about six times as large. "auto", the
         default, chooses the one that is likely to be the fastest.
 

@@ -145,7 +145,7 @@ class MatMul(Function):
     """Y = A B for stacks of matrices;  dL/dA = dL/dY B^T,  dL/dB = A^T dL/dY.
 
     Shapes: A (..., M, K), B (..., K, N), Y (..., M, N), leading dimensions broadcast. As with NumPy's ``@`` a vector
-    stands for a matrix of one row on the left, of one column on the right.
+    is a matrix of one row on the left, and of one column on the right.
     """
 
     def forward(self, xp: ModuleType, a: Array, b: Array) -> Array:

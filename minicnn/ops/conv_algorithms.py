@@ -23,7 +23,7 @@ Shape = tuple[int, ...]
 
 
 class DirectConv2d(Conv2d):
-    """The same equations without the matrix X: the kernel reads every window where it stands in the image.
+    """The same equations without the matrix X: the kernel reads every window in place from the image.
 
     This saves the memory of the columns and the time to write them; only the filters are rearranged, by each core for
     itself. At stride 1, dL/dx is a convolution again: of dL/dY, padded by KH - 1 - PH, with every filter rotated by 180

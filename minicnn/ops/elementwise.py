@@ -1,5 +1,6 @@
 """The base of activation functions: operations that compute each number of the output from one number of the input."""
 
+from abc import ABC, abstractmethod
 from types import ModuleType
 from typing import ClassVar, Literal
 
@@ -9,7 +10,7 @@ from minicnn.backend import Array, elementwise
 __all__ = ["Elementwise"]
 
 
-class Elementwise(Function):
+class Elementwise(Function, ABC):
     """y = f(x), number by number.
 
     A subclass defines `value` and `gradient`. Both are called on blocks of the arrays, which the cores share, and write
@@ -41,13 +42,13 @@ class Elementwise(Function):
     x: Array
     y: Array
 
+    @abstractmethod
     def value(self, xp: ModuleType, x: Array, out: Array) -> None:
         """Write f(x) into `out`."""
-        raise NotImplementedError(f"{type(self).__name__} defines no value")
 
+    @abstractmethod
     def gradient(self, xp: ModuleType, kept: Array, grad_y: Array, out: Array) -> None:
         """Write dL/dx into `out`, given dL/dy and what was kept."""
-        raise NotImplementedError(f"{type(self).__name__} defines no gradient")
 
     def forward(self, xp: ModuleType, x: Array) -> Array:
         y = elementwise(xp, lambda x, out: self.value(xp, x, out), x)

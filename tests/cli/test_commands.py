@@ -13,7 +13,7 @@ from minicnn import cli, models
 from minicnn.cli import layout
 from minicnn.models.alexnets import VARIANTS
 from minicnn.models.network import ACTIVATIONS
-from minicnn.training.recipe import Recipe
+from minicnn.training.recipe import CHOICES
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = [name for section in cli.SECTIONS for name in section.commands]
@@ -107,7 +107,7 @@ def test_choices_are_those_of_the_models_and_the_recipe() -> None:
         assert choices(command, "network") == networks
         assert choices(command, "variant") == list(VARIANTS)
     assert choices("train", "activation") == list(ACTIVATIONS)
-    for name, accepted in Recipe.CHOICES.items():
+    for name, accepted in CHOICES.items():
         assert choices("train", name) == list(accepted)
 
 

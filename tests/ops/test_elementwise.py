@@ -78,8 +78,7 @@ def test_a_class_without_its_methods() -> None:
         def value(self, xp: ModuleType, x: Any, out: Any) -> None:
             out[:] = x
 
-    with pytest.raises(NotImplementedError, match="Nothing defines no value"):
-        Nothing()(Tensor([1.0]))
-    y = OneWay()(Tensor([1.0], requires_grad=True))
-    with pytest.raises(NotImplementedError, match="OneWay defines no gradient"):
-        y.backward(np.ones(1))
+    with pytest.raises(TypeError, match="Nothing .*gradient.*value"):
+        Nothing()  # type: ignore[abstract]
+    with pytest.raises(TypeError, match="OneWay .*gradient"):
+        OneWay()  # type: ignore[abstract]

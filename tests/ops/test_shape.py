@@ -265,7 +265,12 @@ def test_cat_of_one_and_of_the_same_twice() -> None:
         (Tensor([1.0]), 0, ValueError, "tensors must be a list of at least one Tensor"),
         ([Tensor([1.0]), Tensor([[1.0]])], 0, ValueError, r"tensors\[1\] has shape \(1, 1\), which does not fit"),
         ([Tensor(np.ones((2, 3))), Tensor(np.ones((2, 4)))], 0, ValueError, r"tensors\[1\] has shape \(2, 4\)"),
-        ([Tensor(np.ones(2)), Tensor(np.ones(2, np.float32))], 0, TypeError, r"tensors\[1\] is float32"),
+        (
+            [Tensor(np.ones(2)), Tensor(np.ones(2, np.float32))],
+            0,
+            TypeError,
+            r"tensors\[1\] must be float64, as tensors\[0\] is, got float32",
+        ),
         ([Tensor([1.0])], 1, ValueError, "dim must"),
     ],
 )

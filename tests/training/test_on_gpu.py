@@ -266,7 +266,7 @@ def test_where_there_is_no_gpu_one_line_says_so(
 @pytest.mark.parametrize("wrong", ["gpu", "cuda:", "cuda:one", "CPU"])
 def test_devices_that_no_command_knows(wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(f"gradcheck --device {wrong}") == 2
-    assert f"expected cpu, cuda or cuda:N, got '{wrong}'" in capsys.readouterr().err
+    assert f"must be cpu, cuda or cuda:N, got '{wrong}'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("optimizer", [optim.SGD, optim.Adam])

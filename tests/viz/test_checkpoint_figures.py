@@ -54,7 +54,7 @@ def test_ilsvrc_is_reachable(call: Call, tmp_path: Path) -> None:
 def test_mistakes_are_one_line(folder: Path, call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     checkpoint, photo, out = folder / "a.safetensors", folder / "photo.png", tmp_path / "a.png"
     for arguments, message in (
-        (("show", checkpoint, "filters", "--out", tmp_path / "a.gif"), "ends in .png, .svg or .pdf, got"),
+        (("show", checkpoint, "filters", "--out", tmp_path / "a.gif"), "must end in .png, .svg or .pdf, got"),
         (("show", checkpoint, "filters"), "--out"),
         (("show", tmp_path / "none", "filters", "--out", out), "none"),
         (("show", photo, "filters", "--out", out), "photo.png"),
@@ -62,7 +62,7 @@ def test_mistakes_are_one_line(folder: Path, call: Call, tmp_path: Path, capsys:
         (("show", checkpoint, "features", photo, "--maps", "1", "--out", out), "at least 1 for each of the 2 towers"),
         (("show", checkpoint, "saliency", photo, "--class", "cat", "--out", out), "one of disc, ring, square"),
         (("show", checkpoint, "confusion", "--data", tmp_path, "--out", out), str(tmp_path)),
-        (("ilsvrc", "--out", tmp_path / "a"), "ends in .png, .svg or .pdf, got"),
+        (("ilsvrc", "--out", tmp_path / "a"), "must end in .png, .svg or .pdf, got"),
     ):
         assert call(*arguments) == 2
         error = capsys.readouterr().err
