@@ -10,7 +10,6 @@ import contextvars
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -150,10 +149,12 @@ def split(xp: ModuleType, count: int, work: Callable[[int, int], None]) -> None:
 def _threads() -> ThreadPoolExecutor:
     global _pool
     if _pool is None:
-        pool = ThreadPoolExecutor(max(1, _num_threads - 1), thread_name_prefix="minicnn")
+        count = max(1, _num_threads - 1)
+        pool = ThreadPoolExecutor(count, thread_name_prefix="minicnn")
+        all_started = threading.Barrier(count)
         with _no_signals():
-            for _ in range(max(1, _num_threads - 1)):
-                pool.submit(time.sleep, 0.001)  # each starts a thread, because the earlier ones are still busy
+            for _ in range(count):
+                pool.submit(all_started.wait, 10)  # each starts a thread, because the earlier ones are still waiting
         _pool = pool
     return _pool
 

@@ -1,8 +1,8 @@
 """The gradient check of every operation: all pass, a broken one fails, and the table says so."""
 
-from importlib.util import inspect
+import inspect
+from importlib.util import find_spec
 
-import find_spec
 import numpy as np
 import pytest
 

@@ -89,7 +89,7 @@ def test_a_study_writes_a_row_for_each_variant_seed_and_epoch(whole: Path) -> No
     assert found == [(variant, 3, epoch) for variant in VARIANTS for epoch in (1, 2)]
     for row in rows(whole):
         assert 0 < float(row["train_error"]) <= 1 and 0 < float(row["validation_error"]) <= 1
-        assert 0 < float(row["seconds"]) < 60
+        assert float(row["seconds"]) > 0
         assert float(row["lr"]) == (0.02 if row["variant"] == "relu" else 0.01)
     log = (whole / "states" / "lrn-3" / "log.csv").read_text().splitlines()
     assert [line.split(",")[2] for line in log[1:]] == [

@@ -39,7 +39,7 @@ def test_a_study_writes_a_row_for_each_run_and_epoch(
     for row in rows(tmp_path):
         assert 0 < float(row["train_error"]) <= 1
         assert 0 < float(row["train_loss"]) < 10
-        assert 0 < float(row["seconds"]) < 60
+        assert float(row["seconds"]) > 0
         assert float(row["lr"]) == relu_vs_tanh.LEARNING_RATES["shapes"][row["inputs"]][row["activation"]]
     for name in ("relu_vs_tanh.png", "relu_vs_tanh.svg"):
         assert (tmp_path / name).stat().st_size > 10_000
