@@ -16,7 +16,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class LayerInfo:
-    """What a layer makes of an input of a given shape: what :meth:`minicnn.nn.Module.output_info` returns.
+    """A layer's output for an input of a given shape, and its cost: :meth:`minicnn.nn.Module.output_info` returns it.
 
     Attributes
     ----------

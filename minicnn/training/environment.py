@@ -30,7 +30,7 @@ class FolderError(MinicnnError):
 def alone_in(folder: Path) -> Iterator[None]:
     """Make a folder and keep other processes that use it in this way out; afterwards remove it if it is empty.
 
-    Meanwhile the folder holds a file ``.lock``. After a process was killed it stays, but excludes nobody.
+    Meanwhile the folder holds a file ``.lock``. It stays after a process was killed, but then locks nothing.
 
     Raises
     ------

@@ -240,7 +240,7 @@ class Trainer:
         except Stopped:
             raise
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"{self.what_is_kept()}; --resume goes on from there") from None
+            raise KeyboardInterrupt(f"{self.what_is_kept()}; --resume continues from there") from None
 
     def train_one_epoch(self) -> None:
         """Train on the rest of an epoch, validate, and write everything down."""
@@ -355,7 +355,7 @@ class Trainer:
             reason = error.strerror or error
             raise TrainingError(
                 f"{what} cannot be written to {self.folder.folder}: {reason}. Earlier files are intact; "
-                f"--resume goes on once this is solved"
+                f"--resume continues once this is solved"
             ) from error
 
     def what_is_kept(self) -> str:

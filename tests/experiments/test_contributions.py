@@ -475,7 +475,7 @@ def test_wherever_it_is_stopped_the_resumed_study_gives_the_same_numbers(
             study(tmp_path, only=["dropout"])
     assert caught.value.signal == number
     assert f"({epochs} epochs) is kept in {tmp_path}" in str(caught.value)
-    assert str(caught.value).endswith("the same command with --resume goes on")
+    assert str(caught.value).endswith("the same command with --resume continues it")
     assert len(rows(tmp_path)) == 2 * done and summary(tmp_path)["finished"] is False
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     study(tmp_path, only=["dropout"], resume=True)
