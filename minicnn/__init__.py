@@ -1,4 +1,4 @@
-"""minicnn: AlexNet from scratch in NumPy, fast through Numba, to be read, stepped through and trained.
+"""minicnn: AlexNet from scratch in NumPy, fast through Numba, to read, to step through and to train.
 
 Examples
 --------

@@ -393,5 +393,7 @@ class Trainer:
             print(f"Test set: {tested}")
         with self.writing(self.folder.result.name):
             self.folder.write_result(result)
-        print(f"Best network: {self.folder.best}; {self.folder.log.name} and {self.folder.result.name} are beside it")
+        print(
+            f"Best network: {self.folder.best}; {self.folder.log.name} and {self.folder.result.name} are in the same folder"
+        )
         return result
