@@ -1,4 +1,4 @@
-"""What a layer declares about itself, besides its computation: its output's shape, its place in a drawing, its ONNX nodes.
+"""What a layer declares besides its computation: its output's shape, its place in a drawing, its ONNX nodes.
 
 :func:`minicnn.summary`, :func:`minicnn.viz.draw_network` and the ONNX exporter know no layer by name. They ask each
 layer for these.

@@ -394,6 +394,6 @@ class Trainer:
         with self.writing(self.folder.result.name):
             self.folder.write_result(result)
         print(
-            f"Best network: {self.folder.best}; {self.folder.log.name} and {self.folder.result.name} are in the same folder"
+            f"Best network: {self.folder.best}; in the same folder: {self.folder.log.name}, {self.folder.result.name}"
         )
         return result

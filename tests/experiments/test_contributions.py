@@ -329,7 +329,7 @@ def test_files_that_are_damaged_or_of_another_run_are_refused_by_name(tmp_path: 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"data": "mnist"}, "data must be one of cifar10, shapes, got 'mnist'"),
+        ({"data": "mnist"}, "data must be one of cifar10, shapes; got 'mnist'"),
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
         ({"limit": 1}, "limit must be at least 2, got 1"),
         ({"limit": 10_001}, "limit must be at most 10000, the training images of shapes, got 10001"),
