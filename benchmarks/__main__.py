@@ -2,18 +2,21 @@
 
 import argparse
 import json
-import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks import networks, tables
 from benchmarks.gpu import NETWORKS as GPU_NETWORKS
+from minicnn.backend import available_cores
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one benchmark and print the result."""
     options = _parser().parse_args(arguments)
+    if sys.platform != "linux":
+        raise SystemExit("benchmarks: only Linux has /proc, where they read how much memory a process uses")
     result, text = options.run(options)
     if options.json:  # first, because `| head` closes the pipe early
         options.json.write_text(json.dumps(result, indent=2) + "\n")
@@ -31,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
             "--batch", type=_numbers, default=[128], metavar="N,...", help="images in a step (default 128)"
         )
         race.add_argument(
-            "--threads", type=_numbers, default=[_cores()], metavar="N,...", help="cores to use (default all)"
+            "--threads", type=_numbers, default=[available_cores()], metavar="N,...", help="cores to use (default all)"
         )
         _add_forward_only(race)
     ops = _add(
@@ -46,7 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     memory = _add(commands, "memory", _memory, "peak memory of a step of AlexNet", rounds=None)
     for command, batch in ((ops, 16), (startup, 16), (memory, 128)):
         command.add_argument("--batch", type=_number, default=batch, metavar="N", help=f"default {batch}")
-        command.add_argument("--threads", type=_number, default=_cores(), metavar="N", help="default all cores")
+        command.add_argument(
+            "--threads", type=_number, default=available_cores(), metavar="N", help="default all cores"
+        )
     for command in (ops, memory):
         command.add_argument("--network", choices=networks.CONFIGS, default="alexnet", help="default alexnet")
     _add_forward_only(memory)
@@ -78,10 +83,6 @@ def _add(commands: Any, name: str, run: Any, description: str, rounds: int | Non
 
 def _add_forward_only(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--forward-only", action="store_true", help="inference instead of training steps")
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
 
 
 def _number(text: str) -> int:

@@ -1,4 +1,4 @@
-"""minicnn: AlexNet from scratch in NumPy, fast through Numba, to be read, stepped through and trained.
+"""minicnn: AlexNet from scratch in NumPy, fast through Numba, to read, to step through and to train.
 
 Examples
 --------
@@ -25,6 +25,7 @@ from minicnn.backend import (
     set_tf32,
 )
 from minicnn.checks import GradcheckError, GradcheckReport, gradcheck
+from minicnn.errors import MinicnnError
 from minicnn.kernels import use_kernels, warmup
 from minicnn.ops.algorithms import use_conv
 
@@ -55,6 +56,7 @@ __all__ = [
     "Function",
     "GradcheckError",
     "GradcheckReport",
+    "MinicnnError",
     "Tensor",
     "__version__",
     "functional",
@@ -72,9 +74,9 @@ __all__ = [
     "set_num_threads",
     "set_tf32",
     "step_through",
+    "summary",
     "trace",
     "use_conv",
     "use_kernels",
-    "summary",
     "warmup",
 ]

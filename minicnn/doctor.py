@@ -22,7 +22,7 @@ from minicnn._version import __version__
 from minicnn.backend import DeviceError, get_num_threads, gpu_facts, matmul
 from minicnn.install import DISTRIBUTION, install_command, pip_install
 
-__all__ = ["Diagnosis", "Report", "examine"]
+__all__ = ["Diagnosis", "DoctorReport", "examine"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Diagnosis:
 
 
 @dataclass(frozen=True)
-class Report:
+class DoctorReport:
     """The result of :func:`examine`. As text, it is the output of ``minicnn doctor``.
 
     Attributes
@@ -75,12 +75,12 @@ class Report:
         return "\n".join(lines)
 
 
-def examine() -> Report:
+def examine() -> DoctorReport:
     """Check everything that minicnn computes with. Takes a second or two.
 
     Returns
     -------
-    Report
+    DoctorReport
     """
     pools = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
     kernel_facts, kernel_diagnoses = _kernels()
@@ -95,7 +95,7 @@ def examine() -> Report:
         **of_gpus,
     }
     diagnoses = [*_requirements(), *_wrong_products(), *kernel_diagnoses, *_narrow_blas(pools), *_one_core()]
-    return Report(facts, (*diagnoses, *gpu_diagnoses))
+    return DoctorReport(facts, (*diagnoses, *gpu_diagnoses))
 
 
 # --- requirements ----------------------------------------------------------------------------------------------------

@@ -81,7 +81,7 @@ axes[1].set(xlabel="column", ylabel="row")
 plt.show()
 
 # %% [markdown]
-# This is all that a program gets to see. To say "star", it must turn these 3,072 numbers into one of ten words. Nobody
+# This is all that a program gets to see. To say "star", it must turn these 3,072 numbers into one of ten words. No one
 # knows how to write that program by hand. And the contest's images were much larger:
 
 # %%
@@ -98,7 +98,7 @@ print("ratio to a practice image:", 3 * pixels / star.size)
 # ILSVRC. Its numbers in AlexNet's time (paper, section 2):
 #
 # - **1,000 classes**: not "dog", but 120 breeds of dogs (Russakovsky et al. 2015);
-# - *training set*: about **1.2 million** labelled images to learn from;
+# - *training set*: about **1.2 million** labelled images;
 # - *validation set*: **50,000** labelled images to try out ideas on;
 # - *test set*: **150,000** images whose labels the organisers keep secret. These decide the contest.
 #

@@ -126,7 +126,7 @@ plt.show()
 # %% [markdown]
 # Red means that it gets lighter in that direction, blue that it gets darker, white that nothing changes. Each filter
 # makes an image of its own, called a *feature map*, or *map* for short. Its sides are 30, not 32: no window is centred
-# on the first or the last row or column. Nobody designs AlexNet's filters; it learns them, and lesson 12 looks at what
+# on the first or the last row or column. No one designs AlexNet's filters; it learns them, and lesson 12 looks at what
 # it has learned.
 #
 # ## Padding and stride
@@ -182,8 +182,8 @@ plt.show()
 # ## 224 or 227?
 #
 # According to the paper, images are 224 by 224, the first filters are 11 by 11 with stride 4, and the next layer has 55
-# by 55 places (section 3.5 and figure 2). See where the windows begin, and what `F.conv2d` makes of a black image of
-# each size.
+# by 55 places (section 3.5 and figure 2). See where the windows begin, and how large the output of `F.conv2d` is for
+# a black image of each size.
 
 # %%
 for H in (224, 227):
@@ -385,7 +385,7 @@ viz.animate_col2im(g, filter_, (4, 4))
 # Channels and filters swap roles: forward, a filter gathers from all channels; backward, a channel gathers from all
 # filters. In the second half of the cell 4 filters on 3 channels become 3 filters on 4 channels. Its forward has
 # padding 1. $K - 1$ zeros around $g$ would give the gradient of the *padded* image, whose outer $P$ rows and columns
-# nobody needs; so $K - 1 - P$ are enough.
+# are not needed; so $K - 1 - P$ are enough.
 
 # %%
 rotated = filter_[::-1, ::-1].copy()

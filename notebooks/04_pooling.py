@@ -263,7 +263,7 @@ grid(axes[2], wrong.numpy()[0, 0], "the same with zeros around it: wrong")
 plt.show()
 
 # %% [markdown]
-# After a ReLU nobody would notice, since all numbers are 0 or more. That is why this mistake survives so long.
+# After a ReLU no one would notice, since all numbers are 0 or more. That is why this mistake survives so long.
 #
 # ## The backward pass: the winner takes it all
 #

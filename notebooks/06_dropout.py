@@ -218,7 +218,7 @@ plt.show()
 # gone.
 #
 # And at test time? Averaging the answers of several networks (an *ensemble*) is nearly always better than asking one.
-# (The paper's best result of 2012 is the mean of seven networks.) One would have to run all eight. But look at the mean
+# (The paper's best result of 2012 is the mean of seven networks.) That means running all eight. But look at the mean
 # score:
 
 # %%
@@ -429,7 +429,7 @@ plt.show()
 
 # %% [markdown]
 # On the left there are bays and islands around single orange marks: wrong labels, memorised. On the right the shape is
-# simpler and nearer to the disc, except for the two marks at the top. Nobody has told the network about discs. It just
+# simpler and nearer to the disc, except for the two marks at the top. No one has told the network about discs. It just
 # could not build an island from a few units, since any of them might be missing.
 #
 # ### What it costs

@@ -253,7 +253,7 @@ plt.show()
 
 # %% [markdown]
 # The patches of a row have something in common: a colour, an edge at a certain angle, a corner, a stripe. (Black
-# margins are outside the image.) That is what the channel has learned to detect. Nobody has told it to.
+# margins are outside the image.) That is what the channel has learned to detect. No one has told it to.
 #
 # ## Images that the network finds similar
 #

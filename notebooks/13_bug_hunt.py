@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 13 The bug hunt
 #
-# A wrong gradient raises no error. The network trains, a little worse, and nobody knows how well it could have trained.
+# A wrong gradient raises no error. The network trains, a little worse, and no one knows how well it could have trained.
 # This lesson is about finding such bugs: how a gradient check works, how it can be wrong itself, what it can never
 # find, and how to read its report. Then you hunt some bugs yourself, in a museum of mistakes that everybody makes once.
 #
@@ -19,7 +19,7 @@ from minicnn import functional as F
 from minicnn.lessons import check, museum
 
 # %% [markdown]
-# ## A bug that nobody notices
+# ## A bug that no one notices
 #
 # Two networks learn to separate the points inside a disc from those outside. They have the same layers and initial
 # weights, and see the same batches of 20 points. In one of them the weight gradient of the fully connected layers is

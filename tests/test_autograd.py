@@ -300,7 +300,7 @@ def test_a_second_walk_through_a_freed_graph_is_an_error() -> None:
 
 
 class Bad(Function):
-    """Whatever gradients it is told to return."""
+    """Returns the gradients that a test wants."""
 
     def __init__(self, *gradients: Any) -> None:
         self.gradients = gradients
@@ -402,7 +402,7 @@ def test_a_graph_keeps_no_numbers_but_what_was_saved() -> None:
     with without_garbage_collector():
         x = leaf(1, 2)
         before = x + 1
-        squashed = before.exp()  # which needs its output for the way back, not its input
+        squashed = before.exp()  # whose backward needs its output, not its input
         watched = [weakref.ref(thing) for thing in (before, before.data)]
         y = squashed.sum()
         del before
@@ -465,7 +465,7 @@ def sum_of_products(width: int) -> Tensor:
 
 
 def sum_of_waiting_products(width: int) -> Tensor:
-    """All products are computed before the first sum, and so wait for their turn at the same time on the way back."""
+    """All products are computed before the first sum, and so all wait for their turn in the backward pass."""
     x = leaf(1)
     y, *products = [x * 1.0 for _ in range(width)]
     for product in products:

@@ -78,7 +78,7 @@ with locked(Path(sys.argv[1])):
 
 
 def holder(lock: Path) -> "subprocess.Popen[str]":
-    """Another process that holds the lock until it is told to go on, or is killed."""
+    """Another process that holds the lock until it receives a line, or is killed."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(lock)],
         stdin=subprocess.PIPE,

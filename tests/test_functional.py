@@ -70,7 +70,17 @@ def test_no_module_has_the_name_of_a_public_function(name: str) -> None:
 
 
 def test_everything_public_is_there() -> None:
-    names = {"Tensor", "no_grad", "manual_seed", "set_num_threads", "use_kernels", "warmup", "gradcheck", "functional"}
+    names = {
+        "MinicnnError",
+        "Tensor",
+        "no_grad",
+        "manual_seed",
+        "set_num_threads",
+        "use_kernels",
+        "warmup",
+        "gradcheck",
+        "functional",
+    }
     assert names <= set(minicnn.__all__)
     for name in minicnn.__all__:
         assert getattr(minicnn, name) is not None

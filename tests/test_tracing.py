@@ -167,7 +167,7 @@ def test_layers_inside_layers_and_a_layer_by_itself() -> None:
     assert layers[0] == "inner.0.conv" and layers[4] == "inner.0.head.0" and layers[-3:] == ["ReLU", "Twice", ""]
 
 
-# --- the way back -------------------------------------------------------------------------------------------
+# --- the backward pass ------------------------------------------------------------------------------------------
 
 
 def gradients(network: nn.Module) -> list[np.ndarray]:

@@ -23,13 +23,14 @@ from minicnn.backend.arrays import Array
 from minicnn.backend.memory import empty
 
 
-def _available_cores() -> int:
+def available_cores() -> int:
+    """Return how many cores this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-_num_threads = _available_cores()
+_num_threads = available_cores()
 _pool: ThreadPoolExecutor | None = None
 _inside_part = threading.local()
 _blas_lock = threading.Lock()

@@ -77,7 +77,7 @@ class GradcheckReport:
             if is_between(self.analytic, self.left, self.right, self.allowed):
                 lines.append("  analytic lies between the two and may be right: move the input away, try again")
             else:
-                lines.append("  analytic lies outside the two, so it is wrong all the same")
+                lines.append("  analytic lies outside the two, so it is wrong even at a kink")
         return "\n".join(lines)
 
 

@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     -------
     int
         The exit status: 0, 1 if a check failed, 2 after an error that the user can fix, 130 after Ctrl-C, 141 if
-        nobody reads the output any more, 143 after SIGTERM.
+        the program that reads the output has ended, 143 after SIGTERM.
     """
     _replace_closed_streams()
     try:

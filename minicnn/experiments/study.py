@@ -104,7 +104,7 @@ class Study(StudyState[AnyRun]):
                 study.train_all()
                 study.finished = True
             except KeyboardInterrupt as stop:
-                message = f"{study.what_is_kept()}; the same command with --resume goes on"
+                message = f"{study.what_is_kept()}; the same command with --resume continues it"
                 raise Stopped(message, getattr(stop, "signal", signal.SIGINT)) from None
             except TrainingError as error:
                 raise type(error)(f"{error}. {study.what_is_kept()}") from error

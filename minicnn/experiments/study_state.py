@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
+from minicnn.arguments import one_of
 from minicnn.backend import set_num_threads
 from minicnn.data.sources import NAMES, load_parts
 from minicnn.experiments.results import ResultsFolder, Row, StudyError, read_log
@@ -152,8 +153,8 @@ class StudyState(ABC, Generic[AnyRun]):
     ) -> dict[str, Any]:
         """Return the settings: as given, else as in the resumed study, else the default."""
         data = given.get("data") or earlier.get("data", "cifar10")
-        if data not in NAMES:
-            raise StudyError(f"{cls.name}: data must be one of {', '.join(NAMES)}, got {data!r}")
+        with reported_as(StudyError):
+            one_of(cls.name, "data", data, NAMES)
         settings = {
             name: earlier.get(name, default) if given.get(name) is None else given[name]
             for name, default in {**dict.fromkeys(given), **cls.defaults(data), "data": data}.items()

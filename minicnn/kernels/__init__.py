@@ -150,7 +150,7 @@ globals().update({name: _kernel(name) for name in KERNELS})
 def warmup(progress: Callable[[str, int, int], None] | None = None) -> None:
     """Compile every kernel for float32 and float64 now, instead of when each is first needed.
 
-    Compiled code is kept on disk beside the package (or in Numba's cache folder), so a second call, or a second
+    Compiled code is kept on disk next to the package (or in Numba's cache folder), so a second call, or a second
     process, only loads it.
 
     Parameters

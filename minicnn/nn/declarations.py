@@ -1,4 +1,4 @@
-"""What a layer declares about itself, beside computing: its output's shape, its place in a drawing, its ONNX nodes.
+"""What a layer declares besides its computation: its output's shape, its place in a drawing, its ONNX nodes.
 
 :func:`minicnn.summary`, :func:`minicnn.viz.draw_network` and the ONNX exporter know no layer by name. They ask each
 layer for these.
@@ -16,7 +16,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class LayerInfo:
-    """What a layer makes of an input of a given shape: what :meth:`minicnn.nn.Module.output_info` returns.
+    """A layer's output for an input of a given shape, and its cost: :meth:`minicnn.nn.Module.output_info` returns it.
 
     Attributes
     ----------

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 from minicnn import kernels
+from minicnn.arguments import one_of
 from minicnn.autograd import Function
 from minicnn.backend import Array
 
@@ -128,8 +129,7 @@ class use_conv:  # lower case, like no_grad, because it is used as a function
     """
 
     def __init__(self, algorithm: str) -> None:
-        if algorithm not in CONV_ALGORITHMS:
-            raise ValueError(f"use_conv: algorithm must be one of {CONV_ALGORITHMS}, got {algorithm!r}")
+        one_of("use_conv", "algorithm", algorithm, CONV_ALGORITHMS)
         self._before, _wanted.algorithm = _wanted.algorithm, algorithm
 
     def __enter__(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from typing import Any
 
 from minicnn import kernels
 from minicnn._version import __version__
-from minicnn.backend import get_default_device, get_num_threads, get_tf32, gpu_facts
+from minicnn.backend import available_cores, get_default_device, get_num_threads, get_tf32, gpu_facts
 from minicnn.errors import MinicnnError
 from minicnn.files import locked
 
@@ -30,7 +29,7 @@ class FolderError(MinicnnError):
 def alone_in(folder: Path) -> Iterator[None]:
     """Make a folder and keep other processes that use it in this way out; afterwards remove it if it is empty.
 
-    Meanwhile the folder holds a file ``.lock``. After a process was killed it stays, but excludes nobody.
+    Meanwhile the folder holds a file ``.lock``. It stays after a process was killed, but then locks nothing.
 
     Raises
     ------
@@ -66,10 +65,9 @@ def machine() -> dict[str, Any]:
     """Return the processor, cores and settings; of a GPU, its name, the versions of CUDA and CuPy, and use of TF32."""
     device = get_default_device()
     gpu: dict[str, Any] = {} if device == "cpu" else {**gpu_facts(device), "tf32": get_tf32()}
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "processor": _processor(),
-        "cores": cores,
+        "cores": available_cores(),
         "threads": get_num_threads(),
         "kernels": kernels.current() if device == "cpu" else "cuda",
         "device": device,

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from minicnn import models, nn, optim
-from minicnn.arguments import number, probability, whole
+from minicnn.arguments import number, one_of, probability, whole
 from minicnn.data import Preparation, sources
 from minicnn.data.preparation import INPUTS
 from minicnn.errors import MinicnnError
@@ -113,8 +113,7 @@ class Recipe:
         if not 0 < number("train", "lr", self.lr) < math.inf:
             raise ValueError(f"train: lr must be above 0 and finite, got {self.lr}")
         for name, accepted in CHOICES.items():
-            if getattr(self, name) not in accepted:
-                raise ValueError(f"train: {name} must be one of {', '.join(accepted)}, got {getattr(self, name)!r}")
+            one_of("train", name, getattr(self, name), accepted)
 
     @classmethod
     def new(cls, model: str, data: str, switches: Mapping[str, Any], settings: Mapping[str, Any]) -> Self:
@@ -136,8 +135,8 @@ class Recipe:
         TrainingError
             If an argument is out of range.
         """
-        if model not in MODELS:
-            raise TrainingError(f"train: model must be one of {', '.join(MODELS)}, got {model!r}")
+        with reported_as(TrainingError):
+            one_of("train", "model", model, MODELS)
         with reported_as(TrainingError):
             with nn.init.skip_arrays():
                 config = models.build({"model": MODELS[model], **switches}).config

@@ -240,7 +240,7 @@ class Trainer:
         except Stopped:
             raise
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"{self.what_is_kept()}; --resume goes on from there") from None
+            raise KeyboardInterrupt(f"{self.what_is_kept()}; --resume continues from there") from None
 
     def train_one_epoch(self) -> None:
         """Train on the rest of an epoch, validate, and write everything down."""
@@ -355,7 +355,7 @@ class Trainer:
             reason = error.strerror or error
             raise TrainingError(
                 f"{what} cannot be written to {self.folder.folder}: {reason}. Earlier files are intact; "
-                f"--resume goes on once this is solved"
+                f"--resume continues once this is solved"
             ) from error
 
     def what_is_kept(self) -> str:
@@ -393,5 +393,7 @@ class Trainer:
             print(f"Test set: {tested}")
         with self.writing(self.folder.result.name):
             self.folder.write_result(result)
-        print(f"Best network: {self.folder.best}; {self.folder.log.name} and {self.folder.result.name} are beside it")
+        print(
+            f"Best network: {self.folder.best}; in the same folder: {self.folder.log.name}, {self.folder.result.name}"
+        )
         return result

@@ -24,7 +24,7 @@ __all__ = ["show_confusion", "show_features", "show_filters", "show_saliency"]
 def show_filters(saved: SavedModel) -> Figure:
     """Draw the filters of the first layer: :func:`minicnn.viz.draw_filters`."""
     weight, towers = first_filters(saved.network)
-    return draw_filters(weight, towers, "First-layer filters, each scaled by itself; grey is zero")
+    return draw_filters(weight, towers, "First-layer filters, each scaled separately; grey is zero")
 
 
 def show_features(saved: SavedModel, image: NDArray[np.uint8], maps: int = 16) -> Figure:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from minicnn import nn
 from minicnn.autograd import Tensor, no_grad
-from minicnn.backend import asnumpy
+from minicnn.backend import asnumpy, get_array_module
 from minicnn.viz.mosaic import frameless, mosaic
 from minicnn.viz.style import FAINT, INK
 
@@ -69,15 +69,25 @@ def feature_maps(network: nn.Sequential, image: NDArray[np.float32]) -> list[Lay
     network.eval()
     try:
         with no_grad():
-            for path, layer in network.named_modules(remove_duplicate=False):
-                if isinstance(layer, nn.Sequential):
-                    continue
-                value = layer(value)
-                if not isinstance(layer, (nn.Dropout, nn.Flatten, nn.PadTo)):
-                    found.append(Layer(path, asnumpy(value.data)[0], isinstance(layer, (nn.Conv2d, nn.Linear))))
+            for path, layer in network.named_layers():
+                before, value = value, layer(value)
+                changes, begins = _role(layer, before, value)
+                if changes:
+                    found.append(Layer(path, asnumpy(value.data)[0], begins))
     finally:
         network.train(training)
     return found
+
+
+def _role(layer: nn.Module, before: Tensor, after: Tensor) -> tuple[bool, bool]:
+    """Return whether a layer changes its input, and whether its channels are new, as far as it declares that."""
+    xp = get_array_module(after.data)
+    changes = not xp.shares_memory(before.data, after.data)  # dropout and flatten return the same memory
+    try:
+        info = layer.output_info(before.shape)
+    except NotImplementedError:
+        return changes, any(True for _ in layer.parameters())
+    return changes and info.box != "input", info.groups is not None
 
 
 def draw_features(

@@ -76,6 +76,17 @@ def test_a_race(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "profile" not in result["contenders"][products.format(1)]
 
 
+def test_other_systems_are_refused_in_one_line_but_see_the_help(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(SystemExit, match="benchmarks: only Linux has /proc"):
+        main(["memory"])
+    with pytest.raises(SystemExit):
+        main(["memory", "--help"])
+    assert "--threads" in capsys.readouterr().out
+
+
 def test_a_race_forward_only(run: Any) -> None:
     text, result = run("alexnet", "--batch", "1", "--threads", "1", "--rounds", "1", "--forward-only")
     assert list(result["contenders"]) == ["minicnn", "matrix products alone"]

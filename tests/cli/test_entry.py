@@ -123,9 +123,7 @@ def test_a_signal_is_one_line_and_its_status(
 @pytest.mark.parametrize("both", [False, True], ids=["stdout", "stdout and stderr"])
 @pytest.mark.parametrize("buffered", [False, True], ids=["unbuffered", "buffered"])
 @pytest.mark.parametrize("line", ["lessons", "--help", "summary lenet5"])
-def test_a_command_whose_output_nobody_reads_ends_quietly(
-    line: str, buffered: bool, both: bool, tmp_path: Path
-) -> None:
+def test_a_command_whose_reader_has_ended_ends_quietly(line: str, buffered: bool, both: bool, tmp_path: Path) -> None:
     """As in ``minicnn lessons | true``, and with ``2>&1``."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "" if buffered else "1"}
     unread, pipe = os.pipe()
@@ -139,7 +137,7 @@ def test_a_command_whose_output_nobody_reads_ends_quietly(
 
 
 @on_posix
-def test_an_error_that_nobody_reads_ends_quietly() -> None:
+def test_an_error_whose_reader_has_ended_ends_quietly() -> None:
     unread, pipe = os.pipe()
     os.close(unread)
     done = subprocess.run([*MINICNN, "fly"], cwd=ROOT, stdout=subprocess.PIPE, stderr=pipe, text=True, timeout=300)

@@ -37,7 +37,7 @@ def test_warmup_says_what_is_ready(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 def test_the_command_prints_the_report_and_fails_if_training_would(
     prevents: bool, status: int, kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    report = doctor.Report({"NumPy": "2.4", "BLAS": "some"}, (doctor.Diagnosis("it hurts", "rest", prevents),))
+    report = doctor.DoctorReport({"NumPy": "2.4", "BLAS": "some"}, (doctor.Diagnosis("it hurts", "rest", prevents),))
     monkeypatch.setattr(doctor, "examine", lambda: report)
     assert cli.main(["doctor"]) == status
     assert capsys.readouterr().out == f"NumPy  2.4\nBLAS   some\n\n{kind}it hurts\n  -> rest\n"

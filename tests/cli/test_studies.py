@@ -124,7 +124,7 @@ def test_ctrl_c_keeps_what_is_finished_and_resume_goes_on(tmp_path: Path) -> Non
     assert process.returncode == 130, printed
     assert "Traceback" not in printed
     last = printed.splitlines()[-1]
-    assert last.startswith("minicnn: interrupted. What is finished (") and last.endswith("--resume goes on")
+    assert last.startswith("minicnn: interrupted. What is finished (") and last.endswith("--resume continues it")
 
     with open(tmp_path / "relu_vs_tanh.csv", newline="") as file:
         before = list(csv.reader(file))

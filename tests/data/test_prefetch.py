@@ -1,4 +1,4 @@
-"""Threads that run ahead: in order, not too far, and gone when nobody listens."""
+"""Threads that run ahead: in order, not too far, and gone when no one waits for results."""
 
 import signal
 import subprocess

@@ -144,7 +144,7 @@ def test_the_first_networks_commands_run(first_network: Path) -> None:
 
 
 def test_the_front_page_can_be_copied_from_the_first_line_on() -> None:
-    """It begins as the page on installing does, and goes on as the README does, whose commands CI runs."""
+    """It begins as the page on installing does, and continues as the README does, whose commands CI runs."""
     (block,) = re.findall(
         r"^```{walk-page} [^\n]*\n(.*?)^```$",
         (ROOT / "docs" / "index.md").read_text(encoding="utf-8"),

@@ -329,7 +329,7 @@ def test_files_that_are_damaged_or_of_another_run_are_refused_by_name(tmp_path: 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"data": "mnist"}, "data must be one of cifar10, shapes, got 'mnist'"),
+        ({"data": "mnist"}, "data must be one of cifar10, shapes; got 'mnist'"),
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
         ({"limit": 1}, "limit must be at least 2, got 1"),
         ({"limit": 10_001}, "limit must be at most 10000, the training images of shapes, got 10001"),
@@ -475,7 +475,7 @@ def test_wherever_it_is_stopped_the_resumed_study_gives_the_same_numbers(
             study(tmp_path, only=["dropout"])
     assert caught.value.signal == number
     assert f"({epochs} epochs) is kept in {tmp_path}" in str(caught.value)
-    assert str(caught.value).endswith("the same command with --resume goes on")
+    assert str(caught.value).endswith("the same command with --resume continues it")
     assert len(rows(tmp_path)) == 2 * done and summary(tmp_path)["finished"] is False
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     study(tmp_path, only=["dropout"], resume=True)

@@ -149,7 +149,7 @@ def test_an_explicit_learning_rate_holds_for_all_inputs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"data": "mnist"}, "data must be one of cifar10, shapes, got 'mnist'"),
+        ({"data": "mnist"}, "data must be one of cifar10, shapes; got 'mnist'"),
         ({"inputs": "grey"}, "inputs must be one of raw, standardised, both, got 'grey'"),
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
         ({"limit": 0}, "limit must be at least 2, got 0"),

@@ -35,7 +35,7 @@ def test_wherever_it_is_interrupted_the_resumed_study_gives_the_same_numbers(
         stop_at(patch, name, call, before)
         with pytest.raises(Stopped) as caught:
             study(tmp_path, inputs="raw", epochs=3)
-    assert f"({done} epochs) is kept in {tmp_path}; the same command with --resume goes on" in str(caught.value)
+    assert f"({done} epochs) is kept in {tmp_path}; the same command with --resume continues it" in str(caught.value)
     assert len(rows(tmp_path)) == done
     assert summary(tmp_path)["finished"] is False
     study(tmp_path, inputs="raw", epochs=3, resume=True)

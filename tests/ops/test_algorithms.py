@@ -63,7 +63,7 @@ def test_each_thread_has_its_own(kernel_file: str) -> None:
 @pytest.mark.parametrize("wrong", ["", "Direct", "fft", None, 1, "small batch", "fused"])
 def test_algorithms_that_do_not_exist(wrong: str) -> None:
     use_conv("im2col")
-    message = f"use_conv: algorithm must be one of .*'auto', 'im2col', 'direct', 'winograd'.*, got {wrong!r}"
+    message = f"use_conv: algorithm must be one of auto, im2col, direct, winograd; got {wrong!r}"
     with pytest.raises(ValueError, match=message):
         use_conv(wrong)
     assert algorithm_that_runs() == "im2col"

@@ -1,4 +1,4 @@
-"""What every operation owes the engine, asked of each class of operation that there is.
+"""What the engine relies on, checked for each class of operation that there is.
 
 A new one fails here until minicnn.checks.examples has an example of it.
 """

@@ -34,7 +34,7 @@ def test_the_paper_is_the_default(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"model": "vgg"}, "model must be one of alexnet, alexnet-cifar, four-layer, lenet5, got 'vgg'"),
+        ({"model": "vgg"}, "model must be one of alexnet, alexnet-cifar, four-layer, lenet5; got 'vgg'"),
         ({"model": None}, "model and data must be given"),
         ({"model": "alexnet"}, "alexnet takes images of 224x224, those of shapes have 32x32"),
         ({"switches": {"variant": "paper"}}, "lenet5 has no argument 'variant'"),
@@ -48,8 +48,8 @@ def test_the_paper_is_the_default(tmp_path: Path) -> None:
         ({"settings": {"limit": 1}}, "limit must be at least 2, got 1"),
         ({"settings": {"validation": 1.5}}, "validation must"),
         ({"settings": {"validation": 1}}, "validation must be 0 or more and below 1, got 1"),
-        ({"settings": {"inputs": "grey"}}, "inputs must be one of raw, standardised, got 'grey'"),
-        ({"settings": {"sgd": "fast"}}, "sgd must be one of paper, pytorch, got 'fast'"),
+        ({"settings": {"inputs": "grey"}}, "inputs must be one of raw, standardised; got 'grey'"),
+        ({"settings": {"sgd": "fast"}}, "sgd must be one of paper, pytorch; got 'fast'"),
         ({"settings": {"lr_drops": [0]}}, "lr_drops must be at least 1, got 0"),
         ({"settings": {"lr_drops": [3], "schedule": "plateau"}}, r"must be epochs with lr_drops \(3,\), got 'plateau'"),
         ({"settings": {"padding": -1}}, "padding must be at least 0, got -1"),

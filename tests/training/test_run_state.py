@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("ctrl_c", "numpy_kernels")
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that nobody changes."""
+    """A run that no test changes."""
     folder = tmp_path_factory.mktemp("finished")
     with minicnn.use_kernels("numpy"):
         train(folder)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from minicnn import models, nn, no_grad
+from minicnn import Tensor, models, nn, no_grad
 from minicnn.viz import Layer, draw_features, feature_maps
 
 PICTURE = np.zeros((8, 8, 3))
@@ -34,6 +34,31 @@ def test_layers_inside_layers() -> None:
     assert [layer.name for layer in feature_maps(network, np.ones((3, 8, 8), np.float32))] == ["0.0", "0.1", "2"]
     with pytest.raises(TypeError, match="must be a Sequential, got a ReLU"):
         feature_maps(nn.ReLU(), np.ones((3, 8, 8), np.float32))  # type: ignore[arg-type]
+
+
+class Twice(nn.Module):
+    """A layer that declares nothing about itself."""
+
+    def __init__(self, factor: Tensor | None = None) -> None:
+        super().__init__()
+        if factor is not None:
+            self.factor = nn.Parameter(factor)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return input * 2
+
+
+def test_which_layers_begin_and_which_are_left_out_follows_from_the_layers_themselves() -> None:
+    layers = [
+        nn.PadTo(8),
+        nn.Conv2d(3, 2, 3),
+        Twice(),
+        nn.Sequential(nn.Dropout()),
+        Twice(Tensor([1.0])),
+        nn.Flatten(2),
+    ]
+    found = feature_maps(nn.Sequential(*layers), np.ones((3, 7, 7), np.float32))
+    assert [(layer.name, layer.begins) for layer in found] == [("1", True), ("2", False), ("4", True)]
 
 
 def maps(*strengths: float, size: int = 24) -> np.ndarray:

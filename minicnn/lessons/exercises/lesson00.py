@@ -72,7 +72,7 @@ guessing = Exercise(
     mistakes=[
         Mistake(
             "the share of right answers",
-            "With one guess among four classes, is one picture in four wrong, or right?",
+            "With one guess among four classes, is one image in four wrong, or right?",
             lambda k, C: min(1.0, k / C),
         ),
         Mistake(
@@ -113,14 +113,14 @@ def top_k_error(scores: Numbers, labels: Labels, k: int) -> float:
 
 
 def _among(answers: Labels, labels: Labels) -> NDArray[np.bool_]:
-    """Return for each picture whether its label is among its answers."""
+    """Return for each image whether its label is among its answers."""
     found: NDArray[np.bool_] = (answers == labels[:, None]).any(axis=1)
     return found
 
 
 top_k = Exercise(
     lesson=0,
-    task="Return the share of pictures whose label is not among the k classes with the highest scores.",
+    task="Return the share of images whose label is not among the k classes with the highest scores.",
     solution=top_k_error,
     cases=[
         (SMALL, np.array([2, 0, 0, 1]), 1),
@@ -137,12 +137,12 @@ top_k = Exercise(
         ),
         Mistake(
             "the share of right answers",
-            "The error counts the pictures whose label is *not* among the answers.",
+            "The error counts the images whose label is *not* among the answers.",
             lambda scores, labels, k: float(_among(np.argsort(scores, axis=1)[:, -k:], labels).mean()),
         ),
         Mistake(
-            "the number of wrong pictures",
-            "What share of all pictures is that?",
+            "the number of wrong images",
+            "What share of all images is that?",
             lambda scores, labels, k: float((~_among(np.argsort(scores, axis=1)[:, -k:], labels)).sum()),
         ),
         Mistake(
@@ -152,7 +152,7 @@ top_k = Exercise(
         ),
         Mistake(
             "one answer too many",
-            "Count the answers for one picture: are there k? Of ten numbers, how many are in x[-3:]?",
+            "Count the answers for one image: are there k? Of ten numbers, how many are in x[-3:]?",
             lambda scores, labels, k: float(1 - _among(np.argsort(scores, axis=1)[:, -k - 1 :], labels).mean()),
         ),
         Mistake(
@@ -194,7 +194,7 @@ def _majority(probabilities: Numbers) -> Labels:
 
 ensemble = Exercise(
     lesson=0,
-    task="Return the class, for each of N pictures, with the highest mean probability over M networks.",
+    task="Return the class, for each of N images, with the highest mean probability over M networks.",
     solution=ensemble_choice,
     cases=[(THREE,), (_softmax(2 * _rng.normal(size=(5, 6, 4))),), (_softmax(2 * _rng.normal(size=(4, 4, 4))),)],
     mistakes=[
@@ -215,13 +215,13 @@ ensemble = Exercise(
             lambda probabilities: probabilities[0].argmax(axis=1),
         ),
         Mistake(
-            "averaged over the pictures",
-            "Axis 0 counts the networks, axis 1 the pictures. Which of the two should disappear first?",
+            "averaged over the images",
+            "Axis 0 counts the networks, axis 1 the images. Which of the two should disappear first?",
             lambda probabilities: probabilities.mean(axis=1).argmax(axis=1),
         ),
         Mistake(
             "the mean probabilities themselves",
-            "These are the averages, shape (N, C). For each picture, which class has the largest?",
+            "These are the averages, shape (N, C). For each image, which class has the largest?",
             lambda probabilities: probabilities.mean(axis=0),
         ),
     ],

@@ -79,13 +79,13 @@ bias_gradient = Exercise(
             lambda grad_y: grad_y.sum(),
         ),
         Mistake(
-            "not summed over the pictures",
-            "There is one bias for all pictures of the batch, so their gradients add up as well.",
+            "not summed over the images",
+            "There is one bias for all images of the batch, so their gradients add up as well.",
             lambda grad_y: grad_y.sum(axis=(2, 3)),
         ),
         Mistake(
-            "summed within each picture, over all of its filters",
-            "Axis 0 is the picture and axis 1 the filter. Which of them must be left at the end?",
+            "summed within each image, over all of its filters",
+            "Axis 0 is the image and axis 1 the filter. Which of them must be left at the end?",
             lambda grad_y: grad_y.sum(axis=(1, 2, 3)),
         ),
         Mistake(
@@ -148,7 +148,7 @@ PICTURE = np.array([[1.0, 2.0, 0.0, 1.0], [0.0, 1.0, 3.0, 1.0], [2.0, 1.0, 0.0, 
 
 im2col = Exercise(
     lesson=2,
-    task="Return the windows of the picture x, shape (H, W), as the columns of a matrix (KH * KW, OH * OW).",
+    task="Return the windows of the image x, shape (H, W), as the columns of a matrix (KH * KW, OH * OW).",
     solution=im2col_one_channel,
     cases=[
         (PICTURE, 2, 2, 1),
@@ -229,7 +229,7 @@ def _added_down_first(columns: Numbers, H: int, W: int, KH: int, KW: int, stride
 
 col2im = Exercise(
     lesson=2,
-    task="Return a picture (H, W) in which every column of (KH * KW, OH * OW) is added where its window was.",
+    task="Return an image (H, W) in which every column of (KH * KW, OH * OW) is added where its window was.",
     solution=col2im_one_channel,
     cases=[
         (np.arange(1.0, 17.0).reshape(4, 4), 3, 3, 2, 2, 1),

@@ -131,7 +131,7 @@ _none_dead = np.array([[0.0, 1.0], [2.0, 0.0], [0.0, 0.0]])
 
 dead = Exercise(
     lesson=3,
-    task="Return the share of dead units, 0 to 1; y, (N, C), has the outputs of C ReLU units for N pictures.",
+    task="Return the share of dead units, 0 to 1; y, (N, C), has the outputs of C ReLU units for N images.",
     solution=relu_dead_share,
     cases=[
         (np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 0.0], [0.0, 2.0, 0.5], [0.0, 0.0, 0.0]]),),
@@ -141,19 +141,19 @@ dead = Exercise(
     mistakes=[
         Mistake(
             "all zeros are counted",
-            "A unit that is 0 for one picture may be active for another. First find out for each unit whether it is 0 "
-            "for all pictures.",
+            "A unit that is 0 for one image may be active for another. First find out for each unit whether it is 0 "
+            "for all images.",
             lambda y: float(np.mean(y == 0)),
         ),
         Mistake(
             "the wrong axis",
-            "You found the pictures for which every unit is 0. Which axis of y counts the pictures, and along which "
+            "You found the images for which every unit is 0. Which axis of y counts the images, and along which "
             "axis must all numbers be 0?",
             lambda y: float(np.mean((y == 0).all(axis=1))),
         ),
         Mistake(
             "one zero counts as dead",
-            "You found the units that are 0 for at least one picture. Dead units are 0 for every picture: any or all?",
+            "You found the units that are 0 for at least one image. Dead units are 0 for every image: any or all?",
             lambda y: float(np.mean((y == 0).any(axis=0))),
         ),
         Mistake(
@@ -162,8 +162,8 @@ dead = Exercise(
             lambda y: float(np.sum((y == 0).all(axis=0))),
         ),
         Mistake(
-            "divided by the number of pictures",
-            "It is the share of the units. Is len(y) the number of units or the number of pictures?",
+            "divided by the number of images",
+            "It is the share of the units. Is len(y) the number of units or the number of images?",
             lambda y: float(np.sum((y == 0).all(axis=0)) / len(y)),
         ),
     ],

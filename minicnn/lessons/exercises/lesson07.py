@@ -52,7 +52,7 @@ backward = Exercise(
         ),
         Mistake(
             "dL/db is not summed over the batch",
-            "The same bias is added to every picture's output. In how many numbers does it occur?",
+            "The same bias is added to every image's output. In how many numbers does it occur?",
             lambda x, w, grad_y: (grad_y @ w, grad_y.T @ x, grad_y),
         ),
         Mistake(
@@ -61,8 +61,8 @@ backward = Exercise(
             lambda x, w, grad_y: (grad_y @ w, grad_y.T @ x / len(x), grad_y.mean(axis=0)),
         ),
         Mistake(
-            "only the last picture counts for dL/dw",
-            "In a loop over the pictures, = discards the gradients of the pictures before.",
+            "only the last image counts for dL/dw",
+            "In a loop over the images, = discards the gradients of the images before.",
             lambda x, w, grad_y: (grad_y @ w, np.outer(grad_y[-1], x[-1]), grad_y.sum(axis=0)),
         ),
         Mistake(
@@ -77,7 +77,7 @@ backward = Exercise(
         ),
         Mistake(
             "dL/db is summed over the outputs",
-            "Each output has its own bias, and every picture uses it: which axis counts the pictures?",
+            "Each output has its own bias, and every image uses it: which axis counts the images?",
             lambda x, w, grad_y: (grad_y @ w, grad_y.T @ x, grad_y.sum(axis=1)),
         ),
     ],
@@ -147,12 +147,12 @@ softmax = Exercise(
         ),
         Mistake(
             "all rows together add up to 1",
-            "sum() without an axis adds up everything. Each picture has its own row of probabilities.",
+            "sum() without an axis adds up everything. Each image has its own row of probabilities.",
             _divided_by_the_sum_of_all,
         ),
         Mistake(
             "the columns add up to 1",
-            "The classes of one picture are a row of (N, C): along which axis must you sum?",
+            "The classes of one image are a row of (N, C): along which axis must you sum?",
             _along_columns,
         ),
         Mistake(
@@ -169,7 +169,7 @@ softmax = Exercise(
         ),
         Mistake(
             "all rows together add up to 1, and large scores overflow",
-            "sum() without an axis adds up everything, but each picture has its own row of probabilities. And "
+            "sum() without an axis adds up everything, but each image has its own row of probabilities. And "
             "something must be subtracted before the exponential.",
             lambda s: np.exp(s) / np.exp(s).sum(),
         ),
@@ -239,7 +239,7 @@ value = Exercise(
         ),
         Mistake(
             "divided by the number of all scores",
-            "The mean is over the N pictures. One-hot rows have N * C numbers, most of them zeros.",
+            "The mean is over the N images. One-hot rows have N * C numbers, most of them zeros.",
             lambda s, labels: -_log_softmax(s)[np.arange(len(s)), labels].sum() / s.size,
         ),
         Mistake(
@@ -260,7 +260,7 @@ value = Exercise(
             lambda s, labels: -np.log(softmax_rows(s)[np.arange(len(s)), labels] + 1e-7).mean(),
         ),
         Mistake(
-            "one loss for each picture instead of their mean",
+            "one loss for each image instead of their mean",
             "Return one number for the whole batch.",
             lambda s, labels: -_log_softmax(s)[np.arange(len(s)), labels],
         ),
@@ -309,7 +309,7 @@ gradient = Exercise(
     mistakes=[
         Mistake(
             "not divided by the batch size",
-            "The loss is the mean over the batch. What is the weight of one picture's loss in it?",
+            "The loss is the mean over the batch. What is the weight of one image's loss in it?",
             lambda s, labels: softmax_rows(s) - _one_hot(s, labels),
         ),
         Mistake(
@@ -318,7 +318,7 @@ gradient = Exercise(
             lambda s, labels: (_one_hot(s, labels) - softmax_rows(s)) / len(s),
         ),
         Mistake(
-            "1 is subtracted at the labels of all pictures",
+            "1 is subtracted at the labels of all images",
             "p[:, labels] means these columns of every row. Each row has only one label.",
             _all_labels_everywhere,
         ),
@@ -344,7 +344,7 @@ gradient = Exercise(
         ),
         Mistake(
             "divided by the number of all scores",
-            "The mean is over the N pictures, not over the N * C scores.",
+            "The mean is over the N images, not over the N * C scores.",
             lambda s, labels: (softmax_rows(s) - _one_hot(s, labels)) / s.size,
         ),
         Mistake(

@@ -114,8 +114,8 @@ walk = Exercise(
             lambda side, layers: _walked(side, layers, sides_padded=1),
         ),
         Mistake(
-            "every layer gets the picture",
-            "What does the second layer read: the picture, or the output of the first?",
+            "every layer gets the image",
+            "What does the second layer read: the image, or the output of the first?",
             _not_handed_on,
         ),
         Mistake(
@@ -134,7 +134,7 @@ walk = Exercise(
             _rounded,
         ),
         Mistake(
-            "the list starts with the side of the picture",
+            "the list starts with the side of the image",
             "Return one number for each layer: the side of its *output*.",
             lambda side, layers: [side, *_walked(side, layers)],
         ),
@@ -192,7 +192,7 @@ def _one_place_too_few(
 
 macs = Exercise(
     lesson=8,
-    task="Return how many multiply-adds a convolution with groups needs for one picture, without the biases.",
+    task="Return how many multiply-adds a convolution with groups needs for one image, without the biases.",
     solution=alexnet_conv_macs,
     cases=[
         (5, 2, 4, 3, 1, 0, 1),
@@ -204,7 +204,7 @@ macs = Exercise(
     mistakes=[
         Mistake(
             "each weight is used at only one place",
-            "That is the number of weights. A filter moves over the picture: at how many places is it applied?",
+            "That is the number of weights. A filter moves over the image: at how many places is it applied?",
             lambda side, in_channels, out_channels, kernel, stride, padding, groups: (
                 out_channels * (in_channels // groups) * kernel**2
             ),

@@ -19,50 +19,50 @@ _rng = np.random.default_rng(9)
 
 
 def augment_crop_rows(side: int, size: int) -> tuple[int, int, int]:
-    """Return the number of places, and the first rows of the middle crop and of the last crop."""
+    """Return the number of positions, and the first rows of the centre crop and of the last crop."""
     return side - size + 1, (side - size) // 2, side - size
 
 
 rows = Exercise(
     lesson=9,
-    task="Return (number of places, first row of the middle crop, first row of the last crop).",
+    task="Return (number of positions, first row of the centre crop, first row of the last crop).",
     solution=augment_crop_rows,
     cases=[(32, 28), (256, 224), (6, 3), (7, 7), (9, 4)],
     mistakes=[
         Mistake(
-            "one place too few",
-            "Where can a crop of 3 start in a row of 3? How many places are that, and what is 3 - 3?",
+            "one position too few",
+            "Where can a crop of 3 start in a row of 3? How many positions are that, and what is 3 - 3?",
             lambda side, size: (side - size, (side - size) // 2, side - size),
         ),
         Mistake(
             "the last crop extends one row beyond the edge",
-            "Rows are counted from 0. The crop's last row is first + size - 1, and the picture's last is side - 1.",
+            "Rows are counted from 0. The crop's last row is first + size - 1, and the image's last is side - 1.",
             lambda side, size: (side - size + 1, (side - size) // 2, side - size + 1),
         ),
         Mistake(
-            "the middle row of the picture, not the first row of the crop",
-            "The middle crop has the same number of rows above and below it. How many rows are left over in all?",
+            "the centre row of the image, not the first row of the crop",
+            "The centre crop has the same number of rows above and below it. How many rows are left over in all?",
             lambda side, size: (side - size + 1, side // 2, side - size),
         ),
         Mistake(
-            "the middle is not rounded",
+            "the centre is not rounded",
             "Row numbers are integers. Which operator divides and rounds down?",
             lambda side, size: (side - size + 1, (side - size) / 2, side - size),
         ),
         Mistake(
-            "the middle is one row too late if the rest is odd",
+            "the centre is one row too late if the rest is odd",
             "A crop of 3 leaves 3 of 6 rows: there should be one above it and two below.",
             lambda side, size: (side - size + 1, (side - size + 1) // 2, side - size),
         ),
         Mistake(
-            "the middle is one row too late for some sizes",
+            "the centre is one row too late for some sizes",
             "Half of 6 - 3 is 1.5, and should be rounded down. round(1.5) is 2, and so is 6 // 2 - 3 // 2. Subtract "
             "first; then divide, and round down.",
             lambda side, size: (side - size + 1, side // 2 - size // 2, side - size),
         ),
         Mistake(
             "both directions are counted",
-            "Only rows are counted here. The columns have the same number of places, and lesson and paper multiply "
+            "Only rows are counted here. The columns have the same number of positions, and lesson and paper multiply "
             "the two.",
             lambda side, size: ((side - size + 1) ** 2, (side - size) // 2, side - size),
         ),
@@ -74,7 +74,7 @@ rows = Exercise(
 
 
 def augment_flip(images: Numbers, turned: Flags) -> Numbers:
-    """Return the batch with some pictures mirrored."""
+    """Return the batch with some images mirrored."""
     return _turned(images, turned, 3)
 
 
@@ -89,7 +89,7 @@ def _in_place(images: Numbers, turned: Flags) -> Numbers:
 
 flip = Exercise(
     lesson=9,
-    task="Return a new batch in which the pictures n with turned[n] are mirrored from left to right.",
+    task="Return a new batch in which the images n with turned[n] are mirrored from left to right.",
     solution=augment_flip,
     cases=[
         (np.arange(12.0).reshape(2, 1, 2, 3), np.array([True, False])),
@@ -98,7 +98,7 @@ flip = Exercise(
     ],
     mistakes=[
         Mistake(
-            "the pictures are flipped upside down",
+            "the images are flipped upside down",
             "Of (N, C, H, W), which axis goes from left to right?",
             lambda images, turned: _turned(images, turned, 2),
         ),
@@ -108,32 +108,32 @@ flip = Exercise(
             lambda images, turned: _turned(images, turned, 1),
         ),
         Mistake(
-            "all pictures are mirrored",
+            "all images are mirrored",
             "Mirror only those for which `turned` is True.",
             lambda images, turned: images[:, :, :, ::-1].copy(),
         ),
         Mistake(
-            "the wrong pictures are mirrored",
-            "Where `turned` is True the picture must be mirrored, elsewhere not.",
+            "the wrong images are mirrored",
+            "Where `turned` is True the image must be mirrored, elsewhere not.",
             lambda images, turned: _turned(images, ~turned, 3),
         ),
         Mistake(
             "the batch itself is changed",
-            "The next epoch needs the original pictures again. Work on a copy.",
+            "The next epoch needs the original images again. Work on a copy.",
             _in_place,
         ),
         Mistake(
-            "only the mirrored pictures are returned",
-            "The new batch has N pictures like the old one: it includes the others, unchanged.",
+            "only the mirrored images are returned",
+            "The new batch has N images like the old one: it includes the others, unchanged.",
             lambda images, turned: images[turned][:, :, :, ::-1],
         ),
         Mistake(
-            "the other pictures are lost",
-            "Where `turned` is False the picture does not change: start with a copy of the batch.",
+            "the other images are lost",
+            "Where `turned` is False the image does not change: start with a copy of the batch.",
             lambda images, turned: images[:, :, :, ::-1] * turned[:, None, None, None],
         ),
         Mistake(
-            "the pictures are rotated by 180 degrees",
+            "the images are rotated by 180 degrees",
             "Two axes are reversed. Only one of them goes from left to right.",
             lambda images, turned: np.where(turned[:, None, None, None], images[:, :, ::-1, ::-1], images),
         ),
@@ -145,7 +145,7 @@ flip = Exercise(
 
 
 def augment_colour(image: Numbers, a: Numbers, eigenvalues: Numbers, eigenvectors: Numbers) -> Numbers:
-    """Return the picture with its colours shifted."""
+    """Return the image with its colours shifted."""
     return _shifted(image, eigenvectors @ (a * np.sqrt(eigenvalues)))
 
 
@@ -157,7 +157,7 @@ _DIRECTIONS = np.array([[0.6, -0.8, 0.0], [0.0, 0.0, 1.0], [0.8, 0.6, 0.0]])
 
 colour = Exercise(
     lesson=9,
-    task="Return the picture, (3, H, W), shifted by the sum of a[i] times root of eigenvalues[i] times column i.",
+    task="Return the image, (3, H, W), shifted by the sum of a[i] times root of eigenvalues[i] times column i.",
     solution=augment_colour,
     cases=[
         (np.full((3, 1, 2), 100.0), np.array([0.1, 0.0, 0.0]), np.array([2500.0, 400.0, 100.0]), _DIRECTIONS),
@@ -270,7 +270,7 @@ average = Exercise(
         ),
         Mistake(
             "the sum instead of the mean",
-            "Add up your probabilities of one picture: is it 1?",
+            "Add up your probabilities of one image: is it 1?",
             lambda scores: _softmax(scores, 2).sum(axis=1),
         ),
         Mistake(
@@ -294,7 +294,7 @@ average = Exercise(
             lambda scores: scores.mean(axis=1),
         ),
         Mistake(
-            "the mean is taken over the pictures",
+            "the mean is taken over the images",
             "The shape of scores is (N, crops, classes). Which axis are the crops?",
             lambda scores: _softmax(scores, 2).mean(axis=0),
         ),

@@ -54,7 +54,7 @@ saliency = Exercise(
             lambda gradients: np.abs(gradients.sum(axis=1)),
         ),
         Mistake(
-            "the maximum over the pictures",
+            "the maximum over the images",
             "Of (N, 3, H, W), which axis are the colours?",
             lambda gradients: np.abs(gradients).max(axis=0),
         ),
@@ -252,18 +252,18 @@ dead = Exercise(
             lambda maps: _counted(np.mean(maps, axis=(0, 2, 3))),
         ),
         Mistake(
-            "the share of each picture",
+            "the share of each image",
             "Return one number for each channel: over which axes of (N, C, H, W) is the mean taken?",
             lambda maps: _counted(np.mean(maps > 0, axis=(1, 2, 3))),
         ),
         Mistake(
             "the counts instead of the shares",
-            "A share is between 0 and 1. How many numbers does a channel have in all pictures together?",
+            "A share is between 0 and 1. How many numbers does a channel have in all images together?",
             lambda maps: _counted(np.sum(maps > 0, axis=(0, 2, 3)).astype(float)),
         ),
         Mistake(
-            "channels that are inactive in one picture count as dead",
-            "A dead channel is not active in any of the pictures.",
+            "channels that are inactive in one image count as dead",
+            "A dead channel is not active in any of the images.",
             lambda maps: (np.mean(maps > 0, axis=(0, 2, 3)), int((maps.max(axis=(2, 3)) == 0).any(axis=0).sum())),
         ),
     ],

@@ -161,7 +161,7 @@ softmax = Exercise(
         ),
         Mistake(
             "the sum runs over the whole batch",
-            "The pictures of a batch do not influence each other: each row needs its own sum.",
+            "The images of a batch do not influence each other: each row needs its own sum.",
             lambda y, grad_y: y * (grad_y - (grad_y * y).sum()),
             [lambda y, grad_y: y * (grad_y - (grad_y * y).sum(axis=0))],
         ),
