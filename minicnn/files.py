@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import stat
+import unicodedata
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,7 +15,7 @@ from pathlib import Path
 from filelock import lock_descriptor
 from platformdirs import user_cache_path
 
-__all__ = ["cache_folder", "load_cached", "locked", "save_cached", "write_atomically"]
+__all__ = ["cache_folder", "load_cached", "locked", "printable", "regular_file", "save_cached", "write_atomically"]
 
 
 def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> None:
@@ -44,9 +46,34 @@ def _write_and_rename(path: Path, part: Path, content: str | bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:  # a full disk does not say whose file it was
+            error.filename = os.fspath(path)
         raise
+
+
+def printable(text: str) -> str:
+    """Return a name for output, with escapes for control characters, which command a terminal, and for stray bytes."""
+    return "".join(
+        char.encode("unicode_escape").decode() if unicodedata.category(char) in ("Cc", "Cs") else char for char in text
+    )
+
+
+def regular_file(path: str | os.PathLike[str]) -> os.stat_result:
+    """Return the state of a regular file: opening anything else, such as a named pipe, could wait forever.
+
+    Raises
+    ------
+    OSError
+        If there is no such file, or it is a folder, a named pipe, a socket or a device.
+    """
+    state = os.stat(path)
+    if stat.S_ISDIR(state.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    if not stat.S_ISREG(state.st_mode):
+        raise OSError(errno.EINVAL, "it is a named pipe, a socket or a device, not a regular file", os.fspath(path))
+    return state
 
 
 @contextmanager

@@ -23,6 +23,7 @@ import numpy as np
 from minicnn import explanations, kernels, nn
 from minicnn.autograd import BackwardStep, Function, Tensor, Window, recording
 from minicnn.backend import Array, asnumpy
+from minicnn.files import write_atomically
 
 __all__ = ["OperationRecord", "TraceStep", "Trace", "TracedBackwardStep", "norm", "renderers", "trace", "trace_of"]
 
@@ -290,8 +291,7 @@ class Trace:
         if "page" not in renderers:
             raise RuntimeError("save_html: import minicnn.viz first; it makes the page")
         page = renderers["page"](self, picture, classes, title)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(page)
+        write_atomically(path, page)
 
     def __repr__(self) -> str:
         rows = [(step.layer, _with_algorithm(step), _shapes(step)) for step in self.forward_steps()]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from minicnn import files
-from minicnn.files import cache_folder, load_cached, locked, save_cached, write_atomically
+from minicnn.files import cache_folder, load_cached, locked, printable, regular_file, save_cached, write_atomically
 
 # --- complete or absent ----------------------------------------------------------------------------------------
 
@@ -188,3 +188,28 @@ def test_where_the_cache_is(own_cache: Path, monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache_folder() == tmp_path / ".cache" / "minicnn"
     assert load_cached("nothing") is None
+
+
+def test_names_are_escaped_for_output() -> None:
+    assert printable("Äpfel 🍎 \x1b[2J\n" + os.fsdecode(b"caf\xe9")) == r"Äpfel 🍎 \x1b[2J\n" + r"caf\udce9"
+
+
+def test_only_regular_files_are_opened(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        regular_file(tmp_path / "absent")
+    with pytest.raises(IsADirectoryError):
+        regular_file(tmp_path)
+    with pytest.raises(OSError, match="not a regular file"):
+        regular_file(os.devnull)
+    (tmp_path / "a").write_bytes(b"abc")
+    assert regular_file(tmp_path / "a").st_size == 3
+
+
+def test_a_full_disk_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*figure\.png'"):
+        write_atomically(tmp_path / "figure.png", b"1")
+    assert list(tmp_path.iterdir()) == []

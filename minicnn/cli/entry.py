@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from click.shell_completion import shell_complete
 
 from minicnn.cli.commands import program
 from minicnn.errors import MinicnnError
+from minicnn.files import printable
 
 __all__ = ["main"]
 
@@ -34,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         the program that reads the output has ended, 143 after SIGTERM.
     """
     _replace_closed_streams()
+    _escape_what_cannot_be_written()
     try:
         status = _run(list(sys.argv[1:] if arguments is None else arguments))
         for stream in (sys.stdout, sys.stderr):
@@ -67,7 +70,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _fail(message: str) -> int:
-    print(f"{NAME}: error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"{NAME}: error: {printable(' '.join(message.split()))}", file=sys.stderr)
     return 2
 
 
@@ -76,6 +79,13 @@ def _replace_closed_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))
+
+
+def _escape_what_cannot_be_written() -> None:
+    """Print a name that the terminal's encoding lacks, or that is not UTF-8 on the disk, with escapes: no traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _discard_output() -> None:

@@ -93,6 +93,7 @@ def filters(checkpoint: Path, out: Path) -> None:
 
 @show.command(cls=Command)
 @options.image
+@options.max_pixels
 @options.picture_file
 @click.option("--maps", type=options.at_least(1), default=16, metavar="N", help="Maps of each layer (default: 16)")
 @options.threads
@@ -112,6 +113,7 @@ def features(checkpoint: Path, image: Path, out: Path, maps: int, threads: int |
 
 @show.command(cls=Command)
 @options.image
+@options.max_pixels
 @options.picture_file
 @click.option("--class", "target", metavar="NAME", help="Class to explain (default: the most likely one)")
 @options.threads
@@ -134,6 +136,7 @@ def saliency(checkpoint: Path, image: Path, out: Path, target: str | None, threa
 @options.test_data
 @options.data_dir
 @options.limit
+@options.max_pixels
 @options.threads
 @click.pass_obj
 def confusion(
@@ -154,6 +157,7 @@ def confusion(
 @click.command(cls=Command)
 @options.checkpoint
 @options.image
+@options.max_pixels
 @click.option("--class", "target", metavar="NAME", help="True class of the image (default: the most likely one)")
 @click.option("--out", type=options.PATH, required=True, metavar="FILE", help="Page to write, .html")
 @options.threads

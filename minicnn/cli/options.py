@@ -53,10 +53,25 @@ def picture(text: str) -> Path:
     return Path(text)
 
 
+def best_network(context: click.Context, parameter: click.Parameter, path: Path) -> Path:
+    """Take the best network of a run where its folder is given."""
+    if not path.is_dir():
+        return path
+    best = path / "best.safetensors"
+    if not best.exists():
+        raise click.BadParameter(f"{path} is a folder without best.safetensors, the best network of a run")
+    return best
+
+
 # --- arguments and options ------------------------------------------------------------------------------------------
 
 checkpoint = click.argument(
-    "checkpoint", cls=Argument, type=PATH, metavar="CHECKPOINT", help="File that train or import-torchvision wrote"
+    "checkpoint",
+    cls=Argument,
+    type=PATH,
+    callback=best_network,
+    metavar="CHECKPOINT",
+    help="File that train or import-torchvision wrote, or the folder of a run, for its best network",
 )
 image = click.argument("image", cls=Argument, type=PATH, metavar="IMAGE", help="JPEG, PNG or WebP file")
 variant = click.option("--variant", type=click.Choice(list(VARIANTS)), help="Variant of alexnet (default: paper)")
@@ -74,6 +89,14 @@ workers = click.option(
     metavar="N",
     help="Threads that prepare the next batches (default: 2 for a folder, else 0)",
 )
+max_pixels = click.option(
+    "--max-pixels",
+    type=at_least(1),
+    metavar="N",
+    expose_value=False,
+    callback=lambda context, parameter, count: use_max_pixels(count),
+    help="Read images of up to N pixels (default: 89478485); a small file may decode to fill the memory",
+)
 threads = click.option("--threads", type=at_least(1), metavar="N", help="CPU cores to use (default: all)")
 device = click.option(
     "--device", type=device_name, metavar="D", help="cpu, cuda, or a GPU by number: cuda:0, cuda:1, ... (default: cpu)"
@@ -85,6 +108,14 @@ picture_file = click.option(
 
 
 # --- what they do ---------------------------------------------------------------------------------------------------
+
+
+def use_max_pixels(count: int | None) -> None:
+    """Read images with that many pixels; Pillow itself refuses twice the number it considers safe."""
+    if count is not None:
+        from PIL import Image
+
+        Image.MAX_IMAGE_PIXELS = count
 
 
 def use_threads(threads: int | None) -> None:

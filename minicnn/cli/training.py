@@ -21,7 +21,7 @@ SWITCHES = "variant activation lrn dropout overlapping groups depth init in_size
 SETTINGS = [field.name for field in fields(Recipe)]  # not all have an option
 SECTIONS = {
     "Network": SWITCHES,
-    "Images": "inputs augment colour padding validation limit skip_bad cache".split(),
+    "Images": "inputs augment colour padding validation limit skip_bad max_pixels cache".split(),
     "Optimisation": "batch_size lr momentum weight_decay sgd schedule patience lr_drops seed".split(),
     "Checkpoints and hardware": "checkpoint_minutes keep workers threads device tf32".split(),
 }
@@ -87,6 +87,7 @@ SECTIONS = {
 )
 @click.option("--limit", type=options.at_least(1), metavar="N", help="Use only N training and N test images")
 @options.skip_bad
+@options.max_pixels
 @click.option("--cache", is_flag=True, help="Keep a folder's decoded images in memory")
 @click.option("--batch-size", type=options.at_least(1), metavar="N", help="Images in a batch (default: 128)")
 @click.option("--lr", type=float, metavar="LR", help="Initial learning rate (default: 0.01)")
@@ -154,6 +155,7 @@ def train(network: str | None, data: str | None, device: str | None, tf32: bool,
 @click.option("--ten-crop", is_flag=True, help="Average over ten crops of each image, as in the paper")
 @options.limit
 @options.skip_bad
+@options.max_pixels
 @click.option("--json", "json_file", type=options.PATH, metavar="FILE", help="Write the results to this file as well")
 @options.workers
 @options.threads
@@ -178,6 +180,7 @@ def evaluate(checkpoint: Path, data: str, threads: int | None, device: str | Non
     help="JPEG, PNG or WebP files",
 )
 @click.option("--ten-crop", is_flag=True, help="Average over ten crops of each image")
+@options.max_pixels
 @click.option(
     "--out", type=options.picture, metavar="FILE", help="Draw the images with their classes as well: .png, .svg or .pdf"
 )

@@ -25,8 +25,7 @@ def import_torchvision(file: Path, names: Path | None, out: Path, force: bool) -
 
     A .pth file is a program. None of it is run, and a file that asks for anything but tensors is refused.
     """
-    with options.wrong_values_in_one_line():  # names that are not UTF-8
-        classes = None if names is None else names.read_text(encoding="utf-8").splitlines()
+    classes = None if names is None else import_export.read_class_names(names)
     import_export.import_torchvision(file, out, classes, force)
     print(out)
 

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minicnn.data.dataset import DataError, Dataset
-from minicnn.files import cache_folder, locked
+from minicnn.files import cache_folder, load_cached, locked, regular_file, save_cached
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 TRAIN_FILES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
@@ -33,6 +33,7 @@ RECORD_BYTES = 1 + 3 * 32 * 32
 
 FOLDER = "cifar-10-batches-bin"
 ARCHIVE = "cifar-10-binary.tar.gz"
+PYTHON_FOLDER, PYTHON_ARCHIVE = "cifar-10-batches-py", "cifar-10-python.tar.gz"
 ARCHIVE_URL = f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}"
 ARCHIVE_BYTES = 170_052_171
 ARCHIVE_SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
@@ -61,7 +62,8 @@ def load_cifar10(data_dir: str | os.PathLike[str] | None = None, download: bool 
     Raises
     ------
     DataError
-        If a file is missing, truncated or corrupt, or the archive cannot be downloaded.
+        If a file is missing, truncated or corrupt, the archive is not the official one or cannot be downloaded, or
+        only the version of CIFAR-10 for Python is there.
 
     References
     ----------
@@ -69,17 +71,18 @@ def load_cifar10(data_dir: str | os.PathLike[str] | None = None, download: bool 
     https://www.cs.toronto.edu/~kriz/cifar.html
     """
     home = _data_dir(data_dir)
-    archive = home / ARCHIVE
+    archive, packed = home / ARCHIVE, False
     for folder in (home / FOLDER, home):
         if any((folder / name).exists() for name in TRAIN_FILES + TEST_FILES):
             contents = _files_of_folder(folder)
             break
     else:
         if not archive.exists():
+            _refuse_pickles(home)
             if not download:
                 raise DataError(f"no CIFAR-10 in {home}: expected {FOLDER}/ or {ARCHIVE} there")
             fetch(os.environ.get("MINICNN_CIFAR_URL") or ARCHIVE_URL, archive)
-        contents = _files_of_archive(archive)
+        contents, packed = _files_of_archive(archive), True
 
     images = np.empty((len(TRAIN_FILES + TEST_FILES), RECORDS, 3, 32, 32), np.uint8)
     labels = np.empty(images.shape[:2], np.int64)
@@ -90,6 +93,8 @@ def load_cifar10(data_dir: str | os.PathLike[str] | None = None, download: bool 
         missing.discard(path.name)
     if missing:
         raise DataError(f"{archive}: no {', '.join(sorted(missing))} in it; {_ADVICE}")
+    if packed:
+        _check_archive(archive)  # last, because the errors above say more
     split = len(TRAIN_FILES)
     return Dataset(
         "CIFAR-10",
@@ -115,6 +120,36 @@ def _data_dir(data_dir: str | os.PathLike[str] | None) -> Path:
             f"load_cifar10: data_dir must be the folder that holds {FOLDER}/ or {ARCHIVE}, got the file {home}"
         )
     return home
+
+
+def _refuse_pickles(home: Path) -> None:
+    """Name the pickles that other libraries download, instead of a download that would surprise."""
+    for found in (home / PYTHON_FOLDER, home / PYTHON_ARCHIVE, home / "data_batch_1"):
+        if found.exists():
+            raise DataError(
+                f"{found} is CIFAR-10 as Python's pickles, which are programs and are not read; put {ARCHIVE} from "
+                f"{ARCHIVE_URL} beside it, or choose another folder to download to"
+            )
+
+
+def _check_archive(archive: Path) -> None:
+    """Compare an archive's SHA-256 with the official one, once: its size and time of change are remembered."""
+    try:
+        state = regular_file(archive)
+        stamp = f"{archive.resolve()} {state.st_size} {state.st_mtime_ns}"
+        name = f"cifar10-{hashlib.sha256(os.fsencode(stamp)).hexdigest()[:32]}.sha256"
+        if load_cached(name) == ARCHIVE_SHA256.encode():
+            return
+        with open(archive, "rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{archive} cannot be read: {error.strerror}") from error
+    if found != ARCHIVE_SHA256:
+        raise DataError(
+            f"{archive} is truncated, corrupt or not the official archive (SHA-256 {found}, expected "
+            f"{ARCHIVE_SHA256}); {_ADVICE}"
+        )
+    save_cached(name, found.encode())
 
 
 def _files_of_folder(folder: Path) -> Iterator[tuple[Path, bytes]]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
+import struct
+import zlib
 
 import numpy as np
 import PIL
@@ -10,8 +14,21 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
 from minicnn.data.dataset import DataError
+from minicnn.files import regular_file
 
 FORMATS = ("JPEG", "PNG", "WEBP")  # by content, because a JPEG file may well be called .png
+ACCEPTED = "JPEG, PNG and WebP images are read"
+PNG = b"\x89PNG\r\n\x1a\n"
+JPEG = b"\xff\xd8\xff"
+
+# Formats that are refused by name, by how their files begin.
+REFUSED = {
+    b"GIF8": "GIF",
+    b"BM": "BMP",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    **{b"P%d" % number + space: "PPM" for number in range(1, 7) for space in (b"\n", b" ", b"\r", b"\t")},
+}
 
 # How an image must be turned, by its EXIF orientation (EXIF 2.32, tag 0x0112; 1 is upright).
 TURNS = {
@@ -48,7 +65,7 @@ def load_image(path: str | os.PathLike[str], size: int = 256) -> NDArray[np.uint
     ------
     DataError
         If the file cannot be read, is truncated, corrupt or not an image, or has more pixels than Pillow considers safe
-        (``PIL.Image.MAX_IMAGE_PIXELS``).
+        (``PIL.Image.MAX_IMAGE_PIXELS``, which may be set to another number).
 
     References
     ----------
@@ -63,13 +80,20 @@ def load_image(path: str | os.PathLike[str], size: int = 256) -> NDArray[np.uint
 
 
 def _decode(path: str | os.PathLike[str], size: int) -> NDArray[np.uint8]:
-    with Image.open(path, formats=FORMATS) as image:
-        limit = Image.MAX_IMAGE_PIXELS
+    regular_file(path)
+    with open(path, "rb") as file:
+        content = file.read()
+    for start, name in REFUSED.items():
+        if content.startswith(start):
+            raise ValueError(f"it is a {name} image; {ACCEPTED}")
+    if content.startswith(PNG):
+        _check_png(content)
+    if content.startswith(JPEG):
+        _check_jpeg(content)
+    limit = Image.MAX_IMAGE_PIXELS
+    with _opened(content, limit) as image:
         if limit is not None and image.width * image.height > limit:
-            raise ValueError(
-                f"{image.width:,} x {image.height:,} pixels are more than the {limit:,} that Pillow considers safe "
-                f"(PIL.Image.MAX_IMAGE_PIXELS)"
-            )
+            raise _too_large(f"{image.width:,} x {image.height:,} pixels are", limit)
         # A JPEG decoder can shrink by 2, 4 or 8 at almost no cost. Twice the size is left for a proper resampling.
         image.draft(None, (2 * size, 2 * size))
         square = ImageOps.fit(_rgb(image), (size, size), Image.Resampling.BILINEAR)
@@ -79,9 +103,66 @@ def _decode(path: str | os.PathLike[str], size: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
 
 
+def _opened(content: bytes, limit: int | None) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(content), formats=FORMATS)
+    except Image.DecompressionBombError as error:  # Pillow's own words for more than twice the limit name no switch
+        assert limit is not None
+        raise _too_large("its pixels are", limit) from error
+
+
+def _too_large(pixels: str, limit: int) -> OSError:
+    """Return an OSError with a number: like a missing permission it depends on the machine, and is not remembered."""
+    return OSError(
+        errno.EFBIG,
+        f"{pixels} more than the {limit:,} that Pillow considers safe; to read it all the same, set --max-pixels "
+        f"(in Python: PIL.Image.MAX_IMAGE_PIXELS)",
+    )
+
+
+def _check_png(content: bytes) -> None:
+    """Compare the checksums of a PNG's critical chunks (PNG 3rd edition, section 5.3), which Pillow does not."""
+    place = len(PNG)
+    while place + 12 <= len(content):
+        (length,) = struct.unpack_from(">I", content, place)
+        kind, end = content[place + 4 : place + 8], place + 8 + length
+        if end + 4 > len(content):
+            break
+        critical = not kind[0] & 0x20  # the first letter is a capital
+        checked = memoryview(content)[place + 4 : end]
+        if critical and zlib.crc32(checked) != struct.unpack_from(">I", content, end)[0]:
+            raise ValueError(f"it is corrupt: the checksum of its chunk {kind.decode('ascii', 'replace')!r} is wrong")
+        if kind == b"IEND":
+            return
+        place = end + 4
+    raise ValueError("it is truncated: its last chunk is missing")
+
+
+def _check_jpeg(content: bytes) -> None:
+    """Look for the end marker behind the first scan: without it, libjpeg makes up the missing rows."""
+    place = 2
+    while place + 4 <= len(content) and content[place] == 0xFF:
+        marker = content[place + 1]
+        if marker == 0xFF:  # padding
+            place += 1
+            continue
+        if marker == 0xDA:  # the start of a scan; what came before, a thumbnail perhaps, has end markers of its own
+            if content.find(b"\xff\xd9", place) < 0:
+                raise ValueError("it is truncated or corrupt: its end marker is missing")
+            return
+        place += 2 + struct.unpack_from(">H", content, place + 2)[0]
+
+
 def _rgb(image: Image.Image) -> Image.Image:
+    clear = image.info.get("transparency")
     if image.mode.startswith("I"):  # Pillow would clip 16 bits at 255, and the image would be white
-        return Image.fromarray((np.asarray(image).clip(0, 0xFFFF) >> 8).astype(np.uint8)).convert("RGB")
+        grey = np.asarray(image).clip(0, 0xFFFF)
+        eight_bits = (grey >> 8).astype(np.uint8)
+        if clear is not None:
+            eight_bits[grey == clear] = 255
+        return Image.fromarray(eight_bits).convert("RGB")
+    if image.mode == "RGB" and isinstance(clear, tuple) and max(clear) > 0xFF:  # one of 16 bits; the pixels now have 8
+        image.info["transparency"] = tuple(value >> 8 for value in clear)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -98,7 +179,7 @@ def _orientation(image: Image.Image) -> int:
 def reason_of(error: Exception) -> str:
     """Return in words why an image could not be read."""
     if isinstance(error, PIL.UnidentifiedImageError):
-        return "it is not a JPEG, PNG or WebP image"
+        return f"it is not an image; {ACCEPTED}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from minicnn.data.dataset import DataError
+from minicnn.files import printable
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 EXPECTED = ", ".join("*" + suffix for suffix in SUFFIXES)
@@ -49,6 +51,7 @@ def class_folders(root: Path) -> list[str]:
     names = sorted(name for name in os.listdir(root) if name[0] != "." and (root / name).is_dir())
     if not names:
         raise DataError(f"{root} holds no folders; {expected}")
+    _refuse_unprintable(root, names)
     return names
 
 
@@ -62,18 +65,30 @@ def image_files(folder: Path) -> Files:
             files.skipped.append(f"{entry.path} is a folder; expected {EXPECTED} directly in {folder.name}")
         elif not entry.name.lower().endswith(SUFFIXES):
             files.skipped.append(f"{entry.path} is not an image; expected {EXPECTED}")
+        elif (stamp := _stamp(entry.path)) is None:
+            files.skipped.append(f"{entry.path} is not a regular file")
         else:
             files.paths.append(entry.path)
-            files.stamps.append(_stamp(entry.path))
+            files.stamps.append(stamp)
     return files
 
 
-def _stamp(path: str) -> Stamp:
+def _stamp(path: str) -> Stamp | None:
+    """Return the stamp of a regular file, and None for a named pipe or a device."""
     try:
         state = os.stat(path)
     except OSError:  # a broken link, which is an error when the image is read
         return Stamp(0, 0)
-    return Stamp(state.st_size, state.st_mtime_ns)
+    return Stamp(state.st_size, state.st_mtime_ns) if stat.S_ISREG(state.st_mode) else None
+
+
+def _refuse_unprintable(folder: Path, names: Sequence[str]) -> None:
+    """Refuse names of classes that are not text, or that would be commands to a terminal."""
+    for name in names:
+        if (shown := printable(name)) != name:
+            raise DataError(
+                f"{folder / shown}: the name of a class must be UTF-8 without control characters; rename the folder"
+            )
 
 
 def refuse(unusable: Sequence[str]) -> None:

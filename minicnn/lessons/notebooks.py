@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from minicnn.errors import MinicnnError
+from minicnn.files import write_atomically
 from minicnn.install import install_command
 from minicnn.lessons.exercises import registry
 from minicnn.lessons.judging import Check
@@ -123,11 +124,9 @@ def copy_lessons(folder: Path) -> dict[str, bool]:
 
 
 def _write_new(path: Path, text: str) -> bool:
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
+    if path.exists():
         return False
+    write_atomically(path, text)
     return True
 
 

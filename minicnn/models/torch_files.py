@@ -13,13 +13,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minicnn import nn
+from minicnn.files import regular_file
 from minicnn.models.alexnets import alexnet
 from minicnn.models.network import Network
 from minicnn.models.pickle_machine import PickleMachine, StoredTensor, WeightsError, checked, kind_of, shown
 
 __all__ = ["WeightsError", "read_state_dict", "torchvision_alexnet"]
 
+SAFETENSORS = {
+    "F16": "<f2",
+    "F32": "<f4",
+    "F64": "<f8",
+    "I8": "<i1",
+    "I16": "<i2",
+    "I32": "<i4",
+    "I64": "<i8",
+    "U8": "<u1",
+    "BOOL": "?",
+}
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+HOLDERS = ("state_dict", "model_state_dict", "model", "net")  # under which training scripts save the state dict
 WRAPPERS = ("module", "_orig_mod")  # DataParallel and torch.compile add these to the path of a layer
 
 
@@ -71,13 +84,15 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     Parameters
     ----------
     path : path
-        From ``torch.save(model.state_dict(), path)``, or of a dictionary that holds it as "state_dict".
+        From ``torch.save(model.state_dict(), path)``, or of a dictionary that holds it as "state_dict",
+        "model_state_dict", "model" or "net".
 
     Returns
     -------
     dict of str to ndarray
         Under the names of the plain network, without the parts that DataParallel and ``torch.compile`` add. The arrays
-        are read-only views of the file's contents.
+        of a ``.pth`` file are read-only views of its contents; those of 16 bits in a ``.safetensors`` file become
+        float32.
 
     Raises
     ------
@@ -86,6 +101,7 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     """
     path = Path(path)
     try:
+        regular_file(path)
         with open(path, "rb") as file:
             start = file.read(16)
             file.seek(0)
@@ -161,19 +177,35 @@ def _read_legacy(file: BinaryIO) -> dict[str, NDArray[Any]]:
         if int.from_bytes(file.read(8), "little") != storage.length:
             raise WeightsError(f"storage {shown(key)} must have {storage.length} numbers, and has others")
         numbers[key] = file.read(storage.length * np.dtype(storage.dtype).itemsize)
+    if file.read(1):
+        raise WeightsError("bytes are left over behind its last storage; the file is corrupt")
     return _arrays(tensors, numbers)
 
 
 def _read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
-    import safetensors.numpy
+    """Read a file without safetensors.numpy, which lacks bfloat16, the upper half of a float32."""
+    import safetensors
 
-    return safetensors.numpy.load_file(path)
+    found = {}
+    deserialize: Any = safetensors.deserialize  # which has no types
+    for name, entry in deserialize(path.read_bytes()):
+        kind, numbers = entry["dtype"], entry["data"]
+        if kind == "BF16":
+            array = (np.frombuffer(numbers, "<u2").astype("<u4") << 16).view("<f4")
+        elif kind == "F16":
+            array = np.frombuffer(numbers, "<f2").astype("<f4")
+        elif kind in SAFETENSORS:
+            array = np.frombuffer(numbers, SAFETENSORS[kind])
+        else:
+            raise WeightsError(f"{shown(name)} must be of type BF16, {', '.join(SAFETENSORS)}, got {shown(kind)}")
+        found[name] = array.reshape(entry["shape"])
+    return found
 
 
 def _state_dict(found: Any) -> dict[str, StoredTensor]:
-    """Return the state dict: the object in the file, or its item "state_dict"."""
-    if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
-        found = found["state_dict"]
+    """Return the state dict: the object in the file, or its item under one of the usual names."""
+    if isinstance(found, dict):
+        found = next((found[name] for name in HOLDERS if isinstance(found.get(name), dict)), found)
     if not isinstance(found, dict) or not found:
         raise WeightsError(f"it must hold a state dict of named tensors, and holds a {kind_of(found)}")
     for name, value in found.items():

@@ -21,7 +21,7 @@ from minicnn import models, nn
 from minicnn.backend import asnumpy, get_default_device, to_device
 from minicnn.data.preparation import Preparation
 from minicnn.errors import MinicnnError
-from minicnn.files import write_atomically
+from minicnn.files import printable, regular_file, write_atomically
 from minicnn.models import Network
 from minicnn.optim import Optimizer
 
@@ -233,7 +233,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[Any, dict[str, Any]]
     from safetensors import SafetensorError, safe_open
 
     try:
-        if os.path.getsize(path) > MAX_BYTES:
+        if regular_file(path).st_size > MAX_BYTES:
             raise ValueError(f"it is larger than {MAX_BYTES >> 30} GiB")
         with safe_open(path, framework="numpy") as file:
             checksum, _, text = (file.metadata() or {}).get("minicnn", "").partition(" ")
@@ -266,6 +266,9 @@ def _model(file: Any, settings: Mapping[str, Any]) -> SavedModel:
     classes, outputs = settings["classes"], _outputs(network)
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes) or len(classes) != outputs:
         raise ValueError(f"classes must be {outputs} names, one for each output of the network")
+    for name in classes:
+        if (shown := printable(name)) != name:
+            raise ValueError(f"classes must be text without control characters, got '{shown}'")
     preparation = Preparation(
         size=settings["input"]["size"],
         crop=settings["input"]["crop"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,12 +11,12 @@ import numpy as np
 
 from minicnn.data.preparation import Preparation
 from minicnn.data.transforms import center_crop
-from minicnn.files import write_atomically
+from minicnn.files import printable, write_atomically
 from minicnn.models.onnx_export import onnx_model
 from minicnn.models.torch_files import WeightsError, torchvision_alexnet
 from minicnn.training.checkpoint import load_model, save_model
 
-__all__ = ["export_onnx", "import_torchvision"]
+__all__ = ["export_onnx", "import_torchvision", "read_class_names"]
 
 # torchvision's normalisation is for pixels of 0 to 1; here for grey levels of 0 to 255.
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32) * 255
@@ -57,6 +58,32 @@ def import_torchvision(
         raise WeightsError(f"{source} has {outputs} outputs, but there are {len(names)} names of classes")
     mean, deviation = IMAGENET_MEAN.reshape(3, 1, 1), IMAGENET_DEVIATION.reshape(3, 1, 1)
     save_model(out, network, Preparation(256, 224, mean, deviation), names, {"imported": Path(source).name})
+
+
+def read_class_names(path: str | os.PathLike[str]) -> list[str]:
+    """Read the name of a class from each line of a text file in UTF-8, with or without a byte order mark.
+
+    Raises
+    ------
+    WeightsError
+        If a line is not UTF-8 or holds control characters.
+    OSError
+        If the file cannot be read.
+    """
+    names = []
+    lines = Path(path).read_bytes().removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n").removesuffix(b"\n")
+    for number, line in enumerate(lines.split(b"\n"), 1):
+        try:
+            names.append(line.decode())
+        except UnicodeDecodeError:
+            guess = printable(line.decode("cp1252", "replace"))
+            raise WeightsError(
+                f"{os.fspath(path)}: line {number} is not UTF-8 (in Windows' encoding, cp1252, it reads '{guess}'); "
+                f"save the file as UTF-8"
+            ) from None
+        if (shown := printable(names[-1])) != names[-1]:
+            raise WeightsError(f"{os.fspath(path)}: line {number} has control characters: '{shown}'")
+    return names
 
 
 def export_onnx(

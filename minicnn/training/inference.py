@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from minicnn.data import load_image
+from minicnn.data import DataError, load_image
 from minicnn.data.sources import load_test
-from minicnn.files import write_atomically
+from minicnn.files import printable, write_atomically
 from minicnn.training.checkpoint import load_model
 from minicnn.training.evaluation import Evaluation, evaluate, probabilities
 from minicnn.training.progress import shows_bar
@@ -104,24 +104,34 @@ def predict_images(
     Raises
     ------
     CheckpointError, DataError
-        If the checkpoint or an image cannot be read.
+        If the checkpoint or an image cannot be read. Of several images, the others are classified first.
     """
     saved = load_model(checkpoint)
-    pixels = [load_image(path, saved.preparation.size) for path in images]
-    likely = np.concatenate(
-        [probabilities(saved.network, saved.preparation, image[None], ten_crop) for image in pixels]
-    )
-    for path, row in zip(images, likely, strict=True):
-        print(f"{os.fspath(path)}\n{_bars(row, saved.classes)}")
-    if draw is not None:
-        draw(pixels, saved.classes, likely, [Path(path).name for path in images])
+    pixels, names, wrong = [], [], []
+    for path in images:
+        try:
+            pixels.append(load_image(path, saved.preparation.size))
+            names.append(os.fspath(path))
+        except DataError as error:
+            wrong.append(str(error))
+    if pixels:
+        likely = np.concatenate(
+            [probabilities(saved.network, saved.preparation, image[None], ten_crop) for image in pixels]
+        )
+        for name, row in zip(names, likely, strict=True):
+            print(f"{printable(name)}\n{_bars(row, saved.classes)}")
+        if draw is not None:
+            draw(pixels, saved.classes, likely, [printable(Path(name).name) for name in names])
+    if wrong:
+        raise DataError("; ".join(wrong))
     return likely
 
 
 def _bars(likely: NDArray[np.float64], classes: Sequence[str]) -> str:
     best = np.argsort(-likely, kind="stable")[:5]
-    width = max(len(classes[index]) for index in best)
+    names = {index: printable(classes[index]) for index in best}
+    width = max(map(len, names.values()))
     return "\n".join(
-        f"  {classes[index]:<{width}}  {100 * likely[index]:5.1f} %  {'#' * round(BAR * likely[index])}".rstrip()
+        f"  {names[index]:<{width}}  {100 * likely[index]:5.1f} %  {'#' * round(BAR * likely[index])}".rstrip()
         for index in best
     )

@@ -178,6 +178,14 @@ class Recipe:
         """Return the recipe that :meth:`as_dict` was called on; TypeError or ValueError if `saved` is not one."""
         if set(saved) != {field.name for field in fields(cls)}:
             raise ValueError(f"a recipe has the settings {', '.join(sorted(saved))}")
+        config = saved["config"]
+        if not isinstance(config, dict) or not isinstance(config.get("model"), str):
+            raise ValueError(f"a recipe's config must name a model, got {config!r}")
+        for name, kind in (("data", str), ("augment", bool), ("colour", bool)):
+            if not isinstance(saved[name], kind):
+                raise TypeError(f"a recipe's {name} must be a {kind.__name__}, got {saved[name]!r}")
+        for name in ("size", "crop"):
+            whole("recipe", name, saved[name], 1)
         return cls(**saved)
 
     def as_dict(self) -> dict[str, Any]:

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minicnn import models
-from minicnn.arguments import number, whole
+from minicnn.arguments import number, switch, whole
 from minicnn.backend import generator, manual_seed
 from minicnn.data import Preparation, pixel_statistics
 from minicnn.data.sources import Parts
@@ -25,7 +25,7 @@ from minicnn.training.progress import say
 from minicnn.training.recipe import Recipe, reported_as
 from minicnn.training.schedule import Plateau
 
-__all__ = ["Row", "RunState", "reading_checkpoint", "resumed_recipe", "saved_threads"]
+__all__ = ["Row", "RunState", "reading_checkpoint", "resumed_recipe", "saved_settings"]
 
 Row = dict[str, Any]
 
@@ -129,7 +129,9 @@ class RunState:
             ]
             _refuse(folder, wrong)
             _warn_of_changes(progress["environment"])
-            network = saved.model.network
+            network, preparation = saved.model.network, saved.model.preparation
+            if (preparation.size, preparation.crop) != (recipe.size, recipe.crop):
+                raise ValueError("its recipe has images of another size than its preparation")
             optimizer, schedule = recipe.optimizer(network)
             optimizer.load_state_dict(saved.optimizer)
             schedule.load_state_dict(progress["schedule"])
@@ -139,22 +141,20 @@ class RunState:
                 network,
                 saved.model.preparation,
                 saved.model.classes,
-                np.array(progress["colour"]),
+                _checked_colour(progress["colour"]),
                 optimizer,
                 schedule,
                 checksums,
                 loading,
                 whole("checkpoint", "epoch", progress["epoch"], 1),
-                rows=progress["rows"],
+                rows=_checked_rows(progress["rows"]),
             )
             if state.epoch != len(state.rows) + 1:
                 raise ValueError(f"it is in epoch {state.epoch}, with {len(state.rows)} epochs in its log")
             if state.rows:
-                state.best = _checked_best(progress["best"], recipe)
+                state.best = _checked_best(progress["best"], recipe, len(state.rows))
             if progress["progress"] is not None:
-                state.progress = EpochProgress(**progress["progress"])
-                whole("checkpoint", "images", state.progress.images, 1)
-                whole("checkpoint", "steps", state.progress.steps, 1)
+                state.progress = _checked_progress(progress["progress"], state.epoch)
             return state
 
     @property
@@ -209,12 +209,31 @@ def resumed_recipe(
         return replace(recipe, epochs=epochs, data=data or recipe.data)
 
 
-def saved_threads(saved: SavedTraining) -> int:
-    """Return the number of threads that a checkpoint was computed with; ValueError if it makes no sense."""
-    threads = whole("checkpoint", "threads", saved.progress["environment"]["threads"], 1)
-    if threads > MAX_THREADS:
-        raise ValueError(f"checkpoint: threads must be at most {MAX_THREADS}, got {threads}")
-    return threads
+class SavedSettings(NamedTuple):
+    """How the images of a run were loaded, and where it was computed."""
+
+    data_dir: str | None
+    skip_bad: bool
+    threads: int
+    device: str
+
+
+def saved_settings(saved: SavedTraining) -> SavedSettings:
+    """Return those of a checkpoint; TypeError or ValueError if they make no sense."""
+    progress, environment = saved.progress, saved.progress["environment"]
+    found = SavedSettings(
+        progress["data_dir"],
+        switch("checkpoint", "skip_bad", progress["skip_bad"]),
+        whole("checkpoint", "threads", environment["threads"], 1),
+        environment.get("device", "cpu"),
+    )
+    if found.threads > MAX_THREADS:
+        raise ValueError(f"checkpoint: threads must be at most {MAX_THREADS}, got {found.threads}")
+    if not isinstance(found.data_dir, str | None):
+        raise TypeError(f"checkpoint: data_dir must be a path, got {found.data_dir!r}")
+    if not isinstance(found.device, str) or not found.device.startswith(("cpu", "cuda")):
+        raise TypeError(f"checkpoint: device must be cpu or cuda:N, got {found.device!r}")
+    return found
 
 
 @contextmanager
@@ -222,16 +241,48 @@ def reading_checkpoint(folder: Path) -> Iterator[None]:
     """Raise every error in the progress part of a checkpoint as a CheckpointError."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else error
         raise CheckpointError(f"{folder}: its newest checkpoint cannot be used: {what}") from error
 
 
-def _checked_best(best: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
+def _checked_rows(rows: Any) -> list[Row]:
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and set(row) == set(rows[0]) for row in rows):
+        raise ValueError("its log must have rows of the same columns")
+    for row in rows:
+        whole("checkpoint", "epoch", row["epoch"], 1)
+        for name, value in row.items():
+            if value is not None or not name.startswith("validation"):  # there may be no validation
+                number("checkpoint", name, value)
+    return rows
+
+
+def _checked_progress(counts: Mapping[str, Any], epoch: int) -> EpochProgress:
+    progress = EpochProgress(**counts)
+    for name, minimum in (("steps", 1), ("images", 1), ("wrong", 0), ("wrong_top5", 0)):
+        whole("checkpoint", name, getattr(progress, name), minimum)
+    for name in ("summed_loss", "seconds"):
+        number("checkpoint", name, getattr(progress, name))
+    if progress.epoch != epoch:
+        raise ValueError(f"it is in epoch {epoch}, and its counts are of epoch {progress.epoch}")
+    return progress
+
+
+def _checked_colour(colour: Any) -> NDArray[np.floating[Any]]:
+    components = np.array(colour, np.float64)
+    if components.shape != (3, 3) or not np.isfinite(components).all():
+        raise ValueError(f"colour must be 3 finite components of 3 numbers, got {colour!r}")
+    return components
+
+
+def _checked_best(best: Mapping[str, Any], recipe: Recipe, done: int) -> dict[str, Any]:
     error = best["validation_error"]
     if recipe.validation or error is not None:
         error = number("checkpoint", "validation_error", error)
-    return {"epoch": whole("checkpoint", "best", best["epoch"], 1), "validation_error": error}
+    epoch = whole("checkpoint", "best", best["epoch"], 1)
+    if epoch > done:
+        raise ValueError(f"its best epoch is {epoch}, of {done}")
+    return {"epoch": epoch, "validation_error": error}
 
 
 def _checksums(parts: Parts) -> dict[str, str | None]:

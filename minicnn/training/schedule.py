@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from minicnn.arguments import whole
+from minicnn.arguments import number, switch, whole
 from minicnn.optim import Optimizer
 
 __all__ = ["Plateau"]
@@ -76,10 +76,14 @@ class Plateau:
         return {name: value for name, value in vars(self).items() if name != "optimizer"}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned; ValueError if it comes from another kind of schedule."""
+        """Restore what :meth:`state_dict` returned; TypeError or ValueError if it is not such a state."""
         if set(state_dict) != set(self.state_dict()):
             raise ValueError(
                 f"Plateau.load_state_dict: state_dict must have the keys {sorted(self.state_dict())}, "
                 f"got {sorted(state_dict)}"
             )
+        for name, minimum in (("patience", 1), ("drops", 0), ("waited", 0), ("dropped", 0)):
+            whole("Plateau.load_state_dict", name, state_dict[name], minimum)
+        number("Plateau.load_state_dict", "lowest", state_dict["lowest"])
+        switch("Plateau.load_state_dict", "finished", state_dict["finished"])
         vars(self).update(state_dict)

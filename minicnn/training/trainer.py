@@ -32,7 +32,7 @@ from minicnn.training.loop import EpochProgress, TrainingError, train_epoch
 from minicnn.training.progress import RunProgress, say
 from minicnn.training.recipe import Recipe, reported_as
 from minicnn.training.run_folder import RunFolder
-from minicnn.training.run_state import Row, RunState, reading_checkpoint, resumed_recipe, saved_threads
+from minicnn.training.run_state import Row, RunState, reading_checkpoint, resumed_recipe, saved_settings
 from minicnn.training.schedule import Plateau
 from minicnn.training.stopping import GracefulStop, Stopped
 
@@ -143,9 +143,9 @@ def run(
         else:
             recipe = resumed_recipe(saved, folder.folder, model, data, switched, given)
             with reading_checkpoint(folder.folder):
-                data_dir, skip_bad = data_dir or saved.progress["data_dir"], skip_bad or saved.progress["skip_bad"]
-                threads = threads or saved_threads(saved)
-                device = device or saved.progress["environment"].get("device", "cpu")
+                before = saved_settings(saved)
+                data_dir, skip_bad = data_dir or before.data_dir, skip_bad or before.skip_bad
+                threads, device = threads or before.threads, device or before.device
         if threads is not None:
             set_num_threads(threads)
         if device is not None:

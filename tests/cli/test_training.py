@@ -150,6 +150,71 @@ def test_predict_prints_bars_and_draws_them(
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals to send")
+def test_one_bad_image_does_not_cost_the_answers_for_the_others(
+    run: Path, pictures: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(pictures[0]).write_bytes(b"no picture")
+    out = tmp_path / "out.png"
+    given = (str(run), pictures[0], pictures[1], str(tmp_path / "absent.png"), "--out", str(out))
+    assert call("predict", *given) == 2
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[0] == pictures[1] and len(printed.out.splitlines()) == 6
+    assert "shape0.png cannot be read: it is not an image" in printed.err and printed.err.count("\n") == 1
+    assert "absent.png cannot be read: No such file" in printed.err
+    assert out.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_folder_of_a_run_stands_for_its_best_network(
+    run: Path, pictures: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("predict", str(run / "best.safetensors"), pictures[0]) == 0
+    expected = capsys.readouterr().out
+    assert call("predict", str(run), pictures[0]) == 0
+    assert capsys.readouterr().out == expected
+    out = str(tmp_path / "out.svg")
+    assert call("show", str(run), "filters", "--out", out) == 0
+    assert call("evaluate", str(run), "--data", "shapes", "--limit", "10") == 0
+    capsys.readouterr()
+    assert call("predict", str(tmp_path), pictures[0]) == 2
+    assert "is a folder without best.safetensors, the best network of a run" in capsys.readouterr().err
+
+
+def test_large_images_have_a_switch(
+    run: Path, pictures: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert call("predict", str(run), pictures[0]) == 2
+    assert "more than the 100 that Pillow considers safe; to read it all the same, set --max-pixels" in (
+        capsys.readouterr().err
+    )
+    assert call("predict", str(run), pictures[0], "--max-pixels", "1024") == 0
+
+
+@pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="names are always Unicode there")
+def test_a_name_that_is_no_text_is_printed_with_escapes(
+    run: Path, pictures: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = tmp_path / os.fsdecode(b"\x1b[2Jcaf\xe9.png")
+    Path(pictures[0]).rename(odd)
+    assert call("predict", str(run), str(odd), "--out", str(tmp_path / "out.svg")) == 0
+    assert capsys.readouterr().out.splitlines()[0].endswith(r"\x1b[2Jcaf\udce9.png")
+    odd.write_bytes(b"no picture")
+    assert call("predict", str(run), str(odd)) == 2
+    assert r"\x1b[2Jcaf\udce9.png cannot be read" in capsys.readouterr().err
+    assert call("walk", str(run), str(odd), "--out", str(tmp_path / "out.html")) == 2
+    assert r"\x1b[2Jcaf\udce9.png cannot be read" in capsys.readouterr().err
+
+
+def test_a_terminal_that_knows_only_ascii_gets_escapes(run: Path, pictures: list[str], tmp_path: Path) -> None:
+    apple = tmp_path / "Äpfel.png"
+    Path(pictures[0]).rename(apple)
+    command = [sys.executable, "-m", "minicnn", "predict", str(run), str(apple)]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"\xc4pfel.png" in done.stdout
+
+
 def test_signals_save_and_leave_and_a_killed_process_loses_little(tmp_path: Path) -> None:
     """The whole program, stopped three times in three ways: the end is the same as in one piece."""
     out = tmp_path / "run"

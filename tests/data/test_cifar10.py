@@ -82,18 +82,24 @@ def check(dataset: cifar10.Dataset, files: dict[str, bytes]) -> None:
 # Where the data are found
 
 
-def test_reads_the_unpacked_folder_the_folder_above_it_and_the_archive(files: dict[str, bytes], tmp_path: Path) -> None:
+def test_reads_the_unpacked_folder_the_folder_above_it_and_the_archive(
+    files: dict[str, bytes], official: bytes, tmp_path: Path
+) -> None:
     folder = write_folder(tmp_path / "a" / "cifar-10-batches-bin", files)
     check(load_cifar10(folder), files)
     check(load_cifar10(str(folder.parent)), files)
     (tmp_path / "b").mkdir()
-    (tmp_path / "b" / "cifar-10-binary.tar.gz").write_bytes(pack(files))
+    (tmp_path / "b" / "cifar-10-binary.tar.gz").write_bytes(official)
     check(load_cifar10(tmp_path / "b", download=False), files)
     assert os.listdir(tmp_path / "b") == ["cifar-10-binary.tar.gz"]  # read in memory
 
 
-def test_the_order_of_the_members_in_the_archive_does_not_matter(files: dict[str, bytes], tmp_path: Path) -> None:
-    (tmp_path / "cifar-10-binary.tar.gz").write_bytes(pack(dict(reversed(files.items()))))
+def test_the_order_of_the_members_in_the_archive_does_not_matter(
+    files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = pack(dict(reversed(files.items())))
+    monkeypatch.setattr(cifar10, "ARCHIVE_SHA256", hashlib.sha256(archive).hexdigest())
+    (tmp_path / "cifar-10-binary.tar.gz").write_bytes(archive)
     check(load_cifar10(tmp_path), files)
 
 
@@ -179,6 +185,42 @@ def test_a_damaged_archive_is_named_wherever_it_is_cut_or_hit(files: dict[str, b
             pytest.fail(f"damage {number} was not noticed")
 
 
+def test_an_archive_that_is_not_the_official_one_is_refused(
+    files: dict[str, bytes], official: bytes, tmp_path: Path
+) -> None:
+    """Its records are in order, and gzip's checksum is right: only SHA-256 shows that a pixel is another."""
+    data = bytearray(files["data_batch_2.bin"])
+    data[5000] ^= 1
+    (tmp_path / "cifar-10-binary.tar.gz").write_bytes(pack({**files, "data_batch_2.bin": bytes(data)}))
+    with pytest.raises(DataError, match=r"not the official archive \(SHA-256 .*delete it to download it again"):
+        load_cifar10(tmp_path)
+
+
+def test_an_archive_is_compared_only_once(
+    files: dict[str, bytes], official: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, file_digest, counted = tmp_path / "cifar-10-binary.tar.gz", hashlib.file_digest, []
+    path.write_bytes(official)
+    monkeypatch.setattr(hashlib, "file_digest", lambda *given: counted.append(1) or file_digest(*given))
+    check(load_cifar10(tmp_path), files)
+    check(load_cifar10(tmp_path), files)
+    assert len(counted) == 1
+    os.utime(path, (1, 1))
+    check(load_cifar10(tmp_path), files)
+    assert len(counted) == 2
+
+
+@pytest.mark.parametrize("found", ["cifar-10-batches-py/data_batch_1", "cifar-10-python.tar.gz", "data_batch_1"])
+def test_python_s_pickles_are_named_instead_of_a_download(tmp_path: Path, found: str) -> None:
+    (tmp_path / "data" / found).parent.mkdir(parents=True)
+    (tmp_path / "data" / found).write_bytes(b"\x80\x02}.")
+    with pytest.raises(
+        DataError, match=r"is CIFAR-10 as Python's pickles, .* put cifar-10-binary\.tar\.gz from https?:"
+    ):
+        load_cifar10(tmp_path / "data")
+    assert [entry.name for entry in (tmp_path / "data").iterdir()] == [found.split("/")[0]]
+
+
 # The downloader
 
 
@@ -238,7 +280,8 @@ def server(official: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]
 
 
 def listing(folder: Path) -> list[str]:
-    return sorted(os.listdir(folder))
+    """What lies in a folder beside this test's own cache."""
+    return sorted(name for name in os.listdir(folder) if name != "cache")
 
 
 ARCHIVE = "cifar-10-binary.tar.gz"
@@ -247,7 +290,8 @@ PART = ARCHIVE + ".part"
 
 def test_downloads_once_into_the_cache(server: Server, files: dict[str, bytes], own_cache: Path) -> None:
     check(load_cifar10(), files)
-    assert listing(own_cache) == [ARCHIVE]
+    archive, checked = listing(own_cache)
+    assert archive == ARCHIVE and checked.endswith(".sha256")
     assert (own_cache / ARCHIVE).read_bytes() == server.content
     check(load_cifar10(), files)
     assert server.ranges == [None]

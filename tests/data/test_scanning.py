@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,3 +71,27 @@ def test_what_is_wrong_with_a_folder_is_said(root: Path, change: Callable[[Path]
     change(root)
     with pytest.raises(DataError, match=message):
         ImageFolder(root, SIZE)
+
+
+@pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="names are always Unicode there")
+def test_the_name_of_a_class_must_be_text(root: Path) -> None:
+    (root / "cat").rename(root / os.fsdecode(b"caf\xe9"))
+    with pytest.raises(DataError, match=r"pictures/caf\\udce9: the name of a class must be UTF-8 without control"):
+        ImageFolder(root, SIZE)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_the_name_of_a_class_must_not_command_the_terminal(root: Path) -> None:
+    (root / "cat").rename(root / "\x1b[31mcat")
+    with pytest.raises(DataError, match=r"pictures/\\x1b\[31mcat: the name of a class must be UTF-8 without control"):
+        ImageFolder(root, SIZE)
+    (root / "\x1b[31mcat").rename(root / "Äpfel 🍎\N{NO-BREAK SPACE}\N{ZERO WIDTH JOINER}x")
+    assert len(ImageFolder(root, SIZE).classes) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_named_pipe_is_no_picture(root: Path) -> None:
+    os.mkfifo(root / "ant" / "pipe.png")
+    with pytest.raises(DataError, match=r"pipe\.png is not a regular file"):
+        ImageFolder(root, SIZE)
+    assert len(ImageFolder(root, SIZE, skip_bad=True)) == 15

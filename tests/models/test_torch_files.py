@@ -1,5 +1,7 @@
 """Weights of PyTorch: good files in every format, and files that are something else."""
 
+import json
+import os
 import pickle
 import struct
 import zipfile
@@ -16,6 +18,7 @@ from handmade_pickles import (
     call,
     dictionary,
     integer,
+    legacy_file,
     name,
     program,
     tensor,
@@ -65,6 +68,57 @@ def test_safetensors_are_read(tmp_path: Path) -> None:
     safetensors.numpy.save_file({"module.a": SIX.reshape(2, 3)}, tmp_path / "weights.safetensors")
     (tmp_path / "weights.safetensors").rename(tmp_path / "weights.bin")  # known by its content, too
     np.testing.assert_array_equal(read_state_dict(tmp_path / "weights.bin")["a"], SIX.reshape(2, 3))
+
+
+def safetensors_file(path: Path, kind: str, shape: tuple[int, ...], numbers: bytes) -> Path:
+    header = json.dumps({"a": {"dtype": kind, "shape": shape, "data_offsets": [0, len(numbers)]}}).encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header + numbers)
+    return path
+
+
+def test_floats_of_16_bits_become_float32(tmp_path: Path) -> None:
+    # sign, 8 bits of exponent, 7 of mantissa: 1, -2, 3.140625, the smallest subnormal, infinity, 0
+    bits = np.array([0x3F80, 0xC000, 0x4049, 0x0001, 0x7F80, 0x0000], "<u2").tobytes()
+    found = read_state_dict(safetensors_file(tmp_path / "bf16.safetensors", "BF16", (2, 3), bits))["a"]
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, np.array([[1, -2, 3.140625], [2.0**-133, np.inf, 0]], np.float32))
+    half = np.array([[0.1, -65504], [2**-24, 1]], "<f2")
+    found = read_state_dict(safetensors_file(tmp_path / "fp16.safetensors", "F16", (2, 2), half.tobytes()))["a"]
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, half.astype(np.float32))
+
+
+def test_types_that_numpy_lacks_are_named(tmp_path: Path) -> None:
+    path = safetensors_file(tmp_path / "fp8.safetensors", "F8_E4M3", (4,), bytes(4))
+    with pytest.raises(WeightsError, match=r"a must be of type BF16, F16, F32, .*, got F8_E4M3"):
+        read_state_dict(path)
+
+
+@pytest.mark.parametrize("holder", ["state_dict", "model_state_dict", "model", "net"])
+def test_the_state_dict_may_lie_in_a_training_checkpoint(read: Reader, holder: str) -> None:
+    found = read(dictionary(epoch=integer(90), **{holder: dictionary(a=tensor())}, optimizer=dictionary(lr=b"N")))
+    assert list(found) == ["a"]
+
+
+def test_a_tensor_called_model_is_a_tensor(read: Reader) -> None:
+    assert list(read(dictionary(model=tensor(), net=tensor()))) == ["model", "net"]
+
+
+def test_bytes_behind_a_legacy_file_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    whole = legacy_file(dictionary(a=tensor()), {"0": SIX.tobytes()})
+    path.write_bytes(whole)
+    read_state_dict(path)
+    path.write_bytes(whole + b"\0")
+    with pytest.raises(WeightsError, match="bytes are left over behind its last storage"):
+        read_state_dict(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_named_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "weights.pth")
+    with pytest.raises(WeightsError, match=r"weights\.pth: .*not a regular file"):
+        read_state_dict(tmp_path / "weights.pth")
 
 
 # --- files of another kind ------------------------------------------------------------------------------------

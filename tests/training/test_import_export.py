@@ -15,7 +15,7 @@ from minicnn.models import torch_files
 from minicnn.models.torch_files import WeightsError
 from minicnn.training import load_model, save_model
 from minicnn.training.evaluation import probabilities
-from minicnn.training.import_export import export_onnx, import_torchvision
+from minicnn.training.import_export import export_onnx, import_torchvision, read_class_names
 
 
 def call(*arguments: Any) -> int:
@@ -84,13 +84,40 @@ def test_errors_are_one_line_and_leave_nothing(tmp_path: Path, capsys: pytest.Ca
     for arguments, message in (
         (("harm.pth",), "harm.pth: it asks for os.system, which no state dict needs; nothing was run"),
         (("absent.pth",), "absent.pth: No such file or directory"),
-        (("harm.pth", "--classes", tmp_path / "names.txt"), "codec can't decode"),
+        (("harm.pth", "--classes", tmp_path / "names.txt"), "names.txt: line 1 is not UTF-8"),
         (("harm.pth", "--classes", tmp_path / "none.txt"), "No such file or directory"),
     ):
         assert call("import-torchvision", tmp_path / arguments[0], *arguments[1:], "--out", out) == 2
         error = capsys.readouterr().err
         assert message in error and error.count("\n") == 1 and error.startswith("minicnn: error: ")
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["tench\ngroßer Hai\n".encode(), "tench\r\ngroßer Hai".encode("utf-8-sig"), "tench\ngroßer Hai".encode()],
+    ids=["UTF-8", "with a BOM and Windows' line ends", "without the last line end"],
+)
+def test_names_of_classes_are_read(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "names.txt").write_bytes(content)
+    assert read_class_names(tmp_path / "names.txt") == ["tench", "großer Hai"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            "tench\ngroßer Hai".encode("cp1252"),
+            r"line 2 is not UTF-8 \(in Windows' encoding, cp1252, it reads 'großer Hai",
+        ),
+        ("tench\n".encode("utf-16"), r"line 1 is not UTF-8"),
+        (b"tench\n\x1b[31mred\n", r"line 2 has control characters: '\\+x1b\[31mred'"),
+    ],
+)
+def test_names_of_classes_in_other_encodings_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "names.txt").write_bytes(content)
+    with pytest.raises(WeightsError, match=rf"names\.txt: {message}"):
+        read_class_names(tmp_path / "names.txt")
 
 
 # --- ONNX --------------------------------------------------------------------------------------------------------
