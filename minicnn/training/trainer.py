@@ -11,6 +11,7 @@ The file reads downwards: a run from the outside; its epochs; its files; its res
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,7 +29,7 @@ from minicnn.data.sources import Part, Parts, load_parts
 from minicnn.training.checkpoint import load_model, save_model, save_training
 from minicnn.training.environment import machine, versions
 from minicnn.training.evaluation import Evaluation, evaluate
-from minicnn.training.loop import EpochProgress, TrainingError, train_epoch
+from minicnn.training.loop import DivergedError, EpochProgress, TrainingError, train_epoch
 from minicnn.training.progress import RunProgress, say
 from minicnn.training.recipe import Recipe, reported_as
 from minicnn.training.run_folder import RunFolder
@@ -220,7 +221,7 @@ class Trainer:
         Raises
         ------
         TrainingError
-            If a loss is not finite or a file cannot be written; what was saved stays as it is.
+            If a loss or a parameter is not finite, or a file cannot be written; what was saved stays as it is.
         Stopped
             After Ctrl-C or SIGTERM.
         """
@@ -274,7 +275,14 @@ class Trainer:
         if self.validation is None:
             return None
         evaluated = (self.state.network, self.state.preparation, *self.validation)
-        return evaluate(*evaluated, workers=self.workers, after_batch=lambda count: self.stop_if_asked())
+        found = evaluate(*evaluated, workers=self.workers, after_batch=lambda count: self.stop_if_asked())
+        if not math.isfinite(found.loss):
+            rate = self.state.optimizer.param_groups[0]["lr"]
+            raise DivergedError(
+                f"the validation loss is {found.loss} after epoch {self.state.epoch}. "
+                f"Try a lower learning rate than {rate:g}"
+            )
+        return found
 
     def row(self, result: EpochProgress, validated: Evaluation | None) -> Row:
         """Return an epoch's row of the log; its training errors are running ones."""
@@ -389,6 +397,8 @@ class Trainer:
         if self.parts.test is not None:
             test = _resident(self.parts.test)
             tested = evaluate(saved.network, saved.preparation, *test, workers=self.workers)
+            if not math.isfinite(tested.loss):
+                raise DivergedError(f"the loss on the test set is {tested.loss}: {self.folder.best} is of no use")
             result["test"] = asdict(tested)
             print(f"Test set: {tested}")
         with self.writing(self.folder.result.name):

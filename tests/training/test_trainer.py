@@ -12,6 +12,7 @@ from PIL import Image
 import minicnn
 from minicnn.data import DataError, ImageFolder, sources
 from minicnn.training import TrainingError, evaluate, load_model, load_training, trainer
+from minicnn.training.loop import DivergedError
 from minicnn.training.stopping import Stopped
 from tests.training.small_runs import assert_same, log, newest, stop_after, train
 
@@ -239,6 +240,24 @@ def test_what_is_not_finite_stops_training_and_names_the_layer(tmp_path: Path) -
     ):
         train(tmp_path, "four-layer", settings={"lr": 1e30})
     load_training(newest(tmp_path))
+
+
+def test_a_validation_loss_that_is_not_finite_is_divergence(tmp_path: Path) -> None:
+    """The only step of this run spoils the weights after its loss was read."""
+    words = r"the validation loss is nan after epoch 1. Try a lower learning rate than 1e\+20. The last .*step-00000000"
+    with pytest.raises(DivergedError, match=words):
+        train(tmp_path, "four-layer", settings={"lr": 1e20, "batch_size": 64, "epochs": 1})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000000.safetensors"]
+
+
+def test_without_validation_divergence_shows_in_the_weights_or_the_test(tmp_path: Path) -> None:
+    settings = {"batch_size": 64, "epochs": 1, "validation": 0}
+    with pytest.raises(DivergedError, match=r"the loss on the test set is nan: .*best.safetensors is of no use"):
+        train(tmp_path / "huge", "four-layer", settings={**settings, "lr": 1e20})
+    with pytest.raises(DivergedError, match=r"model.\S+ is infinite or NaN, and is not saved.*step-00000000"):
+        train(tmp_path / "infinite", "four-layer", settings={**settings, "lr": 3e38, "weight_decay": 3e38})
+    assert [path.name for path in (tmp_path / "infinite").iterdir()] == ["step-00000000.safetensors"]
+    assert not list(tmp_path.glob("*/result.json"))
 
 
 # --- folders -----------------------------------------------------------------------------------------------------
