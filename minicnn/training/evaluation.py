@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,12 @@ class Evaluation:
     def images_per_second(self) -> float:
         """The speed."""
         return self.images / self.seconds
+
+    def finite(self, what: str) -> Self:
+        """Return this result; DivergedError if its loss, called `what`, is infinite or NaN."""
+        if not math.isfinite(self.loss):
+            raise DivergedError(f"{what} is {self.loss}: {OUTPUTS_NOT_FINITE}")
+        return self
 
     def __str__(self) -> str:
         return (

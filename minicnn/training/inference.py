@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -18,8 +17,7 @@ from minicnn.data import load_image
 from minicnn.data.sources import load_test
 from minicnn.files import write_atomically
 from minicnn.training.checkpoint import load_model
-from minicnn.training.evaluation import OUTPUTS_NOT_FINITE, Evaluation, evaluate, probabilities
-from minicnn.training.loop import DivergedError
+from minicnn.training.evaluation import Evaluation, evaluate, probabilities
 from minicnn.training.progress import shows_bar
 
 __all__ = ["evaluate_checkpoint", "predict_images"]
@@ -74,8 +72,7 @@ def evaluate_checkpoint(
         workers = 0 if isinstance(images, np.ndarray) else 2
     with tqdm(total=len(labels), unit=" images", leave=False, disable=not shows_bar()) as bar:
         found = evaluate(saved.network, saved.preparation, images, labels, ten_crop, workers, bar.update)
-    if not math.isfinite(found.loss):
-        raise DivergedError(f"{os.fspath(checkpoint)}: {OUTPUTS_NOT_FINITE}")
+    found.finite(f"{os.fspath(checkpoint)}: the loss")
     print(f"{'ten crops' if ten_crop else 'centre crop'}: {found}")
     if json_file is not None:
         crops = {"checkpoint": str(checkpoint), "data": str(data), "crops": 10 if ten_crop else 1}

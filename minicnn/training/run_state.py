@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from minicnn import models
 from minicnn.arguments import number, whole
-from minicnn.backend import generator, manual_seed
+from minicnn.backend import generator, get_default_device, manual_seed, set_default_device, set_num_threads
 from minicnn.data import Preparation, pixel_statistics
 from minicnn.data.sources import Parts
 from minicnn.models import Network
@@ -25,7 +25,7 @@ from minicnn.training.progress import say
 from minicnn.training.recipe import Recipe, reported_as
 from minicnn.training.schedule import Plateau
 
-__all__ = ["Row", "RunState", "reading_checkpoint", "resumed_recipe", "saved_threads"]
+__all__ = ["Row", "RunState"]
 
 Row = dict[str, Any]
 
@@ -58,6 +58,8 @@ class RunState:
         The log, one row for each finished epoch.
     best : dict or None
         The epoch with the lowest validation error, and that error; without validation the last epoch, and None.
+    environment : dict
+        The versions and the machine of the checkpoint that the run was resumed from; of a new run, empty.
     """
 
     recipe: Recipe
@@ -73,6 +75,7 @@ class RunState:
     progress: EpochProgress | None = None
     rows: list[Row] = field(default_factory=list)
     best: dict[str, Any] | None = None
+    environment: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def begin(cls, recipe: Recipe, parts: Parts, loading: Mapping[str, Any]) -> Self:
@@ -109,27 +112,44 @@ class RunState:
 
     @classmethod
     def resume(
-        cls, recipe: Recipe, parts: Parts, loading: Mapping[str, Any], saved: SavedTraining, folder: Path
+        cls,
+        saved: SavedTraining,
+        path: Path,
+        model: str | None,
+        data: str | None,
+        switches: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        same_threads: bool,
+        same_device: bool,
     ) -> Self:
-        """Return the state that a checkpoint holds, and restore the random generator.
+        """Return the state that the checkpoint at `path` holds, and restore the random generator.
+
+        Parameters
+        ----------
+        saved, path
+            The checkpoint.
+        model, data, switches, settings
+            What the user gives now.
+        same_threads, same_device
+            Whether to compute on as many cores, and on the device, as before.
 
         Raises
         ------
         TrainingError
-            If the images are not the same as before.
+            If any setting but the number of epochs differs.
         CheckpointError
-            If the checkpoint contradicts itself.
+            If anything in the checkpoint is wrong.
         """
-        with reading_checkpoint(folder):
-            progress, checksums = saved.progress, _checksums(parts)
-            wrong = [
-                f"the {part} images are not the same as before"
-                for part, checksum in checksums.items()
-                if checksum != progress["checksums"][part]
-            ]
-            _refuse(folder, wrong)
-            _warn_of_changes(progress["environment"])
-            network = saved.model.network
+        recipe = _resumed_recipe(saved, path, model, data, switches, settings)
+        with _reading(path):
+            progress, network = saved.progress, saved.model.network
+            if same_threads:
+                set_num_threads(_saved_threads(saved))
+            if same_device:
+                set_default_device(progress["environment"].get("device", "cpu"))
+            network.to(get_default_device())
+            checksums = {part: progress["checksums"][part] for part in ("train", "validation")}
+            loading = _checked_loading(progress)
             optimizer, schedule = recipe.optimizer(network)
             optimizer.load_state_dict(saved.optimizer)
             schedule.load_state_dict(progress["schedule"])
@@ -139,23 +159,39 @@ class RunState:
                 network,
                 saved.model.preparation,
                 saved.model.classes,
-                np.array(progress["colour"]),
+                _checked_colour(progress["colour"]),
                 optimizer,
                 schedule,
                 checksums,
                 loading,
                 whole("checkpoint", "epoch", progress["epoch"], 1),
-                rows=progress["rows"],
+                rows=[_checked_row(row) for row in progress["rows"]],
             )
-            if state.epoch != len(state.rows) + 1:
-                raise ValueError(f"it is in epoch {state.epoch}, with {len(state.rows)} epochs in its log")
             if state.rows:
                 state.best = _checked_best(progress["best"], recipe)
             if progress["progress"] is not None:
                 state.progress = EpochProgress(**progress["progress"])
                 whole("checkpoint", "images", state.progress.images, 1)
                 whole("checkpoint", "steps", state.progress.steps, 1)
+            state.environment = {"device": "cpu", **progress["environment"]}
             return state
+
+    def go_on_with(self, parts: Parts, loading: Mapping[str, Any], folder: Path) -> None:
+        """Refuse other images than before, and warn of everything else that has changed.
+
+        Raises
+        ------
+        TrainingError
+            If the images are not the same as before.
+        """
+        wrong = [
+            f"the {part} images are not the same as before"
+            for part, checksum in _checksums(parts).items()
+            if checksum != self.checksums[part]
+        ]
+        _refuse(folder, wrong)
+        _warn_of_changes(self.environment)
+        self.loading = loading
 
     @property
     def finished(self) -> bool:
@@ -180,15 +216,15 @@ class RunState:
         }
 
 
-def resumed_recipe(
+def _resumed_recipe(
     saved: SavedTraining,
-    folder: Path,
+    path: Path,
     model: str | None,
     data: str | None,
     switches: Mapping[str, Any],
     settings: Mapping[str, Any],
 ) -> Recipe:
-    """Return the recipe of a checkpoint with its new number of epochs.
+    """Return the recipe of the checkpoint at `path` with its new number of epochs.
 
     Raises
     ------
@@ -197,19 +233,21 @@ def resumed_recipe(
     CheckpointError
         If the checkpoint contradicts itself.
     """
-    with reading_checkpoint(folder):
+    with _reading(path):
         recipe = Recipe.from_dict(saved.progress["recipe"])
         done = whole("checkpoint", "epoch", saved.progress["epoch"], 1) - 1
+        if done != len(saved.progress["rows"]):
+            raise ValueError(f"it is in epoch {done + 1}, with {len(saved.progress['rows'])} epochs in its log")
     wrong = recipe.differences(model, switches, settings)
     epochs = settings.get("epochs", recipe.epochs)
     if epochs < done:
         wrong.append(f"{done} epochs are done and epochs is {epochs} now")
-    _refuse(folder, wrong)
+    _refuse(path.parent, wrong)
     with reported_as(TrainingError):  # a folder may have moved: checksums show later whether its images are the same
         return replace(recipe, epochs=epochs, data=data or recipe.data)
 
 
-def saved_threads(saved: SavedTraining) -> int:
+def _saved_threads(saved: SavedTraining) -> int:
     """Return the number of threads that a checkpoint was computed with; ValueError if it makes no sense."""
     threads = whole("checkpoint", "threads", saved.progress["environment"]["threads"], 1)
     if threads > MAX_THREADS:
@@ -218,13 +256,13 @@ def saved_threads(saved: SavedTraining) -> int:
 
 
 @contextmanager
-def reading_checkpoint(folder: Path) -> Iterator[None]:
+def _reading(path: Path) -> Iterator[None]:
     """Raise every error in the progress part of a checkpoint as a CheckpointError."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else error
-        raise CheckpointError(f"{folder}: its newest checkpoint cannot be used: {what}") from error
+        raise CheckpointError(f"{path} cannot be used: {what}") from error
 
 
 def _checked_best(best: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
@@ -232,6 +270,28 @@ def _checked_best(best: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
     if recipe.validation or error is not None:
         error = number("checkpoint", "validation_error", error)
     return {"epoch": whole("checkpoint", "best", best["epoch"], 1), "validation_error": error}
+
+
+def _checked_colour(colour: Any) -> NDArray[np.float64]:
+    components = np.array(colour, np.float64)
+    if components.shape != (3, 3) or not np.isfinite(components).all():
+        raise ValueError(f"checkpoint: colour must be 3 x 3 finite numbers, got {colour}")
+    return components
+
+
+def _checked_row(row: Any) -> Row:
+    number("checkpoint", "train_error", row["train_error"])
+    number("checkpoint", "seconds", row["seconds"])
+    return dict(row)
+
+
+def _checked_loading(progress: Mapping[str, Any]) -> dict[str, Any]:
+    data_dir, skip_bad = progress["data_dir"], progress["skip_bad"]
+    if data_dir is not None and not isinstance(data_dir, str):
+        raise TypeError(f"checkpoint: data_dir must be a path or null, got {data_dir!r}")
+    if not isinstance(skip_bad, bool):
+        raise TypeError(f"checkpoint: skip_bad must be true or false, got {skip_bad!r}")
+    return {"data_dir": data_dir, "skip_bad": skip_bad}
 
 
 def _checksums(parts: Parts) -> dict[str, str | None]:

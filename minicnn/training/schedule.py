@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from minicnn.arguments import whole
+from minicnn.arguments import number, whole
 from minicnn.optim import Optimizer
 
 __all__ = ["Plateau"]
@@ -82,4 +82,9 @@ class Plateau:
                 f"Plateau.load_state_dict: state_dict must have the keys {sorted(self.state_dict())}, "
                 f"got {sorted(state_dict)}"
             )
+        for name in ("patience", "drops", "waited", "dropped"):
+            whole("Plateau.load_state_dict", name, state_dict[name], 0)
+        number("Plateau.load_state_dict", "lowest", state_dict["lowest"])
+        if not isinstance(state_dict["finished"], bool):
+            raise TypeError(f"Plateau.load_state_dict: finished must be a bool, got {state_dict['finished']!r}")
         vars(self).update(state_dict)

@@ -11,7 +11,6 @@ The file reads downwards: a run from the outside; its epochs; its files; its res
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,11 +28,11 @@ from minicnn.data.sources import Part, Parts, load_parts
 from minicnn.training.checkpoint import load_model, save_model, save_training
 from minicnn.training.environment import machine, versions
 from minicnn.training.evaluation import Evaluation, evaluate
-from minicnn.training.loop import DivergedError, EpochProgress, TrainingError, train_epoch
+from minicnn.training.loop import EpochProgress, TrainingError, train_epoch
 from minicnn.training.progress import RunProgress, say
 from minicnn.training.recipe import Recipe, reported_as
 from minicnn.training.run_folder import RunFolder
-from minicnn.training.run_state import Row, RunState, reading_checkpoint, resumed_recipe, saved_threads
+from minicnn.training.run_state import Row, RunState
 from minicnn.training.schedule import Plateau
 from minicnn.training.stopping import GracefulStop, Stopped
 
@@ -134,25 +133,25 @@ def run(
             raise TrainingError(
                 f"{folder.folder} holds a run; resume it with --resume, or choose another folder with --out"
             )
-        saved = folder.newest() if folder.holds_a_run() else None
-        if resume and saved is None:
-            say(f"There is no run in {folder.folder} to resume: starting a new run")
-        if saved is None:
-            if model is None or data is None:
-                raise TrainingError("train: model and data must be given for a new run")
-            recipe = Recipe.new(model, data, switched, given)
-        else:
-            recipe = resumed_recipe(saved, folder.folder, model, data, switched, given)
-            with reading_checkpoint(folder.folder):
-                data_dir, skip_bad = data_dir or saved.progress["data_dir"], skip_bad or saved.progress["skip_bad"]
-                threads = threads or saved_threads(saved)
-                device = device or saved.progress["environment"].get("device", "cpu")
         if threads is not None:
             set_num_threads(threads)
         if device is not None:
             set_default_device(device)
-        if saved is not None:
-            saved.model.network.to(get_default_device())
+        wanted = (model, data, switched, given, threads is None, device is None)
+        resumed = None
+        if folder.holds_a_run():
+            resumed = folder.newest(lambda saved, path: RunState.resume(saved, path, *wanted))
+        if resume and resumed is None:
+            say(f"There is no run in {folder.folder} to resume: starting a new run")
+        if resumed is None:
+            if model is None or data is None:
+                raise TrainingError("train: model and data must be given for a new run")
+            recipe = Recipe.new(model, data, switched, given)
+        else:
+            recipe = resumed.recipe
+            data_dir, skip_bad = data_dir or resumed.loading["data_dir"], skip_bad or resumed.loading["skip_bad"]
+            if resumed.best is not None and not folder.has_best(needed=resumed.finished):
+                resumed.best = None
         folder.remove_parts()
         parts = load_parts(
             recipe.data,
@@ -164,20 +163,20 @@ def run(
             skip_bad=skip_bad,
             cache=cache,
         )
-        if saved is None and "num_classes" not in switched:
+        if resumed is None and "num_classes" not in switched:
             recipe = replace(recipe, config={**recipe.config, "num_classes": len(parts.classes)})
         loading = {"data_dir": None if data_dir is None else os.fspath(data_dir), "skip_bad": skip_bad}
-        run_of = (recipe, parts, loading)
-        state = RunState.begin(*run_of) if saved is None else RunState.resume(*run_of, saved, folder.folder)
+        state = resumed or RunState.begin(recipe, parts, loading)
+        if resumed is not None:
+            resumed.go_on_with(parts, loading, folder.folder)
         if workers is None:
             workers = 0 if isinstance(parts.train.images, np.ndarray) else 2
         name = name or f"{recipe.model} on {Path(recipe.data).name}"
         trainer = Trainer(folder, state, parts, name, workers, checkpoint_minutes, keep, draw, after_epoch)
-        if saved is None:
+        if resumed is None:
             trainer.keep_checkpoint()
         else:
-            with reading_checkpoint(folder.folder):
-                trainer.show_log()
+            trainer.show_log()
         trainer.train()
         return trainer.report()
 
@@ -276,13 +275,8 @@ class Trainer:
             return None
         evaluated = (self.state.network, self.state.preparation, *self.validation)
         found = evaluate(*evaluated, workers=self.workers, after_batch=lambda count: self.stop_if_asked())
-        if not math.isfinite(found.loss):
-            rate = self.state.optimizer.param_groups[0]["lr"]
-            raise DivergedError(
-                f"the validation loss is {found.loss} after epoch {self.state.epoch}. "
-                f"Try a lower learning rate than {rate:g}"
-            )
-        return found
+        rate = self.state.optimizer.param_groups[0]["lr"]
+        return found.finite(f"the validation loss after epoch {self.state.epoch}, at a learning rate of {rate:g},")
 
     def row(self, result: EpochProgress, validated: Evaluation | None) -> Row:
         """Return an epoch's row of the log; its training errors are running ones."""
@@ -397,8 +391,7 @@ class Trainer:
         if self.parts.test is not None:
             test = _resident(self.parts.test)
             tested = evaluate(saved.network, saved.preparation, *test, workers=self.workers)
-            if not math.isfinite(tested.loss):
-                raise DivergedError(f"the loss on the test set is {tested.loss}: {self.folder.best} is of no use")
+            tested.finite(f"{self.folder.best} is of no use: its loss on the test set")
             result["test"] = asdict(tested)
             print(f"Test set: {tested}")
         with self.writing(self.folder.result.name):

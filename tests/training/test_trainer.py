@@ -244,7 +244,7 @@ def test_what_is_not_finite_stops_training_and_names_the_layer(tmp_path: Path) -
 
 def test_a_validation_loss_that_is_not_finite_is_divergence(tmp_path: Path) -> None:
     """The only step of this run spoils the weights after its loss was read."""
-    words = r"the validation loss is nan after epoch 1. Try a lower learning rate than 1e\+20. The last .*step-00000000"
+    words = r"validation loss after epoch 1, at a learning rate of 1e\+20, is nan: .*diverged. The last .*step-00000000"
     with pytest.raises(DivergedError, match=words):
         train(tmp_path, "four-layer", settings={"lr": 1e20, "batch_size": 64, "epochs": 1})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000000.safetensors"]
@@ -252,7 +252,7 @@ def test_a_validation_loss_that_is_not_finite_is_divergence(tmp_path: Path) -> N
 
 def test_without_validation_divergence_shows_in_the_weights_or_the_test(tmp_path: Path) -> None:
     settings = {"batch_size": 64, "epochs": 1, "validation": 0}
-    with pytest.raises(DivergedError, match=r"the loss on the test set is nan: .*best.safetensors is of no use"):
+    with pytest.raises(DivergedError, match=r"best.safetensors is of no use: its loss on the test set is nan"):
         train(tmp_path / "huge", "four-layer", settings={**settings, "lr": 1e20})
     with pytest.raises(DivergedError, match=r"model.\S+ is infinite or NaN, and is not saved.*step-00000000"):
         train(tmp_path / "infinite", "four-layer", settings={**settings, "lr": 3e38, "weight_decay": 3e38})
