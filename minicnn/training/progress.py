@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -15,7 +18,18 @@ __all__ = ["RunProgress", "say", "shows_bar"]
 
 def say(text: str) -> None:
     """Print a line to stderr, above any bar."""
-    tqdm.write(text, file=sys.stderr)
+    with _while_there_is_a_terminal():
+        tqdm.write(text, file=sys.stderr)
+
+
+@contextmanager
+def _while_there_is_a_terminal() -> Iterator[None]:
+    """Ignore that a terminal is gone: a run that is told so by SIGHUP still has to save its step."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
 
 
 def shows_bar() -> bool:
@@ -58,7 +72,8 @@ class RunProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.bar.close()
+        with _while_there_is_a_terminal():
+            self.bar.close()
 
     def after_step(self, progress: EpochProgress) -> None:
         """Move the bar."""
@@ -66,7 +81,8 @@ class RunProgress:
             error = f"error {100 * progress.error:.1f} %"
             text = f"epoch {progress.epoch}/{self.epochs}, loss {progress.loss:.3f}, {error}"
             self.bar.set_postfix_str(text, refresh=False)
-            self.bar.update((progress.epoch - 1) * self.images + progress.images - self.bar.n)
+            with _while_there_is_a_terminal():
+                self.bar.update((progress.epoch - 1) * self.images + progress.images - self.bar.n)
 
     def after_epoch(self, progress: EpochProgress, more: str = "") -> None:
         """Print the epoch's line, with `more` at its end."""

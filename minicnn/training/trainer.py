@@ -113,7 +113,7 @@ def run(
     CheckpointError
         If no checkpoint can be read.
     Stopped
-        After Ctrl-C or SIGTERM, when everything is saved; the message says how to resume.
+        After Ctrl-C, SIGTERM or SIGHUP, when everything is saved; the message says how to resume.
     """
     given = {setting: value for setting, value in (settings or {}).items() if value is not None}
     if "lr_drops" in given:
@@ -222,7 +222,7 @@ class Trainer:
         TrainingError
             If a loss or a parameter is not finite, or a file cannot be written; what was saved stays as it is.
         Stopped
-            After Ctrl-C or SIGTERM.
+            After Ctrl-C, SIGTERM or SIGHUP.
         """
         state, images = self.state, len(self.parts.train.labels)
         ahead = state.progress.images if state.progress is not None else 0
