@@ -20,16 +20,10 @@ import numpy as np
 import threadpoolctl
 
 from minicnn.backend.arrays import Array
+from minicnn.backend.cpu_limits import default_threads
 from minicnn.backend.memory import empty
 
-
-def _available_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-_num_threads = _available_cores()
+_num_threads = default_threads()
 _pool: ThreadPoolExecutor | None = None
 _inside_part = threading.local()
 _blas_lock = threading.Lock()
@@ -39,7 +33,10 @@ _blas_threads_of_user: list[int] = []
 
 
 def set_num_threads(n: int) -> None:
-    """Set how many cores minicnn uses; by default, all cores that this process may run on.
+    """Set how many cores minicnn uses.
+
+    By default these are ``OMP_NUM_THREADS`` if that is set, else all cores that this process may run on, but not more
+    than a container's CPU quota pays for.
 
     Parameters
     ----------
