@@ -17,9 +17,10 @@ __all__ = ["RunProgress", "say", "shows_bar"]
 
 
 def say(text: str) -> None:
-    """Print a line to stderr, above any bar."""
-    with _while_there_is_a_terminal():
-        tqdm.write(text, file=sys.stderr)
+    """Print a line to stderr, above any bar; nothing where it is closed, for which Python has None."""
+    if sys.stderr is not None:
+        with _while_there_is_a_terminal():
+            tqdm.write(text, file=sys.stderr)
 
 
 @contextmanager
@@ -34,7 +35,7 @@ def _while_there_is_a_terminal() -> Iterator[None]:
 
 def shows_bar() -> bool:
     """Return whether bars are visible: in a terminal, and in a notebook, whose output is not a terminal."""
-    return sys.stderr.isatty() or "ipykernel" in sys.modules
+    return sys.stderr is not None and (sys.stderr.isatty() or "ipykernel" in sys.modules)
 
 
 class RunProgress:

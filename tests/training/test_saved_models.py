@@ -263,6 +263,15 @@ def test_arrays_that_do_not_fit_are_refused(path: Path) -> None:
             load_model(path)
 
 
+@pytest.mark.parametrize("classes", [[*CLASSES[:4], 7, *CLASSES[5:]], [*CLASSES[:9], None], [*CLASSES[:9], ["a"]]])
+def test_one_class_that_is_no_text_is_refused(path: Path, classes: list[Any]) -> None:
+    save_model(path, network(), preparation(), CLASSES)
+    arrays, settings = contents(path)
+    forge(path, arrays, settings | {"classes": classes})
+    with pytest.raises(CheckpointError, match="classes must be 10 names, one for each output of the network"):
+        load_model(path)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_network_that_diverged_is_neither_saved_nor_loaded(path: Path, value: float) -> None:
     net = network()

@@ -1,6 +1,7 @@
 import json
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -258,6 +259,12 @@ def test_without_validation_divergence_shows_in_the_weights_or_the_test(tmp_path
         train(tmp_path / "infinite", "four-layer", settings={**settings, "lr": 3e38, "weight_decay": 3e38})
     assert [path.name for path in (tmp_path / "infinite").iterdir()] == ["step-00000000.safetensors"]
     assert not list(tmp_path.glob("*/result.json"))
+
+
+def test_a_run_needs_no_stderr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is closed, as for a program without a terminal on Windows, Python has None."""
+    monkeypatch.setattr(sys, "stderr", None)
+    assert train(tmp_path, settings={"epochs": 1})["epochs"] == 1
 
 
 # --- folders -----------------------------------------------------------------------------------------------------
