@@ -138,9 +138,8 @@ def run(
         if device is not None:
             set_default_device(device)
         wanted = (model, data, switched, given, threads is None, device is None)
-        resumed = None
-        if folder.holds_a_run():
-            resumed = folder.newest(lambda saved, path: RunState.resume(saved, path, *wanted))
+        used = folder.holds_a_run()
+        resumed = folder.newest(lambda saved, path: RunState.resume(saved, path, *wanted)) if used else None
         if resume and resumed is None:
             say(f"There is no run in {folder.folder} to resume: starting a new run")
         if resumed is None:
