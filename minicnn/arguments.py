@@ -21,6 +21,7 @@ __all__ = [
     "same_dtype",
     "switch",
     "whole",
+    "writeable",
 ]
 
 
@@ -120,6 +121,12 @@ def only(function: str, name: str, value: Any, *accepted: Any) -> None:
     """Refuse every value but these, of an argument that is there because PyTorch has it."""
     if not any(type(value) is type(choice) and value == choice for choice in accepted):
         raise NotImplementedError(f"{function}: {name} must be {' or '.join(map(repr, accepted))}, got {value!r}")
+
+
+def writeable(function: str, name: str, array: Any) -> None:
+    """Refuse an array of NumPy's that is read-only, before anything is written into it."""
+    if isinstance(array, np.ndarray) and not array.flags.writeable:
+        raise ValueError(f"{function}: {name} must be writeable, got a read-only array of shape {array.shape}")
 
 
 def axis(function: str, name: str, value: Any, ndim: int) -> int:

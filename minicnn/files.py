@@ -6,16 +6,27 @@ import errno
 import os
 import secrets
 import stat
+import tempfile
 import unicodedata
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from filelock import lock_descriptor
 from platformdirs import user_cache_path
 
-__all__ = ["cache_folder", "load_cached", "locked", "printable", "regular_file", "save_cached", "write_atomically"]
+__all__ = [
+    "cache_folder",
+    "home_is_known",
+    "load_cached",
+    "locked",
+    "printable",
+    "regular_file",
+    "save_cached",
+    "write_atomically",
+]
 
 
 def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> None:
@@ -137,8 +148,33 @@ def _is_open_at(descriptor: int, path: Path) -> bool:
 
 
 def cache_folder() -> Path:
-    """Return the folder of this user's cached files: on Linux ``$XDG_CACHE_HOME/minicnn``, or ``~/.cache/minicnn``."""
-    return user_cache_path("minicnn", appauthor=False)
+    """Return the folder of this user's cached files: on Linux ``$XDG_CACHE_HOME/minicnn``, or ``~/.cache/minicnn``.
+
+    A user without a home, as in a container, has it among the temporary files.
+    """
+    with suppress(RuntimeError):  # of newer platformdirs; older ones return a folder below "~"
+        folder = user_cache_path("minicnn", appauthor=False)
+        if folder.is_absolute():
+            return folder
+    return _temporary_cache()
+
+
+def home_is_known() -> bool:
+    """Return whether this user has a home folder: without HOME and an entry in the user database there is none."""
+    return os.path.isabs(os.path.expanduser("~"))
+
+
+@cache
+def _temporary_cache() -> Path:
+    """Make a folder that belongs to this user alone: cached files are trusted, and anyone may write to ``/tmp``."""
+    folder = Path(tempfile.gettempdir(), f"minicnn-{os.getuid()}" if hasattr(os, "getuid") else "minicnn")
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    mine = not hasattr(os, "getuid") or found.st_uid == os.getuid()
+    if stat.S_ISDIR(found.st_mode) and mine and (os.name == "nt" or not found.st_mode & 0o077):
+        return folder
+    return Path(tempfile.mkdtemp(prefix="minicnn-"))
 
 
 def load_cached(name: str) -> bytes | None:

@@ -4,8 +4,10 @@ import errno
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -213,3 +215,51 @@ def test_a_full_disk_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(OSError, match=r"No space left on device: '.*figure\.png'"):
         write_atomically(tmp_path / "figure.png", b"1")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def no_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """As in a container under a user that no user database knows; temporary files are in the folder returned."""
+    import pwd
+
+    def unknown(user: int) -> None:
+        raise KeyError(user)
+
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    files._temporary_cache.cache_clear()
+    yield tmp_path
+    files._temporary_cache.cache_clear()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such user database")
+def test_without_a_home_the_cache_is_a_temporary_folder_of_this_user_alone(no_home: Path) -> None:
+    assert not files.home_is_known()
+    assert cache_folder() == no_home / f"minicnn-{os.getuid()}" == cache_folder()
+    assert cache_folder().stat().st_mode & 0o777 == 0o700
+    save_cached("name", b"content")
+    assert load_cached("name") == b"content"
+    files._temporary_cache.cache_clear()  # as another process
+    assert load_cached("name") == b"content"
+    assert [path.name for path in no_home.iterdir()] == [f"minicnn-{os.getuid()}"]  # none is called "~"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such user database")
+@pytest.mark.parametrize("made", ["open to all", "a link", "a file"])
+def test_a_temporary_cache_that_others_could_have_made_is_not_trusted(no_home: Path, made: str) -> None:
+    other = no_home / f"minicnn-{os.getuid()}"
+    if made == "open to all":
+        other.mkdir()
+        other.chmod(0o777)
+    elif made == "a link":
+        (no_home / "elsewhere").mkdir(mode=0o700)
+        other.symlink_to(no_home / "elsewhere")
+    else:
+        other.write_text("")
+    save_cached("name", b"content")
+    assert cache_folder() != other and cache_folder().parent == no_home
+    assert cache_folder().stat().st_mode & 0o777 == 0o700
+    assert load_cached("name") == b"content"

@@ -71,12 +71,18 @@ def elsewhere(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
     pip_install = [sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index"]
     run(*pip_install, wheel, cwd=folder)
-    # It borrows the dependencies installed here: downloading them again would test only the network. A .pth
-    # file in a folder that another .pth file names is not read, so an editable minicnn stays out of sight.
-    lent = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), str(Path(np.__file__).parents[1])}
-    site_packages = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder)
-    Path(site_packages.strip(), "lent.pth").write_text("\n".join(sorted(lent)))
+    lend(python)
     return python.parent
+
+
+def lend(python: Path) -> None:
+    """Let an environment borrow the dependencies installed here: downloading them again would test only the network.
+
+    A .pth file in a folder that another .pth file names is not read, so an editable minicnn stays out of sight.
+    """
+    lent = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), str(Path(np.__file__).parents[1])}
+    site_packages = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=python.parent)
+    Path(site_packages.strip(), "lent.pth").write_text("\n".join(sorted(lent)))
 
 
 @pytest.mark.slow
@@ -131,6 +137,19 @@ def test_the_installed_command_tells_its_version(elsewhere: Path, metadata: Mess
     expected = f"minicnn {metadata['Version']}"
     assert run(elsewhere / "minicnn", "--version", cwd=elsewhere).strip() == expected
     assert run(elsewhere / "python", "-m", "minicnn", "--version", cwd=elsewhere).strip() == expected
+
+
+@pytest.mark.slow
+def test_an_editable_installation_is_found_in_the_folder_above_the_checkout(tmp_path: Path) -> None:
+    """The checkout there is called minicnn, as the package is."""
+    shutil.copytree(ROOT, tmp_path / "minicnn", ignore=NOT_SOURCE)
+    venv.create(tmp_path / "new", with_pip=False, symlinks=os.name != "nt")
+    python = tmp_path / "new" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    lend(python)  # setuptools among them
+    install = [sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-build-isolation"]
+    run(*install, "-e", tmp_path / "minicnn", cwd=tmp_path)
+    found = run(python, "-c", "import minicnn; print(minicnn.__file__, minicnn.Tensor)", cwd=tmp_path)
+    assert Path(found.split()[0]) == tmp_path / "minicnn" / "minicnn" / "__init__.py"
 
 
 @pytest.mark.slow

@@ -1,7 +1,8 @@
 """Everything below the arithmetic: NumPy or CuPy arrays, devices, memory, random numbers, and the processor's cores."""
 
 from minicnn.backend.arrays import Array, asnumpy, get_array_module
-from minicnn.backend.cores import available_cores, elementwise, get_num_threads, matmul, set_num_threads, split
+from minicnn.backend.cores import elementwise, get_num_threads, matmul, set_num_threads, split
+from minicnn.backend.cpu_limits import available_cores
 from minicnn.backend.devices import (
     DeviceError,
     checked_device,

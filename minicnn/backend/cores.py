@@ -20,17 +20,10 @@ import numpy as np
 import threadpoolctl
 
 from minicnn.backend.arrays import Array
+from minicnn.backend.cpu_limits import default_threads
 from minicnn.backend.memory import empty
 
-
-def available_cores() -> int:
-    """Return how many cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-_num_threads = available_cores()
+_num_threads = default_threads()
 _pool: ThreadPoolExecutor | None = None
 _inside_part = threading.local()
 _blas_lock = threading.Lock()
@@ -40,7 +33,10 @@ _blas_threads_of_user: list[int] = []
 
 
 def set_num_threads(n: int) -> None:
-    """Set how many cores minicnn uses; by default, all cores that this process may run on.
+    """Set how many cores minicnn uses.
+
+    By default these are ``OMP_NUM_THREADS`` if that is set, else all cores that this process may run on, but not more
+    than a container's CPU quota pays for.
 
     Parameters
     ----------
@@ -168,7 +164,7 @@ def _no_signals() -> Iterator[None]:
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())  # only a query: a handler may raise below
     try:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     -------
     int
         The exit status: 0, 1 if a check failed, 2 after an error that the user can fix, 130 after Ctrl-C, 141 if
-        the program that reads the output has ended, 143 after SIGTERM.
+        the program that reads the output has ended, 143 after SIGTERM, 129 after SIGHUP.
     """
     _replace_closed_streams()
     _escape_what_cannot_be_written()
@@ -45,6 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _discard_output()
         return CLOSED_PIPE
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        _discard_output()
+        return 128 + 1  # the terminal is gone, as SIGHUP says
 
 
 def _run(arguments: list[str]) -> int:
@@ -89,9 +95,9 @@ def _escape_what_cannot_be_written() -> None:
 
 
 def _discard_output() -> None:
-    """Send what is still buffered for a closed pipe to the null device."""
+    """Send what is still buffered for a closed pipe or terminal to the null device."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except BrokenPipeError:
+        except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

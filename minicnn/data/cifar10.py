@@ -114,7 +114,7 @@ def _data_dir(data_dir: str | os.PathLike[str] | None) -> Path:
         data_dir = os.environ.get("MINICNN_DATA") or None
     if data_dir is None:
         return cache_folder()
-    home = Path(data_dir).expanduser()
+    home = _expanded(data_dir)
     if home.exists() and not home.is_dir():
         raise DataError(
             f"load_cifar10: data_dir must be the folder that holds {FOLDER}/ or {ARCHIVE}, got the file {home}"
@@ -150,6 +150,13 @@ def _check_archive(archive: Path) -> None:
             f"{ARCHIVE_SHA256}); {_ADVICE}"
         )
     save_cached(name, found.encode())
+
+
+def _expanded(path: str | os.PathLike[str]) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # else a folder called "~" would be made
+        raise DataError(f"load_cifar10: {os.fspath(path)!r} begins with ~, but there is no such home folder") from None
 
 
 def _files_of_folder(folder: Path) -> Iterator[tuple[Path, bytes]]:
@@ -209,7 +216,7 @@ def fetch(url: str, target: Path) -> None:
     from http.client import HTTPException
 
     if "://" not in url:
-        path = Path(url).expanduser().resolve()
+        path = _expanded(url).resolve()
         url = (path / ARCHIVE if path.is_dir() else path).as_uri()
     if url.endswith("/"):
         url += ARCHIVE

@@ -269,7 +269,7 @@ class ImageFolder:
             return [measure(np.stack(images))] if images else [], errors
 
         # In a log file, a line now and then instead of a moving bar.
-        interval = 0.1 if sys.stderr.isatty() or "ipykernel" in sys.modules else 30
+        interval = 0.1 if (sys.stderr is not None and sys.stderr.isatty()) or "ipykernel" in sys.modules else 30
         starts = range(0, len(self), PIECE)
         workers = get_num_threads() if get_num_threads() > 1 else 0
         with tqdm(desc=f"{title} ({self.root})", total=len(self), unit=" images", mininterval=interval) as bar:

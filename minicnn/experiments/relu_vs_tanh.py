@@ -282,7 +282,7 @@ def run(
     TrainingError
         If a run diverges or cannot be saved; what is finished is kept.
     Stopped
-        After Ctrl-C or SIGTERM; the message says how to resume.
+        After Ctrl-C, SIGTERM or SIGHUP; the message says how to resume.
     """
     given = {
         "data": data,

@@ -27,7 +27,7 @@ from minicnn.optim import SGD
 from minicnn.training import CheckpointError, DivergedError, TrainingError, say, train_epoch, trainer
 from minicnn.training.recipe import Recipe
 from minicnn.training.run_folder import RunFolder
-from minicnn.training.stopping import Stopped, stopped_by_sigterm
+from minicnn.training.stopping import Stopped, stopped_by_signals
 from minicnn.viz import save_figure
 
 __all__ = ["DATA", "Study"]
@@ -98,7 +98,7 @@ class Study(StudyState[AnyRun]):
             See :func:`minicnn.experiments.relu_vs_tanh.run`, which also says what is raised.
         """
         folder = ResultsFolder(out, cls.name, list(cls.columns))
-        with folder.alone(), stopped_by_sigterm():
+        with folder.alone(), stopped_by_signals():
             study = cls.open(folder, given, rates, data_dir, resume)
             try:
                 study.train_all()

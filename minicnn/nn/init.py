@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from minicnn.arguments import writeable
 from minicnn.autograd import Tensor
 from minicnn.backend import Array, checked_device, device_of, get_default_device, on_device_of, to_device
 from minicnn.backend import generator as default_generator
@@ -234,6 +235,7 @@ def _source(generator: np.random.Generator | None) -> np.random.Generator:
 
 def _fill(tensor: T, numbers: Callable[[], Any]) -> T:
     if not _skipping.get():
+        writeable("init", "tensor", tensor.data)
         with on_device_of(tensor.data):
             tensor.data[...] = to_device(np.asarray(numbers()), device_of(tensor.data))
     return tensor

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
+from minicnn.arguments import writeable
 from minicnn.autograd import Tensor
 from minicnn.backend import asnumpy, checked_device, device_of, on_device_of, to_device
 from minicnn.nn.declarations import LayerInfo, OnnxGraph
@@ -340,7 +341,7 @@ class Module:
         Raises
         ------
         ValueError
-            Naming every missing, unexpected or misshapen key.
+            Naming every missing, unexpected or misshapen key; or a parameter whose array is read-only.
         """
         owner = type(self).__name__
         if not isinstance(state_dict, Mapping):
@@ -361,6 +362,7 @@ class Module:
                 wrong.append(f"misshapen: {key} has shape {array.shape}, the parameter has {parameter.shape}")
             elif array.dtype.kind not in "fiu":
                 wrong.append(f"not real numbers: {key} has dtype {array.dtype}")
+            writeable(f"{owner}.load_state_dict", f"the parameter {key}", parameter.data)
             arrays[key] = array
         if wrong:
             raise ValueError("\n    ".join([f"{owner}.load_state_dict: nothing was loaded", *wrong]))

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.arguments import writeable
 from minicnn.autograd import Tensor
 from minicnn.backend import Array, asnumpy, device_of, on_device_of, same_device, to_device
 
@@ -104,7 +105,7 @@ class Optimizer:
         Raises
         ------
         ValueError
-            If the shapes of a parameter and its gradient differ.
+            If the shapes of a parameter and its gradient differ, or the parameter's array is read-only.
         TypeError
             If a parameter is on another device than its gradient or its state.
         """
@@ -118,6 +119,7 @@ class Optimizer:
                         f"{type(self).__name__}: the gradient of a parameter must have its shape {parameter.shape}, "
                         f"got {gradient.shape}"
                     )
+                writeable(type(self).__name__, "a parameter", parameter.data)
                 state = self.state.setdefault(parameter, {})
                 arrays = {key: value for key, value in state.items() if not isinstance(value, int)}
                 same_device(type(self).__name__, parameter=parameter.data, gradient=gradient, **arrays)

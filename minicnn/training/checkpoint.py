@@ -24,6 +24,7 @@ from minicnn.errors import MinicnnError
 from minicnn.files import printable, regular_file, write_atomically
 from minicnn.models import Network
 from minicnn.optim import Optimizer
+from minicnn.training.loop import DivergedError
 
 __all__ = [
     "CheckpointError",
@@ -111,6 +112,8 @@ def save_model(
         If the file cannot be written.
     ValueError
         If the number of names is not the number of outputs.
+    DivergedError
+        If a parameter is infinite or NaN: :func:`load_model` would refuse it.
     """
     _write(path, _model_arrays(network, preparation), _model_settings(network, preparation, classes, info))
 
@@ -139,6 +142,8 @@ def save_training(
     ------
     OSError
         If the file cannot be written.
+    DivergedError
+        If a parameter or a number of the optimiser's state is infinite or NaN.
     """
     arrays, settings = _optimizer_state(optimizer)
     _write(
@@ -222,6 +227,9 @@ def _write(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], setti
     import safetensors.numpy
 
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise DivergedError(f"{name} is infinite or NaN, and is not saved: training has diverged")
     text = json.dumps({**settings, "checksums": {name: zlib.crc32(array.data) for name, array in arrays.items()}})
     text = f"{zlib.crc32(text.encode()):08x} {text}"
     write_atomically(path, safetensors.numpy.save(arrays, metadata={"minicnn": text}))
@@ -288,6 +296,8 @@ def _array(file: Any, settings: Mapping[str, Any], name: str) -> np.ndarray:
     array: np.ndarray = file.get_tensor(name)
     if zlib.crc32(array.data) != settings["checksums"][name]:
         raise ValueError(f"it is corrupt: {name} has changed since it was written")
+    if not name.startswith("input.") and not np.isfinite(array).all():  # Preparation checks its own
+        raise ValueError(f"{name} is infinite or NaN: its training has diverged")
     return array
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +17,12 @@ from minicnn.backend import asnumpy, to_device
 from minicnn.data import Loader, Preparation
 from minicnn.data.loader import Pictures
 from minicnn.nn import Module
+from minicnn.training.loop import DivergedError
 from minicnn.training.metrics import count_wrong
 
 __all__ = ["Evaluation", "evaluate", "probabilities"]
 
+OUTPUTS_NOT_FINITE = "the network's outputs are infinite or NaN: its training has diverged"
 BATCH_SIZE = 128  # in crops, so that ten of each image take no more memory
 
 
@@ -36,7 +39,7 @@ class Evaluation:
     top5_error : float
         The share whose class was not among the five most likely ones.
     loss : float
-        The mean cross-entropy, in nats.
+        The mean cross-entropy, in nats; NaN if an output of the network is infinite or NaN.
     seconds : float
         How long it took.
     """
@@ -51,6 +54,12 @@ class Evaluation:
     def images_per_second(self) -> float:
         """The speed."""
         return self.images / self.seconds
+
+    def finite(self, what: str) -> Self:
+        """Return this result; DivergedError if its loss, called `what`, is infinite or NaN."""
+        if not math.isfinite(self.loss):
+            raise DivergedError(f"{what} is {self.loss}: {OUTPUTS_NOT_FINITE}")
+        return self
 
     def __str__(self) -> str:
         return (
@@ -141,13 +150,21 @@ def probabilities(
     -------
     ndarray of float64, (N, classes)
         Each row adds up to 1.
+
+    Raises
+    ------
+    DivergedError
+        If the network's outputs are infinite or NaN.
     """
     training = network.training
     network.eval()
     try:
-        return _probabilities(network, preparation.ten_crops(images) if ten_crop else preparation.prepare(images))
+        likely = _probabilities(network, preparation.ten_crops(images) if ten_crop else preparation.prepare(images))
     finally:
         network.train(training)
+    if not np.isfinite(likely).all():
+        raise DivergedError(OUTPUTS_NOT_FINITE)
+    return likely
 
 
 def _probabilities(network: Module, images: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -59,6 +59,8 @@ def evaluate_checkpoint(
     ------
     CheckpointError, DataError
         If the checkpoint or the images cannot be read, or do not match.
+    DivergedError
+        If the network's outputs are infinite or NaN.
     OSError
         If `json_file` cannot be written.
     """
@@ -70,6 +72,7 @@ def evaluate_checkpoint(
         workers = 0 if isinstance(images, np.ndarray) else 2
     with tqdm(total=len(labels), unit=" images", leave=False, disable=not shows_bar()) as bar:
         found = evaluate(saved.network, saved.preparation, images, labels, ten_crop, workers, bar.update)
+    found.finite(f"{os.fspath(checkpoint)}: the loss")
     print(f"{'ten crops' if ten_crop else 'centre crop'}: {found}")
     if json_file is not None:
         crops = {"checkpoint": str(checkpoint), "data": str(data), "crops": 10 if ten_crop else 1}
@@ -105,6 +108,8 @@ def predict_images(
     ------
     CheckpointError, DataError
         If the checkpoint or an image cannot be read. Of several images, the others are classified first.
+    DivergedError
+        If the network's outputs are infinite or NaN.
     """
     saved = load_model(checkpoint)
     pixels, names, wrong = [], [], []

@@ -34,7 +34,7 @@ class TrainingError(MinicnnError):
 
 
 class DivergedError(TrainingError):
-    """The loss is infinite or NaN."""
+    """A loss, an output or a parameter of a network is infinite or NaN."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -14,13 +17,25 @@ __all__ = ["RunProgress", "say", "shows_bar"]
 
 
 def say(text: str) -> None:
-    """Print a line to stderr, above any bar."""
-    tqdm.write(text, file=sys.stderr)
+    """Print a line to stderr, above any bar; nothing where it is closed, for which Python has None."""
+    if sys.stderr is not None:
+        with _while_there_is_a_terminal():
+            tqdm.write(text, file=sys.stderr)
+
+
+@contextmanager
+def _while_there_is_a_terminal() -> Iterator[None]:
+    """Ignore that a terminal is gone: a run that is told so by SIGHUP still has to save its step."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
 
 
 def shows_bar() -> bool:
     """Return whether bars are visible: in a terminal, and in a notebook, whose output is not a terminal."""
-    return sys.stderr.isatty() or "ipykernel" in sys.modules
+    return sys.stderr is not None and (sys.stderr.isatty() or "ipykernel" in sys.modules)
 
 
 class RunProgress:
@@ -58,7 +73,8 @@ class RunProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.bar.close()
+        with _while_there_is_a_terminal():
+            self.bar.close()
 
     def after_step(self, progress: EpochProgress) -> None:
         """Move the bar."""
@@ -66,7 +82,8 @@ class RunProgress:
             error = f"error {100 * progress.error:.1f} %"
             text = f"epoch {progress.epoch}/{self.epochs}, loss {progress.loss:.3f}, {error}"
             self.bar.set_postfix_str(text, refresh=False)
-            self.bar.update((progress.epoch - 1) * self.images + progress.images - self.bar.n)
+            with _while_there_is_a_terminal():
+                self.bar.update((progress.epoch - 1) * self.images + progress.images - self.bar.n)
 
     def after_epoch(self, progress: EpochProgress, more: str = "") -> None:
         """Print the epoch's line, with `more` at its end."""

@@ -9,15 +9,17 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from minicnn.files import write_atomically
-from minicnn.training.checkpoint import CheckpointError, SavedTraining, load_training
+from minicnn.training.checkpoint import CheckpointError, SavedTraining, load_model, load_training
 from minicnn.training.environment import FolderError, alone_in
 from minicnn.training.loop import TrainingError
 from minicnn.training.progress import say
 
 __all__ = ["RunFolder"]
+
+T = TypeVar("T")
 
 
 class RunFolder:
@@ -69,24 +71,48 @@ class RunFolder:
             for path in self.folder.glob(f"{pattern}.part"):
                 path.unlink()
 
-    def newest(self) -> SavedTraining:
-        """Return the newest checkpoint that can be read, and report those that cannot.
+    def newest(self, use: Callable[[SavedTraining, Path], T]) -> T:
+        """Return what ``use(saved, path)`` makes of the newest checkpoint, and report those that are of no use.
+
+        Parameters
+        ----------
+        use : callable
+            Raises CheckpointError if something in the checkpoint is wrong; then the next older one is tried.
 
         Raises
         ------
         CheckpointError
-            If there is none.
+            If no checkpoint is left.
         """
         paths = self.checkpoints()
         if not paths:
             raise CheckpointError(f"{self.folder} holds a run, but no checkpoint step-*.safetensors to resume from")
         for path in paths:
             try:
-                return load_training(path)
+                return use(load_training(path), path)
             except CheckpointError as error:
-                reason = error
-                say(f"{error}")
-        raise reason
+                if path == paths[-1]:
+                    raise
+                say(f"{error}. The next older checkpoint is tried")
+        raise AssertionError("there is at least one path")
+
+    def has_best(self, needed: bool) -> bool:
+        """Return whether the best network is there, having read it: a run would do so after its last epoch only.
+
+        Raises
+        ------
+        CheckpointError
+            If it cannot be read, or is absent and `needed`, because no epoch is left that could replace it.
+        """
+        if not self.best.exists() and not needed:
+            say(f"{self.best} is absent: the best network of the coming epochs takes its place")
+            return False
+        try:
+            load_model(self.best)
+        except CheckpointError as error:
+            instead = "" if needed else ", or remove it to keep the best network of the coming epochs instead"
+            raise CheckpointError(f"{error}. Restore it from a copy{instead}") from error
+        return True
 
     def keep(self, steps: int, save: Callable[[Path], None], count: int) -> Path:
         """Save a checkpoint, then remove the oldest others until `count` are left; return its path."""

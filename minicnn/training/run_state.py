@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minicnn import models
-from minicnn.arguments import number, switch, whole
-from minicnn.backend import generator, manual_seed
+from minicnn.arguments import number, whole
+from minicnn.backend import generator, get_default_device, manual_seed, set_default_device, set_num_threads
 from minicnn.data import Preparation, pixel_statistics
 from minicnn.data.sources import Parts
 from minicnn.models import Network
@@ -25,7 +25,7 @@ from minicnn.training.progress import say
 from minicnn.training.recipe import Recipe, reported_as
 from minicnn.training.schedule import Plateau
 
-__all__ = ["Row", "RunState", "reading_checkpoint", "resumed_recipe", "saved_settings"]
+__all__ = ["Row", "RunState"]
 
 Row = dict[str, Any]
 
@@ -58,6 +58,8 @@ class RunState:
         The log, one row for each finished epoch.
     best : dict or None
         The epoch with the lowest validation error, and that error; without validation the last epoch, and None.
+    environment : dict
+        The versions and the machine of the checkpoint that the run was resumed from; of a new run, empty.
     """
 
     recipe: Recipe
@@ -73,6 +75,7 @@ class RunState:
     progress: EpochProgress | None = None
     rows: list[Row] = field(default_factory=list)
     best: dict[str, Any] | None = None
+    environment: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def begin(cls, recipe: Recipe, parts: Parts, loading: Mapping[str, Any]) -> Self:
@@ -109,29 +112,46 @@ class RunState:
 
     @classmethod
     def resume(
-        cls, recipe: Recipe, parts: Parts, loading: Mapping[str, Any], saved: SavedTraining, folder: Path
+        cls,
+        saved: SavedTraining,
+        path: Path,
+        model: str | None,
+        data: str | None,
+        switches: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        same_threads: bool,
+        same_device: bool,
     ) -> Self:
-        """Return the state that a checkpoint holds, and restore the random generator.
+        """Return the state that the checkpoint at `path` holds, and restore the random generator.
+
+        Parameters
+        ----------
+        saved, path
+            The checkpoint.
+        model, data, switches, settings
+            What the user gives now.
+        same_threads, same_device
+            Whether to compute on as many cores, and on the device, as before.
 
         Raises
         ------
         TrainingError
-            If the images are not the same as before.
+            If any setting but the number of epochs differs.
         CheckpointError
-            If the checkpoint contradicts itself.
+            If anything in the checkpoint is wrong.
         """
-        with reading_checkpoint(folder):
-            progress, checksums = saved.progress, _checksums(parts)
-            wrong = [
-                f"the {part} images are not the same as before"
-                for part, checksum in checksums.items()
-                if checksum != progress["checksums"][part]
-            ]
-            _refuse(folder, wrong)
-            _warn_of_changes(progress["environment"])
-            network, preparation = saved.model.network, saved.model.preparation
+        recipe = _resumed_recipe(saved, path, model, data, switches, settings)
+        with _reading(path):
+            progress, network, preparation = saved.progress, saved.model.network, saved.model.preparation
             if (preparation.size, preparation.crop) != (recipe.size, recipe.crop):
                 raise ValueError("its recipe has images of another size than its preparation")
+            if same_threads:
+                set_num_threads(_saved_threads(saved))
+            if same_device:
+                set_default_device(_saved_device(saved))
+            network.to(get_default_device())
+            checksums = {part: progress["checksums"][part] for part in ("train", "validation")}
+            loading = _checked_loading(progress)
             optimizer, schedule = recipe.optimizer(network)
             optimizer.load_state_dict(saved.optimizer)
             schedule.load_state_dict(progress["schedule"])
@@ -139,7 +159,7 @@ class RunState:
             state = cls(
                 recipe,
                 network,
-                saved.model.preparation,
+                preparation,
                 saved.model.classes,
                 _checked_colour(progress["colour"]),
                 optimizer,
@@ -147,15 +167,31 @@ class RunState:
                 checksums,
                 loading,
                 whole("checkpoint", "epoch", progress["epoch"], 1),
-                rows=_checked_rows(progress["rows"]),
+                rows=progress["rows"],
             )
-            if state.epoch != len(state.rows) + 1:
-                raise ValueError(f"it is in epoch {state.epoch}, with {len(state.rows)} epochs in its log")
             if state.rows:
                 state.best = _checked_best(progress["best"], recipe, len(state.rows))
             if progress["progress"] is not None:
                 state.progress = _checked_progress(progress["progress"], state.epoch)
+            state.environment = {"device": "cpu", **progress["environment"]}
             return state
+
+    def go_on_with(self, parts: Parts, loading: Mapping[str, Any], folder: Path) -> None:
+        """Refuse other images than before, and warn of everything else that has changed.
+
+        Raises
+        ------
+        TrainingError
+            If the images are not the same as before.
+        """
+        wrong = [
+            f"the {part} images are not the same as before"
+            for part, checksum in _checksums(parts).items()
+            if checksum != self.checksums[part]
+        ]
+        _refuse(folder, wrong)
+        _warn_of_changes(self.environment)
+        self.loading = loading
 
     @property
     def finished(self) -> bool:
@@ -180,15 +216,15 @@ class RunState:
         }
 
 
-def resumed_recipe(
+def _resumed_recipe(
     saved: SavedTraining,
-    folder: Path,
+    path: Path,
     model: str | None,
     data: str | None,
     switches: Mapping[str, Any],
     settings: Mapping[str, Any],
 ) -> Recipe:
-    """Return the recipe of a checkpoint with its new number of epochs.
+    """Return the recipe of the checkpoint at `path` with its new number of epochs.
 
     Raises
     ------
@@ -197,53 +233,44 @@ def resumed_recipe(
     CheckpointError
         If the checkpoint contradicts itself.
     """
-    with reading_checkpoint(folder):
+    with _reading(path):
         recipe = Recipe.from_dict(saved.progress["recipe"])
         done = whole("checkpoint", "epoch", saved.progress["epoch"], 1) - 1
+        rows = _checked_rows(saved.progress["rows"])
+        if done != len(rows):
+            raise ValueError(f"it is in epoch {done + 1}, with {len(rows)} epochs in its log")
     wrong = recipe.differences(model, switches, settings)
     epochs = settings.get("epochs", recipe.epochs)
     if epochs < done:
         wrong.append(f"{done} epochs are done and epochs is {epochs} now")
-    _refuse(folder, wrong)
+    _refuse(path.parent, wrong)
     with reported_as(TrainingError):  # a folder may have moved: checksums show later whether its images are the same
         return replace(recipe, epochs=epochs, data=data or recipe.data)
 
 
-class SavedSettings(NamedTuple):
-    """How the images of a run were loaded, and where it was computed."""
+def _saved_threads(saved: SavedTraining) -> int:
+    """Return the number of threads that a checkpoint was computed with; ValueError if it makes no sense."""
+    threads = whole("checkpoint", "threads", saved.progress["environment"]["threads"], 1)
+    if threads > MAX_THREADS:
+        raise ValueError(f"checkpoint: threads must be at most {MAX_THREADS}, got {threads}")
+    return threads
 
-    data_dir: str | None
-    skip_bad: bool
-    threads: int
-    device: str
 
-
-def saved_settings(saved: SavedTraining) -> SavedSettings:
-    """Return those of a checkpoint; TypeError or ValueError if they make no sense."""
-    progress, environment = saved.progress, saved.progress["environment"]
-    found = SavedSettings(
-        progress["data_dir"],
-        switch("checkpoint", "skip_bad", progress["skip_bad"]),
-        whole("checkpoint", "threads", environment["threads"], 1),
-        environment.get("device", "cpu"),
-    )
-    if found.threads > MAX_THREADS:
-        raise ValueError(f"checkpoint: threads must be at most {MAX_THREADS}, got {found.threads}")
-    if not isinstance(found.data_dir, str | None):
-        raise TypeError(f"checkpoint: data_dir must be a path, got {found.data_dir!r}")
-    if not isinstance(found.device, str) or not found.device.startswith(("cpu", "cuda")):
-        raise TypeError(f"checkpoint: device must be cpu or cuda:N, got {found.device!r}")
-    return found
+def _saved_device(saved: SavedTraining) -> str:
+    device = saved.progress["environment"].get("device", "cpu")
+    if not isinstance(device, str) or not device.startswith(("cpu", "cuda")):
+        raise TypeError(f"checkpoint: device must be cpu or cuda:N, got {device!r}")
+    return device
 
 
 @contextmanager
-def reading_checkpoint(folder: Path) -> Iterator[None]:
+def _reading(path: Path) -> Iterator[None]:
     """Raise every error in the progress part of a checkpoint as a CheckpointError."""
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else error
-        raise CheckpointError(f"{folder}: its newest checkpoint cannot be used: {what}") from error
+        raise CheckpointError(f"{path} cannot be used: {what}") from error
 
 
 def _checked_rows(rows: Any) -> list[Row]:
@@ -268,13 +295,6 @@ def _checked_progress(counts: Mapping[str, Any], epoch: int) -> EpochProgress:
     return progress
 
 
-def _checked_colour(colour: Any) -> NDArray[np.floating[Any]]:
-    components = np.array(colour, np.float64)
-    if components.shape != (3, 3) or not np.isfinite(components).all():
-        raise ValueError(f"colour must be 3 finite components of 3 numbers, got {colour!r}")
-    return components
-
-
 def _checked_best(best: Mapping[str, Any], recipe: Recipe, done: int) -> dict[str, Any]:
     error = best["validation_error"]
     if recipe.validation or error is not None:
@@ -283,6 +303,22 @@ def _checked_best(best: Mapping[str, Any], recipe: Recipe, done: int) -> dict[st
     if epoch > done:
         raise ValueError(f"its best epoch is {epoch}, of {done}")
     return {"epoch": epoch, "validation_error": error}
+
+
+def _checked_colour(colour: Any) -> NDArray[np.floating[Any]]:
+    components = np.array(colour, np.float64)
+    if components.shape != (3, 3) or not np.isfinite(components).all():
+        raise ValueError(f"colour must be 3 finite components of 3 numbers, got {colour!r}")
+    return components
+
+
+def _checked_loading(progress: Mapping[str, Any]) -> dict[str, Any]:
+    data_dir, skip_bad = progress["data_dir"], progress["skip_bad"]
+    if data_dir is not None and not isinstance(data_dir, str):
+        raise TypeError(f"checkpoint: data_dir must be a path, got {data_dir!r}")
+    if not isinstance(skip_bad, bool):
+        raise TypeError(f"checkpoint: skip_bad must be true or false, got {skip_bad!r}")
+    return {"data_dir": data_dir, "skip_bad": skip_bad}
 
 
 def _checksums(parts: Parts) -> dict[str, str | None]:

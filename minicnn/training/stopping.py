@@ -1,4 +1,4 @@
-"""Graceful stops: after Ctrl-C or SIGTERM the current step is finished and everything is saved."""
+"""Graceful stops: after Ctrl-C, SIGTERM or SIGHUP the current step is finished and everything is saved."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from typing import Any, Self
 
 from minicnn.training.progress import say
 
-__all__ = ["GracefulStop", "Stopped", "stopped_by_sigterm"]
+__all__ = ["GracefulStop", "Stopped", "stopped_by_signals"]
+
+ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""What a batch system sends, and a terminal that is closed; Windows has no SIGHUP."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -20,7 +23,7 @@ class Stopped(KeyboardInterrupt):
     Attributes
     ----------
     signal : int
-        The number of the signal, SIGINT or SIGTERM.
+        The number of the signal: SIGINT, SIGTERM or SIGHUP.
     """
 
     def __init__(self, message: str, signal: int) -> None:
@@ -29,10 +32,10 @@ class Stopped(KeyboardInterrupt):
 
 
 class GracefulStop:
-    """In a ``with`` statement, record SIGINT and SIGTERM instead of interrupting at once.
+    """In a ``with`` statement, record SIGINT, SIGTERM and SIGHUP instead of interrupting at once.
 
     A second Ctrl-C has its usual effect. Only the main thread receives signals; in others nothing changes. A signal
-    that was ignored before, like SIGINT in a script's background, is still ignored.
+    that was ignored before, like SIGINT in a script's background or SIGHUP under nohup, is still ignored.
 
     Attributes
     ----------
@@ -46,7 +49,7 @@ class GracefulStop:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, *ENDING):
                 if signal.getsignal(number) is not signal.SIG_IGN:
                     self.before[number] = signal.signal(number, self._record)
         return self
@@ -68,18 +71,18 @@ class GracefulStop:
 
 
 @contextmanager
-def stopped_by_sigterm() -> Iterator[None]:
-    """Raise :class:`Stopped` at SIGTERM, which would otherwise end the process, as Ctrl-C raises KeyboardInterrupt."""
+def stopped_by_signals() -> Iterator[None]:
+    """Raise :class:`Stopped` at SIGTERM and SIGHUP, which would otherwise end the process, as at Ctrl-C."""
 
     def stop(signal_number: int, frame: FrameType | None) -> None:
         raise Stopped("", signal_number)
 
     in_main = threading.current_thread() is threading.main_thread()
-    if not in_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, stop)
+    ours = [number for number in ENDING if in_main and signal.getsignal(number) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)

@@ -32,7 +32,7 @@ from minicnn.training.loop import EpochProgress, TrainingError, train_epoch
 from minicnn.training.progress import RunProgress, say
 from minicnn.training.recipe import Recipe, reported_as
 from minicnn.training.run_folder import RunFolder
-from minicnn.training.run_state import Row, RunState, reading_checkpoint, resumed_recipe, saved_settings
+from minicnn.training.run_state import Row, RunState
 from minicnn.training.schedule import Plateau
 from minicnn.training.stopping import GracefulStop, Stopped
 
@@ -113,7 +113,7 @@ def run(
     CheckpointError
         If no checkpoint can be read.
     Stopped
-        After Ctrl-C or SIGTERM, when everything is saved; the message says how to resume.
+        After Ctrl-C, SIGTERM or SIGHUP, when everything is saved; the message says how to resume.
     """
     given = {setting: value for setting, value in (settings or {}).items() if value is not None}
     if "lr_drops" in given:
@@ -133,25 +133,24 @@ def run(
             raise TrainingError(
                 f"{folder.folder} holds a run; resume it with --resume, or choose another folder with --out"
             )
-        saved = folder.newest() if folder.holds_a_run() else None
-        if resume and saved is None:
-            say(f"There is no run in {folder.folder} to resume: starting a new run")
-        if saved is None:
-            if model is None or data is None:
-                raise TrainingError("train: model and data must be given for a new run")
-            recipe = Recipe.new(model, data, switched, given)
-        else:
-            recipe = resumed_recipe(saved, folder.folder, model, data, switched, given)
-            with reading_checkpoint(folder.folder):
-                before = saved_settings(saved)
-                data_dir, skip_bad = data_dir or before.data_dir, skip_bad or before.skip_bad
-                threads, device = threads or before.threads, device or before.device
         if threads is not None:
             set_num_threads(threads)
         if device is not None:
             set_default_device(device)
-        if saved is not None:
-            saved.model.network.to(get_default_device())
+        wanted = (model, data, switched, given, threads is None, device is None)
+        used = folder.holds_a_run()
+        resumed = folder.newest(lambda saved, path: RunState.resume(saved, path, *wanted)) if used else None
+        if resume and resumed is None:
+            say(f"There is no run in {folder.folder} to resume: starting a new run")
+        if resumed is None:
+            if model is None or data is None:
+                raise TrainingError("train: model and data must be given for a new run")
+            recipe = Recipe.new(model, data, switched, given)
+        else:
+            recipe = resumed.recipe
+            data_dir, skip_bad = data_dir or resumed.loading["data_dir"], skip_bad or resumed.loading["skip_bad"]
+            if resumed.best is not None and not folder.has_best(needed=resumed.finished):
+                resumed.best = None
         folder.remove_parts()
         parts = load_parts(
             recipe.data,
@@ -163,20 +162,20 @@ def run(
             skip_bad=skip_bad,
             cache=cache,
         )
-        if saved is None and "num_classes" not in switched:
+        if resumed is None and "num_classes" not in switched:
             recipe = replace(recipe, config={**recipe.config, "num_classes": len(parts.classes)})
         loading = {"data_dir": None if data_dir is None else os.fspath(data_dir), "skip_bad": skip_bad}
-        run_of = (recipe, parts, loading)
-        state = RunState.begin(*run_of) if saved is None else RunState.resume(*run_of, saved, folder.folder)
+        state = resumed or RunState.begin(recipe, parts, loading)
+        if resumed is not None:
+            resumed.go_on_with(parts, loading, folder.folder)
         if workers is None:
             workers = 0 if isinstance(parts.train.images, np.ndarray) else 2
         name = name or f"{recipe.model} on {Path(recipe.data).name}"
         trainer = Trainer(folder, state, parts, name, workers, checkpoint_minutes, keep, draw, after_epoch)
-        if saved is None:
+        if resumed is None:
             trainer.keep_checkpoint()
         else:
-            with reading_checkpoint(folder.folder):
-                trainer.show_log()
+            trainer.show_log()
         trainer.train()
         return trainer.report()
 
@@ -220,9 +219,9 @@ class Trainer:
         Raises
         ------
         TrainingError
-            If a loss is not finite or a file cannot be written; what was saved stays as it is.
+            If a loss or a parameter is not finite, or a file cannot be written; what was saved stays as it is.
         Stopped
-            After Ctrl-C or SIGTERM.
+            After Ctrl-C, SIGTERM or SIGHUP.
         """
         state, images = self.state, len(self.parts.train.labels)
         ahead = state.progress.images if state.progress is not None else 0
@@ -274,7 +273,9 @@ class Trainer:
         if self.validation is None:
             return None
         evaluated = (self.state.network, self.state.preparation, *self.validation)
-        return evaluate(*evaluated, workers=self.workers, after_batch=lambda count: self.stop_if_asked())
+        found = evaluate(*evaluated, workers=self.workers, after_batch=lambda count: self.stop_if_asked())
+        rate = self.state.optimizer.param_groups[0]["lr"]
+        return found.finite(f"the validation loss after epoch {self.state.epoch}, at a learning rate of {rate:g},")
 
     def row(self, result: EpochProgress, validated: Evaluation | None) -> Row:
         """Return an epoch's row of the log; its training errors are running ones."""
@@ -389,6 +390,7 @@ class Trainer:
         if self.parts.test is not None:
             test = _resident(self.parts.test)
             tested = evaluate(saved.network, saved.preparation, *test, workers=self.workers)
+            tested.finite(f"{self.folder.best} is of no use: its loss on the test set")
             result["test"] = asdict(tested)
             print(f"Test set: {tested}")
         with self.writing(self.folder.result.name):

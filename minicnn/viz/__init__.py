@@ -1,5 +1,6 @@
 """Pictures, drawn with matplotlib's Figure objects: nothing here touches pyplot or its global state."""
 
+import minicnn.viz.any_backend  # noqa: F401  # before anything else imports matplotlib  # isort: skip
 from minicnn.viz.animations import animate_col2im, animate_im2col
 from minicnn.viz.cards import card
 from minicnn.viz.checkpoint_figures import show_confusion, show_features, show_filters, show_saliency

@@ -39,9 +39,9 @@ def show_features(saved: SavedModel, image: NDArray[np.uint8], maps: int = 16) -
     maps : int
         The number of maps shown for each layer.
     """
+    likely = probabilities(saved.network, saved.preparation, image[None])[0]
     layers = feature_maps(saved.network, saved.preparation.prepare(image[None])[0])
     _, towers = first_filters(saved.network)
-    likely = probabilities(saved.network, saved.preparation, image[None])[0]
     title = f"From a picture to scores: {_answer(saved, likely)}"
     return draw_features(layers, _seen(saved, image), maps, towers, title, saved.classes)
 

@@ -191,8 +191,9 @@ def walk_html(saved: SavedModel, image: NDArray[np.uint8], target: int | None = 
         HTML, as :func:`minicnn.viz.walk_page.page` makes it.
     """
     network, prepared = saved.network, saved.preparation.prepare(image[None])
+    likely = probabilities(network, saved.preparation, image[None])[0]  # an error if they are not finite
     if target is None:
-        target = int(probabilities(network, saved.preparation, image[None])[0].argmax())
+        target = int(likely.argmax())
     training, gradients = network.training, [parameter.grad for parameter in network.parameters()]
     network.eval()
     try:

@@ -148,6 +148,37 @@ def test_predict_prints_bars_and_draws_them(
     assert "shape1.png cannot be read" in capsys.readouterr().err
 
 
+def _usual_signals() -> None:
+    """A script's background ignores SIGINT, and nohup SIGHUP."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no terminals to close")
+def test_a_closed_terminal_loses_nothing(tmp_path: Path) -> None:
+    """The kernel sends SIGHUP, and whatever is printed from then on is an error."""
+    import pty
+
+    out = tmp_path / "run"
+    line = f"train lenet5 --data shapes --limit 160 --batch-size 4 --threads 1 --epochs 100000 --out {out}"
+    child, terminal = pty.fork()
+    if child == 0:
+        try:
+            _usual_signals()
+            os.chdir(ROOT)
+            os.execv(sys.executable, [sys.executable, "-m", "minicnn", *line.split()])
+        finally:
+            os._exit(99)
+    text, patience = b"", time.monotonic() + 200
+    while b"epoch 1/" not in text and time.monotonic() < patience:
+        text += os.read(terminal, 1000)
+    os.close(terminal)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 129
+    assert load_training(max(out.glob("step-*"))).progress["progress"] is not None  # the step was saved
+    assert not (out / ".lock").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals to send")
 def test_one_bad_image_does_not_cost_the_answers_for_the_others(
@@ -216,7 +247,7 @@ def test_a_terminal_that_knows_only_ascii_gets_escapes(run: Path, pictures: list
 
 
 def test_signals_save_and_leave_and_a_killed_process_loses_little(tmp_path: Path) -> None:
-    """The whole program, stopped three times in three ways: the end is the same as in one piece."""
+    """The whole program, stopped four times in four ways: the end is the same as in one piece."""
     out = tmp_path / "run"
     line = "train lenet5 --data shapes --limit 160 --batch-size 4 --threads 1 --checkpoint-minutes 0 --epochs"
     command = [sys.executable, "-m", "minicnn", *line.split()]
@@ -224,7 +255,8 @@ def test_signals_save_and_leave_and_a_killed_process_loses_little(tmp_path: Path
     def newest() -> int:
         return max((int(path.name[5:13]) for path in out.glob("step-*.safetensors")), default=-1)
 
-    for number, status in ((signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
+    ways = {signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGINT: 130, signal.SIGKILL: -signal.SIGKILL}
+    for number, status in ways.items():
         before = newest()
         with open(tmp_path / "printed", "w+") as printed:
             process = subprocess.Popen(
@@ -232,7 +264,7 @@ def test_signals_save_and_leave_and_a_killed_process_loses_little(tmp_path: Path
                 stderr=printed,
                 stdout=printed,
                 cwd=ROOT,
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a script's background ignores it
+                preexec_fn=_usual_signals,
             )
             patience = time.monotonic() + 200
             while newest() < before + 3 and time.monotonic() < patience and process.poll() is None:

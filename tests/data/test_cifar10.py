@@ -159,6 +159,16 @@ def test_a_damaged_file_is_named_with_what_is_wrong(
         load_cifar10(tmp_path)
 
 
+@pytest.mark.parametrize("folder", ["~nobody-of-that-name/data", Path("~nobody-of-that-name")])
+def test_a_home_that_does_not_exist_is_named_and_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str | Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="'~nobody-of-that-name.* begins with ~, but there is no such home folder"):
+        load_cifar10(folder)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_missing_file_is_named(files: dict[str, bytes], tmp_path: Path) -> None:
     del files["data_batch_4.bin"]
     write_folder(tmp_path / "a" / "cifar-10-batches-bin", files)

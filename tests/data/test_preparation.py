@@ -89,6 +89,12 @@ def test_colours_move_by_as_many_grey_levels_however_pixels_are_scaled(images: A
 MEAN, DEVIATION = np.zeros((3, 1, 1), np.float32), np.ones((3, 1, 1), np.float32)
 
 
+def with_one(array: Any, value: float) -> Any:
+    changed = array.copy()
+    changed.flat[-2] = value
+    return changed
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "words"),
     [
@@ -104,6 +110,10 @@ MEAN, DEVIATION = np.zeros((3, 1, 1), np.float32), np.ones((3, 1, 1), np.float32
         ),
         ({"mean": MEAN.astype(np.float64)}, ValueError, "mean must be float32 .* got float64"),
         ({"mean": MEAN + np.nan}, ValueError, "mean must be finite"),
+        ({"mean": with_one(MEAN, np.nan)}, ValueError, "mean must be finite"),
+        ({"mean": with_one(MEAN, np.inf)}, ValueError, "mean must be finite"),
+        ({"deviation": with_one(DEVIATION, np.nan)}, ValueError, "deviation must be finite"),
+        ({"deviation": with_one(DEVIATION, 0)}, ValueError, "deviation must be above 0"),
         ({"deviation": DEVIATION * 0}, ValueError, r"deviation must be above 0, got \[0.0, 0.0, 0.0\]"),
         (
             {"deviation": np.ones((1, 1, 1), np.float32)},

@@ -462,6 +462,71 @@ def test_where_no_cache_folder_can_be_written(tmp_path: Path) -> None:
     assert cache == "None 1"
 
 
+LRN = """
+    import minicnn
+    import numpy as np
+    from minicnn.kernels import numba_kernels
+
+    with minicnn.use_kernels("numba"):
+        y = minicnn.functional.local_response_norm(np.full((1, 1, 2), 2.0), 1, alpha=1.0, beta=1.0, k=0.0)
+    assert y.numpy().tolist() == [[[0.5, 0.5]]]
+    stats = numba_kernels.lrn_forward.stats
+    print(stats.cache_path, sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
+"""
+
+
+@pytest.mark.parametrize(("damage", "which"), [(b"", "nbi"), (b"\x80\x04garbage", "nbi"), (b"\x80\x04\x95\xff", "nbc")])
+def test_a_damaged_cache_is_compiled_anew(tmp_path: Path, damage: bytes, which: str) -> None:
+    """The power failed while Numba wrote its files: every training ended in EOFError."""
+    place = {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONWARNINGS": "always"}
+    assert run(LRN, **place).split()[1:] == ["0", "1"]
+    for file in tmp_path.glob(f"*/*.{which}"):
+        file.write_bytes(damage)
+    command = [sys.executable, "-c", textwrap.dedent(LRN)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **place}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("the cache of compiled kernels in") == 1
+    assert run(LRN, **place).split()[1:] == ["1", "0"]  # it is whole again
+
+
+def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path: Path) -> None:
+    """The disk is full."""
+    full = """
+        import errno
+        from numba.core import caching
+
+        def save(self, key, data):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        caching.IndexDataCacheFile.save = save
+    """
+    place = {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONWARNINGS": "ignore"}
+    assert run(textwrap.dedent(full) + textwrap.dedent(LRN), **place).split()[1:] == ["0", "1"]
+    assert not list(tmp_path.glob("*/*.nbi"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such user database")
+def test_without_a_home_the_code_is_cached_among_temporary_files(tmp_path: Path) -> None:
+    no_home = """
+        import os
+        import pwd
+
+        def unknown(user):
+            raise KeyError(user)
+
+        pwd.getpwuid = unknown
+        for name in ("HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR"):
+            os.environ.pop(name, None)
+        os.chdir(os.environ["TMPDIR"])
+    """
+    found = run(textwrap.dedent(no_home) + textwrap.dedent(LRN), TMPDIR=str(tmp_path))
+    folder, hits, misses = found.split()
+    assert Path(folder).parent == tmp_path / f"minicnn-{os.getuid()}"
+    assert (hits, misses) == ("0", "1")
+    assert [path.name for path in tmp_path.iterdir()] == [f"minicnn-{os.getuid()}"]  # none is called "~"
+
+
 def test_where_compiling_is_switched_off() -> None:
     """As one does to step through code with a debugger: direct convolution exists compiled only."""
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}

@@ -53,6 +53,14 @@ def test_the_state_dict_may_lie_deeper_and_carry_the_names_of_wrappers(read: Rea
     assert list(found) == ["features.0.weight", "features.1.bias"]
 
 
+def test_parameters_are_read_as_the_tensors_that_they_hold(read: Reader) -> None:
+    """As ``torch.save(dict(model.named_parameters()), ...)`` writes them."""
+    parameter = call(name("torch._utils", "_rebuild_parameter"), tensor((3, 2), (1, 3)), b"\x88", dictionary())
+    found = read(dictionary(a=parameter, b=tensor()))
+    np.testing.assert_array_equal(found["a"], [[0, 3], [1, 4], [2, 5]])
+    np.testing.assert_array_equal(found["b"], [[0, 1, 2], [3, 4, 5]])
+
+
 def test_two_names_that_become_one_are_refused(read: Reader) -> None:
     with pytest.raises(WeightsError, match="it holds a twice"):
         read(dictionary(**{"module.a": tensor(), "a": tensor()}))

@@ -170,3 +170,10 @@ def test_skip_arrays_ends_with_its_context():
     with pytest.raises(KeyError), init.skip_arrays():
         raise KeyError
     assert nn.Linear(3, 2).weight.data.any()
+
+
+def test_a_read_only_tensor_is_refused():
+    tensor = minicnn.Tensor(np.ones((2, 3)))
+    tensor.data.flags.writeable = False
+    with pytest.raises(ValueError, match=r"init: tensor must be writeable, got a read-only array of shape \(2, 3\)"):
+        nn.init.normal_(tensor)

@@ -300,3 +300,12 @@ def test_names_order_and_lookup_agree_with_torch():
     assert [n for n, _ in ours.named_children()] == [n for n, _ in theirs.named_children()]
     assert list(ours[1:3].state_dict()) == list(theirs[1:3].state_dict())
     assert len(ours) == len(theirs)
+
+
+def test_a_read_only_parameter_is_refused_before_anything_is_loaded():
+    layer = nn.Linear(3, 2)
+    before = layer.weight.numpy().copy()
+    layer.bias.data.flags.writeable = False
+    with pytest.raises(ValueError, match="load_state_dict: the parameter bias must be writeable, got a read-only"):
+        layer.load_state_dict({"weight": np.zeros((2, 3)), "bias": np.zeros(2)})
+    np.testing.assert_array_equal(layer.weight.numpy(), before)

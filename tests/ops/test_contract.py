@@ -278,3 +278,17 @@ def with_gaps(array: Array) -> Array:
     roomy = get_array_module(array).full((*array.shape[:-1], 2 * array.shape[-1]), np.nan)
     roomy[..., ::2] = array
     return roomy[..., ::2]
+
+
+@pytest.mark.parametrize("device", ["cpu"])
+def test_read_only_arrays_are_read(example: Example, device: str) -> None:
+    """As from ``np.broadcast_to``, or a file that is mapped into memory."""
+    for dtype in (np.float32, np.float64):
+        arguments, _ = parts(example, device, dtype)
+        for tensor in arguments:
+            tensor.data.flags.writeable = False
+        minicnn.manual_seed(0)
+        y = apply(example, arguments)
+        gradient = cotangent(y)
+        gradient.flags.writeable = False
+        y.backward(gradient)

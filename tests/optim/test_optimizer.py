@@ -143,6 +143,20 @@ def test_refusals(make, error, message):
 
 
 @pytest.mark.parametrize("make", [lambda p: optim.SGD([p], 0.1), lambda p: optim.Adam([p])])
+def test_a_read_only_parameter_is_refused_and_a_read_only_gradient_is_not(make):
+    array = np.ones((2, 3), np.float32)
+    array.flags.writeable = False
+    parameter = Tensor(np.ones((2, 3), np.float32), requires_grad=True)
+    parameter.grad = array
+    optimizer = make(parameter)
+    optimizer.step()
+    assert (parameter.data != 1).all()
+    parameter.data = array
+    with pytest.raises(ValueError, match=r"a parameter must be writeable, got a read-only array of shape \(2, 3\)"):
+        optimizer.step()
+
+
+@pytest.mark.parametrize("make", [lambda p: optim.SGD([p], 0.1), lambda p: optim.Adam([p])])
 def test_a_gradient_of_another_shape_is_refused(make):
     parameter = nn.Parameter(np.zeros(3))
     optimizer = make(parameter)

@@ -6,6 +6,7 @@ import pytest
 from minicnn import Tensor, nn
 from minicnn.data import Preparation
 from minicnn.training import Evaluation, evaluate, probabilities
+from minicnn.training.loop import DivergedError
 from minicnn.training.metrics import count_wrong
 
 CLASSES = 7
@@ -95,6 +96,14 @@ def test_a_network_that_says_nothing_is_wrong(images: Any, labels: Any, preparat
     net[2].weight.data[...] = np.nan
     found = evaluate(net, preparation, images, labels)
     assert (found.error, found.top5_error) == (1, 1)
+
+
+def test_probabilities_that_are_not_finite_are_refused(images: Any, preparation: Preparation) -> None:
+    net = network()
+    net[2].bias.data[3] = np.inf
+    with pytest.raises(DivergedError, match="the network's outputs are infinite or NaN"):
+        probabilities(net, preparation, images[:1])
+    assert net.training
 
 
 def test_a_probability_of_zero_has_a_finite_loss(images: Any, labels: Any, preparation: Preparation) -> None:

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from minicnn.training import (
     trainer,
 )
 from tests.training.small_runs import SMALL, assert_same, newest, train
+from tests.training.test_saved_models import contents, forge
 
 pytestmark = pytest.mark.usefixtures("ctrl_c", "numpy_kernels")
 
@@ -154,6 +156,14 @@ def test_the_newest_readable_checkpoint_is_taken(tmp_path: Path, capsys: pytest.
         {"recipe": {}},
         {"recipe": {"lr": -1}},
         {"checksums": {}},
+        {"rows": [{}, {}]},
+        {"colour": [[1.0]]},
+        {"data_dir": 7},
+        {"skip_bad": "no"},
+        {"environment": {"device": 7, "threads": 2}},
+        {"schedule": {"patience": 3, "drops": 3, "lowest": "low", "waited": 0, "dropped": 0, "finished": False}},
+        {"schedule": {"patience": 3, "drops": 3, "lowest": 0.5, "waited": -1, "dropped": 0, "finished": False}},
+        {"schedule": {"patience": 3, "drops": 3, "lowest": 0.5, "waited": 0, "dropped": 0, "finished": 0}},
     ],
 )
 def test_nonsense_about_the_progress_is_refused(finished: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
@@ -166,5 +176,81 @@ def test_nonsense_about_the_progress_is_refused(finished: Path, tmp_path: Path, 
     progress = {**saved.progress, **changes}
     path = tmp_path / "step-00000006.safetensors"
     save_training(path, network, model.preparation, model.classes, {}, optimizer, progress)
-    with pytest.raises((CheckpointError, TrainingError)):
+    with pytest.raises(CheckpointError, match="step-00000006.safetensors cannot be used: "):
         train(tmp_path, None, None, resume=True)
+
+
+def _other_shape(arrays: dict[str, Any], settings: dict[str, Any]) -> None:
+    arrays["optimizer.0.momentum_buffer"] = arrays["optimizer.0.momentum_buffer"][:1].copy()
+
+
+def _out_of_range(arrays: dict[str, Any], settings: dict[str, Any]) -> None:
+    settings["optimizer"]["param_groups"][0]["lr"] = -1
+
+
+def _other_epoch(arrays: dict[str, Any], settings: dict[str, Any]) -> None:
+    settings["progress"]["epoch"] = 7
+
+
+def _not_finite(arrays: dict[str, Any], settings: dict[str, Any]) -> None:
+    arrays["model.conv1.bias"][0] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (_other_shape, "momentum_buffer of parameter 0 must have the parameter's shape"),
+        (_out_of_range, "lr must be "),
+        (_other_epoch, "it is in epoch 7, with 2 epochs in its log"),
+        (_not_finite, "model.conv1.bias is infinite or NaN"),
+    ],
+)
+def test_whatever_is_wrong_with_the_newest_checkpoint_the_next_one_is_taken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], spoil: Any, words: str
+) -> None:
+    """The file is whole and its checksums are right: only its use shows the fault."""
+    train(tmp_path / "whole", checkpoint_minutes=0)
+    train(tmp_path / "spoilt", checkpoint_minutes=0)
+    path = newest(tmp_path / "spoilt")
+    arrays, settings = contents(path)
+    spoil(arrays, settings)
+    forge(path, arrays, settings)
+    train(tmp_path / "spoilt", None, None, resume=True)
+    printed = capsys.readouterr().err
+    assert f"{path} cannot be used: " in printed and words in printed
+    assert "The next older checkpoint is tried" in printed
+    assert_same(tmp_path / "whole", tmp_path / "spoilt")
+
+
+def test_a_spoilt_best_network_is_noticed_before_the_first_step(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    best = bytearray((run / "best.safetensors").read_bytes())
+    best[-100] ^= 4
+    (run / "best.safetensors").write_bytes(best)
+    with monkeypatch.context() as patched:
+        patched.setattr(trainer, "train_epoch", lambda *given, **more: pytest.fail("a step was made"))
+        with pytest.raises(
+            CheckpointError, match=r"best.safetensors .* is corrupt.*remove it to keep the best network"
+        ):
+            train(run, None, None, resume=True, settings={"epochs": 3})
+        with pytest.raises(CheckpointError, match=r"best.safetensors .* is corrupt.*\. Restore it from a copy$"):
+            train(run, None, None, resume=True)  # no epoch is left
+    (run / "best.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"best.safetensors cannot be read.*Restore it from a copy$"):
+        train(run, None, None, resume=True)
+    assert train(run, None, None, resume=True, settings={"epochs": 3})["best_epoch"] == 3
+    assert (
+        "best.safetensors is absent: the best network of the coming epochs takes its place" in capsys.readouterr().err
+    )
+    load_model(run / "best.safetensors")
+
+
+@pytest.mark.parametrize("name", ["best.safetensors", "log.csv", "result.json", "step-00000003.safetensors"])
+def test_any_file_of_a_run_makes_a_folder_used(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("of a run")
+    with pytest.raises(TrainingError, match="holds a run; resume it with --resume, or choose another folder"):
+        train(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name] and (tmp_path / name).read_text() == "of a run"

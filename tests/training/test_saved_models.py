@@ -12,6 +12,7 @@ from minicnn import Tensor, models, nn, optim
 from minicnn.data import Preparation
 from minicnn.models import Network
 from minicnn.training import CheckpointError, load_model, load_training, save_model, save_training
+from minicnn.training.loop import DivergedError
 
 CLASSES = tuple(f"class {number}" for number in range(10))
 
@@ -260,6 +261,42 @@ def test_arrays_that_do_not_fit_are_refused(path: Path) -> None:
         forge(path, changed, settings)
         with pytest.raises(CheckpointError, match=words):
             load_model(path)
+
+
+@pytest.mark.parametrize("classes", [[*CLASSES[:4], 7, *CLASSES[5:]], [*CLASSES[:9], None], [*CLASSES[:9], ["a"]]])
+def test_one_class_that_is_no_text_is_refused(path: Path, classes: list[Any]) -> None:
+    save_model(path, network(), preparation(), CLASSES)
+    arrays, settings = contents(path)
+    forge(path, arrays, settings | {"classes": classes})
+    with pytest.raises(CheckpointError, match="classes must be 10 names, one for each output of the network"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_network_that_diverged_is_neither_saved_nor_loaded(path: Path, value: float) -> None:
+    net = network()
+    save_model(path, net, preparation(), CLASSES)
+    before = path.read_bytes()
+    net.conv2.weight.data[0, 1, 2, 3] = value
+    with pytest.raises(DivergedError, match="model.conv2.weight is infinite or NaN, and is not saved"):
+        save_model(path, net, preparation(), CLASSES)
+    assert path.read_bytes() == before
+    arrays, settings = contents(path)
+    arrays["model.conv2.weight"][0, 1, 2, 3] = value
+    forge(path, arrays, settings)
+    with pytest.raises(CheckpointError, match="model.conv2.weight is infinite or NaN: its training has diverged"):
+        load_model(path)
+
+
+def test_a_momentum_that_diverged_is_not_saved(path: Path) -> None:
+    net = network()
+    optimizer = optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    net(Tensor(np.ones((1, 3, 32, 32), np.float32))).sum().backward()
+    optimizer.step()
+    for slots in optimizer.state.values():
+        slots["momentum_buffer"][...] = np.nan
+    with pytest.raises(DivergedError, match=r"optimizer.0.momentum_buffer is infinite or NaN"):
+        save_training(path, net, preparation(), CLASSES, {}, optimizer, {})
 
 
 def test_a_file_that_claims_to_be_huge_takes_no_memory(path: Path) -> None:

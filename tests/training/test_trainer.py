@@ -1,6 +1,7 @@
 import json
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from PIL import Image
 import minicnn
 from minicnn.data import DataError, ImageFolder, sources
 from minicnn.training import TrainingError, evaluate, load_model, load_training, trainer
+from minicnn.training.loop import DivergedError
 from minicnn.training.stopping import Stopped
 from tests.training.small_runs import assert_same, log, newest, stop_after, train
 
@@ -239,6 +241,30 @@ def test_what_is_not_finite_stops_training_and_names_the_layer(tmp_path: Path) -
     ):
         train(tmp_path, "four-layer", settings={"lr": 1e30})
     load_training(newest(tmp_path))
+
+
+def test_a_validation_loss_that_is_not_finite_is_divergence(tmp_path: Path) -> None:
+    """The only step of this run spoils the weights after its loss was read."""
+    words = r"validation loss after epoch 1, at a learning rate of 1e\+20, is nan: .*diverged. The last .*step-00000000"
+    with pytest.raises(DivergedError, match=words):
+        train(tmp_path, "four-layer", settings={"lr": 1e20, "batch_size": 64, "epochs": 1})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000000.safetensors"]
+
+
+def test_without_validation_divergence_shows_in_the_weights_or_the_test(tmp_path: Path) -> None:
+    settings = {"batch_size": 64, "epochs": 1, "validation": 0}
+    with pytest.raises(DivergedError, match=r"best.safetensors is of no use: its loss on the test set is nan"):
+        train(tmp_path / "huge", "four-layer", settings={**settings, "lr": 1e20})
+    with pytest.raises(DivergedError, match=r"model.\S+ is infinite or NaN, and is not saved.*step-00000000"):
+        train(tmp_path / "infinite", "four-layer", settings={**settings, "lr": 3e38, "weight_decay": 3e38})
+    assert [path.name for path in (tmp_path / "infinite").iterdir()] == ["step-00000000.safetensors"]
+    assert not list(tmp_path.glob("*/result.json"))
+
+
+def test_a_run_needs_no_stderr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is closed, as for a program without a terminal on Windows, Python has None."""
+    monkeypatch.setattr(sys, "stderr", None)
+    assert train(tmp_path, settings={"epochs": 1})["epochs"] == 1
 
 
 # --- folders -----------------------------------------------------------------------------------------------------

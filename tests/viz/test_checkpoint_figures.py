@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from minicnn import models
 from minicnn.data import load_image, load_shapes
-from minicnn.training import SavedModel, load_model
+from minicnn.training import SavedModel, load_model, save_model
 from minicnn.training.evaluation import probabilities
 from minicnn.viz import show_confusion, show_features, show_filters, show_saliency
 
@@ -68,6 +69,27 @@ def test_mistakes_are_one_line(folder: Path, call: Call, tmp_path: Path, capsys:
         error = capsys.readouterr().err
         assert message in error and error.count("\n") == 1 and error.startswith("minicnn: error: "), error
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["show CHECKPOINT features PHOTO", "show CHECKPOINT saliency PHOTO", "walk CHECKPOINT PHOTO --class star"]
+    + ["show CHECKPOINT confusion --data shapes --limit 20", "predict CHECKPOINT PHOTO"]
+    + ["evaluate CHECKPOINT --data shapes --limit 20"],
+)
+def test_outputs_that_are_not_finite_are_one_line(
+    command: str, saved: SavedModel, folder: Path, call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = models.build(saved.network.config)
+    for parameter in network.parameters():
+        parameter.data *= 1e20
+    save_model(tmp_path / "huge.safetensors", network, saved.preparation, saved.classes)
+    places = {"CHECKPOINT": str(tmp_path / "huge.safetensors"), "PHOTO": str(folder / "photo.png")}
+    out = [] if command.startswith("evaluate") else ["--out", tmp_path / ("a.html" if "walk" in command else "a.png")]
+    assert call(*(places.get(word, word) for word in command.split()), *out) == 2
+    error = capsys.readouterr().err
+    assert "outputs are infinite or NaN: its training has diverged" in error and error.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["huge.safetensors"]
 
 
 def test_the_titles_say_what_the_network_answers(saved: SavedModel, folder: Path) -> None:

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -7,6 +10,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from minicnn.viz import Curve, Panel, error_curves, save_figure
+
+ROOT = Path(__file__).parents[2]
 
 
 def two_panels() -> Figure:
@@ -27,3 +32,22 @@ def test_png_and_svg_are_pictures_and_always_the_same(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="bmpp"):
         save_figure(two_panels(), tmp_path / "a.bmpp")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "a.svg", "b.png", "b.svg"]
+
+
+@pytest.mark.parametrize(
+    ("value", "backend"), [("nonsense", "agg"), ("svg", "svg"), ("module://matplotlib.backends.backend_pdf", "pdf")]
+)
+@pytest.mark.parametrize("first", ["minicnn.viz.style", "minicnn.experiments.ilsvrc"])
+def test_a_nonsense_mplbackend_does_no_harm_and_another_is_obeyed(value: str, backend: str, first: str) -> None:
+    program = f"import os, {first}, matplotlib; print(os.environ['MPLBACKEND'], matplotlib.get_backend())"
+    environment = {name: text for name, text in os.environ.items() if name != "DISPLAY"}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**environment, "MPLBACKEND": value, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[0] == value and done.stdout.split()[1].endswith(backend)
