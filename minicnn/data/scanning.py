@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,13 @@ class Stamp(NamedTuple):
 
     size: int
     changed: int
+
+
+class Seen(NamedTuple):
+    """What reading a file found: a hash of its contents, and why it is no image, or None."""
+
+    digest: str
+    reason: str | None
 
 
 class Files(NamedTuple):
@@ -74,6 +82,17 @@ def _stamp(path: str) -> Stamp:
     except OSError:  # a broken link, which is an error when the image is read
         return Stamp(0, 0)
     return Stamp(state.st_size, state.st_mtime_ns)
+
+
+def content_hash(path: str) -> str:
+    """Return a hash of a file's contents; nothing if it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(
+                file, "sha1"
+            ).hexdigest()  # the fastest one; it guards against mistakes, not forgery
+    except OSError:
+        return ""
 
 
 def refuse(unusable: Sequence[str]) -> None:

@@ -30,7 +30,7 @@ class Part(NamedTuple):
     def checksum(self) -> str:
         """Return a checksum of the images and their labels."""
         if isinstance(self.images, ImageFolder):
-            return self.images.fingerprint()
+            return self.images.checksum()
         return f"{zlib.crc32(self.labels.tobytes(), zlib.crc32(np.ascontiguousarray(self.images).data)):08x}"
 
 

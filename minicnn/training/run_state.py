@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 
 from minicnn import models
 from minicnn.arguments import number, whole
 from minicnn.backend import generator, manual_seed
 from minicnn.data import Preparation, pixel_statistics
-from minicnn.data.sources import Parts
+from minicnn.data.sources import NAMES, Parts
 from minicnn.models import Network
 from minicnn.optim import SGD, MultiStepLR
 from minicnn.training.checkpoint import CheckpointError, SavedTraining
@@ -128,7 +129,7 @@ class RunState:
                 if checksum != progress["checksums"][part]
             ]
             _refuse(folder, wrong)
-            _warn_of_changes(progress["environment"])
+            _warn_of_changes(progress["environment"], _environment(recipe))
             network = saved.model.network
             optimizer, schedule = recipe.optimizer(network)
             optimizer.load_state_dict(saved.optimizer)
@@ -169,7 +170,7 @@ class RunState:
             "recipe": self.recipe.as_dict(),
             "checksums": self.checksums,
             **self.loading,
-            "environment": _environment(),
+            "environment": _environment(self.recipe),
             "epoch": self.epoch,
             "progress": None if self.progress is None else asdict(self.progress),
             "schedule": self.schedule.state_dict(),
@@ -247,15 +248,15 @@ def _refuse(folder: Path, wrong: Sequence[str]) -> None:
         )
 
 
-def _environment() -> dict[str, Any]:
+def _environment(recipe: Recipe) -> dict[str, Any]:
     """Return everything that the last bits of the results depend on."""
-    here = machine()
-    names = ("threads", "kernels", "processor", "device", "gpu", "cuda", "cupy", "tf32")
+    here = machine() if recipe.data in NAMES else machine() | {"pillow": PIL.__version__}
+    names = ("threads", "kernels", "processor", "device", "gpu", "cuda", "cupy", "tf32", "pillow")
     return versions() | {name: here[name] for name in names if name in here}
 
 
-def _warn_of_changes(environment: Mapping[str, Any]) -> None:
+def _warn_of_changes(environment: Mapping[str, Any], here: Mapping[str, Any]) -> None:
     before = {"device": "cpu", **environment}
-    for name, now in _environment().items():
+    for name, now in here.items():
         if before.get(name) != now:
             say(f"{name} was {before.get(name)} and is {now} now: the numbers may differ in their last bits")
