@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from minicnn.backend import get_default_device, to_device
 from minicnn.data.cifar10 import load_cifar10
 from minicnn.data.dataset import DataError, Dataset
 from minicnn.data.image_folder import ImageFolder
+from minicnn.data.scanning import refuse
 from minicnn.data.shapes import load_shapes
 from minicnn.data.splits import Splits, find_splits, split_validation
+from minicnn.data.statistics import pixel_statistics
 
 __all__ = ["NAMES", "Part", "Parts", "load_parts", "load_test"]
 
@@ -26,6 +30,12 @@ class Part(NamedTuple):
 
     images: NDArray[np.uint8] | ImageFolder
     labels: NDArray[np.int64]
+
+    def resident(self) -> Part:
+        """Move an array to the network's device: CIFAR-10 is 180 MB as bytes, and a GPU prepares its own batches."""
+        if isinstance(self.images, ImageFolder):
+            return self
+        return Part(to_device(self.images, get_default_device()), self.labels)
 
     def checksum(self) -> str:
         """Return a checksum of the images and their labels."""
@@ -51,6 +61,20 @@ class Parts(NamedTuple):
     validation: Part | None
     test: Part | None
     classes: tuple[str, ...]
+
+    def verify(self) -> None:
+        """Read every image of a folder once, unless that was done before and no file has changed.
+
+        Raises
+        ------
+        DataError
+            If any cannot be read, with the number of all and the names of the first.
+        """
+        folders = [part.images for part in self[:3] if part is not None and isinstance(part.images, ImageFolder)]
+        if folders:
+            with suppress(DataError):  # named below, together with those of the other parts
+                pixel_statistics(folders[0])  # training needs them, and one pass through the files does for both
+        refuse([line for folder in folders for line in folder.unreadable()])
 
 
 def load_parts(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from minicnn.data import load_image
+from minicnn.data import ImageFolder, load_image
 from minicnn.data.sources import load_test
 from minicnn.files import write_atomically
 from minicnn.training.checkpoint import load_model
@@ -66,6 +66,8 @@ def evaluate_checkpoint(
     images, labels = load_test(
         data, saved.preparation.size, saved.classes, data_dir=data_dir, limit=limit, skip_bad=skip_bad
     )
+    if isinstance(images, ImageFolder):
+        images.verify()
     if workers is None:
         workers = 0 if isinstance(images, np.ndarray) else 2
     with tqdm(total=len(labels), unit=" images", leave=False, disable=not shows_bar()) as bar:

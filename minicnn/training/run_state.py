@@ -110,14 +110,14 @@ class RunState:
 
     @classmethod
     def resume(
-        cls, recipe: Recipe, parts: Parts, loading: Mapping[str, Any], saved: SavedTraining, folder: Path
+        cls, recipe: Recipe, parts: Parts, loading: Mapping[str, Any], saved: SavedTraining, folder: Path, accept: bool
     ) -> Self:
         """Return the state that a checkpoint holds, and restore the random generator.
 
         Raises
         ------
         TrainingError
-            If the images are not the same as before.
+            If the images are not the same as before and this is not accepted, or the classes are not the same.
         CheckpointError
             If the checkpoint contradicts itself.
         """
@@ -128,7 +128,15 @@ class RunState:
                 for part, checksum in checksums.items()
                 if checksum != progress["checksums"][part]
             ]
-            _refuse(folder, wrong)
+            if parts.classes != saved.model.classes[: len(parts.classes)]:
+                _refuse(folder, ["the classes are not the same as before"])
+            if wrong and not accept:
+                raise TrainingError(
+                    f"the run in {folder} cannot be resumed: {'; '.join(wrong)}. "
+                    f"Restore them, or go on with these by --accept-changed-images"
+                )
+            for line in wrong:
+                say(f"{line}: errors before and after epoch {progress['epoch']} are not of the same images")
             _warn_of_changes(progress["environment"], _environment(recipe))
             network = saved.model.network
             optimizer, schedule = recipe.optimizer(network)
@@ -152,7 +160,7 @@ class RunState:
                 raise ValueError(f"it is in epoch {state.epoch}, with {len(state.rows)} epochs in its log")
             if state.rows:
                 state.best = _checked_best(progress["best"], recipe)
-            if progress["progress"] is not None:
+            if progress["progress"] is not None and not wrong:  # with other images, the epoch begins again
                 state.progress = EpochProgress(**progress["progress"])
                 whole("checkpoint", "images", state.progress.images, 1)
                 whole("checkpoint", "steps", state.progress.steps, 1)

@@ -59,6 +59,7 @@ def test_every_option_reaches_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     line += " --groups 1 --in-size 200 --num-classes 30 --inputs raw --no-augment --no-colour --padding 2"
     line += " --validation 0.2 --limit 50 --batch-size 16 --lr 0.1 --momentum 0.8 --weight-decay 0.1 --sgd pytorch"
     line += " --schedule epochs --lr-drops 30,60 --patience 4 --seed 7 --epochs 3 --out there --resume --data-dir here"
+    line += " --accept-changed-images"
     line += " --skip-bad --cache --workers 0 --threads 1 --checkpoint-minutes 2.5 --keep 5 --device cpu"
     assert call(*line.split()) == 0
     (ordered, named) = given[0]
@@ -71,7 +72,14 @@ def test_every_option_reaches_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     settings |= {"schedule": "epochs", "lr_drops": [30, 60], "patience": 4, "seed": 7}
     assert ordered[3] == settings
     named.pop("draw")
-    expected = {"out": Path("there"), "resume": True, "data_dir": Path("here"), "skip_bad": True, "cache": True}
+    expected = {
+        "out": Path("there"),
+        "resume": True,
+        "accept_changed_images": True,
+        "data_dir": Path("here"),
+        "skip_bad": True,
+        "cache": True,
+    }
     expected |= {"workers": 0, "threads": 1, "device": "cpu", "checkpoint_minutes": 2.5, "keep": 5}
     assert named == expected
 

@@ -285,6 +285,42 @@ def test_a_folder_is_learnt_and_workers_change_nothing(
         train(tmp_path / "parts", None, str(tmp_path / "elsewhere"), resume=True)
 
 
+def test_broken_pictures_of_every_part_are_named_before_the_first_step(tmp_path: Path, folder: Path) -> None:
+    for part in ("train", "val", "test"):
+        (folder / part / "blue" / "0.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"3 files cannot be used: .*train/blue/0.*val/blue/0.*test/blue/0"):
+        train(tmp_path / "run", data=str(folder), settings={"limit": None})
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("left_out", [1, 8])
+def test_a_run_goes_on_with_changed_pictures_if_the_user_says_so(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, left_out: int
+) -> None:
+    settings = {"limit": None, "batch_size": 1, "epochs": 2}
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        stop_after(patch, 39)
+        train(tmp_path / "run", data=str(folder), settings=settings)
+    for number in range(left_out):
+        (folder / "train" / "blue" / f"{number}.png").write_bytes(b"")
+    with pytest.raises(DataError, match="train/blue/0.png cannot be read"):
+        train(tmp_path / "run", None, None, resume=True)
+    with pytest.raises(TrainingError, match=r"the train images are not the same .* by --accept-changed-images"):
+        train(tmp_path / "run", None, None, resume=True, skip_bad=True)
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        stop_after(patch, 2)
+        train(tmp_path / "run", None, None, resume=True, skip_bad=True, accept_changed_images=True)
+    assert "the train images are not the same as before: errors before and after epoch 2" in capsys.readouterr().err
+    assert newest(tmp_path / "run").name == f"step-{20 - left_out + 2:08d}.safetensors"
+    assert load_training(newest(tmp_path / "run")).progress["progress"]["images"] == 2
+    assert train(tmp_path / "run", None, None, resume=True)["epochs"] == 2  # it is accepted once and for all
+    (folder / "train" / "blue").rename(folder / "train" / "azure")
+    (folder / "val" / "blue").rename(folder / "val" / "azure")
+    (folder / "test" / "blue").rename(folder / "test" / "azure")
+    with pytest.raises(TrainingError, match="the classes are not the same as before"):
+        train(tmp_path / "run", None, None, resume=True, accept_changed_images=True)
+
+
 def test_where_the_data_are_and_what_was_left_out_is_remembered(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
