@@ -137,6 +137,11 @@ def load_parts(
     if held_out is None and validation:
         if len(train.labels) < 2:
             raise DataError(f"{data}: one image cannot be split into training and validation sets; expected at least 2")
+        if np.bincount(train.labels).max() < 2:
+            raise DataError(
+                f"{data}: with one image of each class, none can be held out for validation; expected at least 2 of "
+                f"some class, or validation=0 (--validation 0)"
+            )
         kept, chosen = split_validation(train.labels, validation, seed)
         train, held_out = _some(train, kept), _some(train, chosen)
     return Parts(train, held_out, test, classes)

@@ -129,7 +129,7 @@ def run(
     if out is None:
         if model is None or data is None:
             raise TrainingError("train: model and data, or the run's folder out, must be given")
-        out = Path("runs", f"{model}-{Path(data).name}")
+        out = Path("runs", f"{model}-{Path(data).absolute().name}")
     folder = RunFolder(out)
     with folder.alone():
         if folder.holds_a_run() and not resume:
@@ -178,7 +178,7 @@ def run(
         )
         if workers is None:
             workers = 0 if isinstance(parts.train.images, np.ndarray) else 2
-        name = name or f"{recipe.model} on {Path(recipe.data).name}"
+        name = name or f"{recipe.model} on {Path(recipe.data).absolute().name}"
         trainer = Trainer(folder, state, parts, name, workers, checkpoint_minutes, keep, draw, after_epoch)
         if saved is None or accept_changed_images:
             trainer.keep_checkpoint(remove_later=True)

@@ -339,6 +339,15 @@ def test_where_the_data_are_and_what_was_left_out_is_remembered(
     assert asked == [Path("here"), "here", "there"]
 
 
+def test_the_pictures_may_be_in_the_current_folder(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder / "train")
+    for again in (False, True):
+        trainer.run("lenet5", ".", {}, {"epochs": 1, "batch_size": 16}, resume=again)
+    assert load_model(Path("runs", "lenet5-train", "best.safetensors")).classes == ("blue", "red")
+
+
 def test_without_test_pictures_none_are_reported(tmp_path: Path, folder: Path) -> None:
     result = train(tmp_path / "run", data=str(folder / "train"), settings={"limit": None, "epochs": 1})
     assert result["test"] is None
