@@ -25,6 +25,7 @@ from minicnn.arguments import number, whole
 from minicnn.backend import get_default_device, set_default_device, set_num_threads
 from minicnn.data import Loader
 from minicnn.data.sources import Parts, load_parts
+from minicnn.data.summary import describe_run, left_out
 from minicnn.training.checkpoint import load_model, save_model, save_training
 from minicnn.training.environment import machine, versions
 from minicnn.training.evaluation import Evaluation, evaluate
@@ -167,6 +168,8 @@ def run(
             cache=cache,
         )
         parts.verify()
+        for line in describe_run(parts) if name is None else ():  # a study describes its images itself
+            say(line)
         if saved is None and "num_classes" not in switched:
             recipe = replace(recipe, config={**recipe.config, "num_classes": len(parts.classes)})
         loading = {"data_dir": None if data_dir is None else os.fspath(data_dir), "skip_bad": skip_bad}
@@ -376,6 +379,7 @@ class Trainer:
             "validation_error": error,
             "test": None,
             "seconds": round(sum(row["seconds"] for row in state.rows), 1),
+            "left_out": left_out(part for part in self.parts[:3] if part is not None),
             "recipe": state.recipe.as_dict(),
             "versions": versions(),
             "machine": machine(),

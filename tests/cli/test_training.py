@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -115,6 +116,32 @@ def test_a_mistake_is_one_line_and_status_2(
     assert printed.out == "" and errors == printed.err.splitlines()[-1:]
     assert all(word in errors[0] for word in words.split())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_evaluate_says_that_it_has_seen_the_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        place = tmp_path / "all" / "train" / "ab"[number % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(place / f"{number}.png")
+    shutil.copytree(tmp_path / "all" / "train", tmp_path / "all" / "val")
+    shutil.copytree(tmp_path / "all" / "train", tmp_path / "new")
+    (tmp_path / "new" / "a" / "0.bmp").touch()
+    assert call(*f"train lenet5 --data {tmp_path / 'all'} --epochs 1 --out {tmp_path / 'run'}".split()) == 0
+    for data, warning in (("all/train", "was trained on"), ("all", "best epoch was chosen"), ("new", None)):
+        capsys.readouterr()
+        line = f"evaluate {tmp_path / 'run' / 'best.safetensors'} --data {tmp_path / data} --skip-bad"
+        assert call(*line.split(), "--json", str(tmp_path / "found.json")) == 0
+        found, printed = json.loads((tmp_path / "found.json").read_text()), capsys.readouterr().err
+        assert "Test: 12 images of 2 classes, from 6 (a) to 6 (a)" in printed
+        if warning is None:
+            assert found["warning"] is None and "this network" not in printed and "best epoch" not in printed
+            assert "1 file was left out: 1 *.bmp, not an accepted kind" in printed
+            assert found["left_out"] == [
+                f"{tmp_path}/new/a/0.bmp is not an image; expected *.jpg, *.jpeg, *.png, *.webp"
+            ]
+        else:
+            assert warning in found["warning"] and found["warning"] in printed and found["left_out"] == []
 
 
 def test_evaluate_prints_and_writes_what_it_measures(

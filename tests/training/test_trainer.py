@@ -144,7 +144,11 @@ def test_a_run_can_be_ended_after_any_epoch(tmp_path: Path) -> None:
 
 def test_a_run_is_called_what_it_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train(tmp_path / "one", settings={"epochs": 1})
-    assert capsys.readouterr().err.startswith("lenet5 on shapes, epoch 1/1: error ")
+    training, validation, test, first, *_ = capsys.readouterr().err.splitlines()
+    assert training.startswith("Training: 36 images of 10 classes, from 1 (")
+    assert validation.startswith("Validation: 4 images of 4 classes, from 1 (")
+    assert test.startswith("Test: 40 images of 9 classes, from 3 (stripes) to ")
+    assert first.startswith("lenet5 on shapes, epoch 1/1: error ")
     train(tmp_path / "two", settings={"epochs": 1}, name="my run")
     assert capsys.readouterr().err.startswith("my run, epoch 1/1: error ")
 
@@ -329,6 +333,8 @@ def test_where_the_data_are_and_what_was_left_out_is_remembered(
         train(tmp_path / "run", data=str(folder), settings={"limit": None, "epochs": 1})
     train(tmp_path / "run", data=str(folder), settings={"limit": None, "epochs": 1}, skip_bad=True)
     train(tmp_path / "run", None, None, resume=True, settings={"epochs": 2})
+    left_out = json.loads((tmp_path / "run" / "result.json").read_text())["left_out"]
+    assert left_out == [f"{folder}/train/red/bad.png cannot be read: it is not a JPEG, PNG or WebP image"]
 
     asked: list[Any] = []
     shapes = sources.load_shapes(train=30, test=20)
