@@ -43,6 +43,9 @@ SECTIONS = {
 @click.option("--out", type=options.PATH, metavar="DIR", help="Folder of the run (default: runs/NETWORK-DATA)")
 @click.option("--resume", is_flag=True, help="Resume the run in the folder; --epochs may be larger than before")
 @click.option(
+    "--accept-changed-images", is_flag=True, help="Resume although images were repaired, added or left out since"
+)
+@click.option(
     "--epochs", type=options.at_least(1), metavar="N", help="Number of epochs (default: 90 for alexnet, else 20)"
 )
 @options.variant

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,7 +25,7 @@ from minicnn.backend import get_num_threads
 from minicnn.data.dataset import DataError
 from minicnn.data.decoding import load_image, reason_of
 from minicnn.data.prefetch import run_ahead
-from minicnn.data.scanning import EXPECTED, Stamp, class_folders, image_files, refuse
+from minicnn.data.scanning import EXPECTED, Seen, Stamp, class_folders, content_hash, image_files, refuse
 from minicnn.files import load_cached, save_cached
 
 Result = TypeVar("Result")
@@ -115,10 +115,10 @@ class ImageFolder:
             refuse(self.skipped)
         self._refuse_empty(names)
         self._cached: NDArray[np.uint8] | None = None
+        self._seen: list[Seen] | None = None  # what reading all of them found
         if skip_bad:
-            broken = self._broken()
-            self.skipped += self._describe(broken)
-            self._keep_only([index for index in range(len(self)) if index not in broken])
+            self.skipped += self.unreadable()
+            self._keep_only([index for index, seen in enumerate(self._read()) if seen.reason is None])
             self._refuse_empty(names)
         self._start_cache()
 
@@ -132,6 +132,7 @@ class ImageFolder:
     def _keep_only(self, indices: Sequence[int] | NDArray[np.integer[Any]]) -> None:
         self.paths = [self.paths[index] for index in indices]
         self._stamps = [self._stamps[index] for index in indices]
+        self._seen = None if self._seen is None else [self._seen[index] for index in indices]
         self.labels = self.labels[np.asarray(indices, np.int64)]
 
     # --- as an array ---
@@ -209,15 +210,32 @@ class ImageFolder:
     # --- all of them ---
 
     def fingerprint(self) -> str:
-        """Return a hash of the names, sizes and modification times of the files, and of `size`.
+        """Return a hash of the names, sizes and modification times of the files, of `size` and of Pillow's version.
 
-        It does not depend on where the folder is. It misses a change that keeps the size and the modification time.
+        What is computed from the decoded images is cached under this name. It does not depend on where the folder is.
+        It misses a change that keeps the size and the modification time.
         """
         digest = hashlib.sha256(f"1 {PIL.__version__} {self.size}\0".encode())
         for path, label, stamp in zip(self.paths, self.labels, self._stamps, strict=True):
             name = f"{self.classes[label]}/{os.path.basename(path)}"
             digest.update(os.fsencode(name) + f"\0{stamp[0]} {stamp[1]}\0".encode())
         return digest.hexdigest()[:32]
+
+    def checksum(self) -> str:
+        """Return a hash of the names and the contents of the files, and of `size`.
+
+        A copy of the folder has the same. The files are read once; after that, :meth:`fingerprint` says whether one may
+        have changed.
+        """
+        digest = hashlib.sha256(f"2 {self.size}\0".encode())
+        for path, label, seen in zip(self.paths, self.labels, self._read(), strict=True):
+            name = f"{self.classes[label]}/{os.path.basename(path)}"
+            digest.update(os.fsencode(name) + f"\0{seen.digest}\0".encode())
+        return digest.hexdigest()[:32]
+
+    def unreadable(self) -> list[str]:
+        """Return a line for each image that cannot be read. All are read once, unless that was done before."""
+        return self._describe(self._read())
 
     def verify(self) -> None:
         """Read every image once, with a progress bar, unless that was done before and no file has changed.
@@ -227,7 +245,7 @@ class ImageFolder:
         DataError
             If any cannot be read, with the number of all and the names of the first.
         """
-        refuse(self._describe(self._broken()))
+        refuse(self.unreadable())
 
     def survey(self, title: str, measure: Callable[[NDArray[np.uint8]], Result]) -> Iterator[Result]:
         """Yield ``measure(images)`` for a few images at a time, until all have been read, on all cores.
@@ -249,60 +267,76 @@ class ImageFolder:
         DataError
             At the end, if any cannot be read, with the number of all and the names of the first.
         """
-        broken: dict[int, str] = {}
-        yield from self._read_all(title, measure, broken)
-        refuse(self._describe(broken))
+        seen: list[Seen] = []
+        yield from self._read_all(title, measure, seen)
+        refuse(self._describe(seen))
 
     def _read_all(
-        self, title: str, measure: Callable[[NDArray[np.uint8]], Result], broken: dict[int, str]
+        self, title: str, measure: Callable[[NDArray[np.uint8]], Result], seen: list[Seen]
     ) -> Iterator[Result]:
-        """Do as :meth:`survey`, but collect in `broken` what cannot be read instead of raising an error."""
+        """Do as :meth:`survey`, but collect in `seen` what cannot be read instead of raising an error."""
         lasting = True
 
-        def read(start: int) -> tuple[list[Result], dict[int, DataError]]:
-            images, errors = [], {}
+        def read(start: int) -> tuple[list[Result], list[tuple[str, DataError | None]]]:
+            images: list[NDArray[np.uint8]] = []
+            found: list[tuple[str, DataError | None]] = []
             for index in range(start, min(start + PIECE, len(self))):
+                digest = content_hash(self.paths[index])  # the decoder then finds the file in memory
                 try:
                     images.append(self._image(index))
+                    found.append((digest, None))
                 except DataError as error:
-                    errors[index] = error
-            return [measure(np.stack(images))] if images else [], errors
+                    found.append((digest, error))
+            return [measure(np.stack(images))] if images else [], found
 
         # In a log file, a line now and then instead of a moving bar.
         interval = 0.1 if (sys.stderr is not None and sys.stderr.isatty()) or "ipykernel" in sys.modules else 30
         starts = range(0, len(self), PIECE)
         workers = get_num_threads() if get_num_threads() > 1 else 0
         with tqdm(desc=f"{title} ({self.root})", total=len(self), unit=" images", mininterval=interval) as bar:
-            for start, (results, errors) in zip(starts, run_ahead(read, starts, workers), strict=True):
-                for index, error in errors.items():
+            for start, (results, found) in zip(starts, run_ahead(read, starts, workers), strict=True):
+                for digest, error in found:
+                    if error is None:
+                        seen.append(Seen(digest, None))
+                        continue
                     cause = error.__cause__
                     assert isinstance(cause, Exception)
-                    broken[index] = reason_of(cause)
+                    seen.append(Seen(digest, reason_of(cause)))
                     # A missing permission or a failing disk says nothing about the image, and may pass.
                     lasting = lasting and not (isinstance(cause, OSError) and cause.errno is not None)
                 yield from results
                 bar.update(min(PIECE, len(self) - start))
         if lasting:
-            save_cached(self._cache_name(), json.dumps(broken).encode())
+            save_cached(self._cache_name(), json.dumps(seen).encode())
+        self._seen = seen
 
-    def _broken(self) -> dict[int, str]:
-        """Return the position of each image that cannot be read, with the reason, cached if possible."""
+    def _read(self) -> list[Seen]:
+        """Return what each file holds and whether it can be read, cached if possible."""
+        if self._seen is None:
+            self._seen = self._from_cache()
+        if self._seen is None:
+            for _ in self._read_all("checking images", lambda images: None, []):
+                pass
+        assert self._seen is not None
+        return self._seen
+
+    def _from_cache(self) -> list[Seen] | None:
         cached = load_cached(self._cache_name())
-        if cached is not None:
-            try:
-                return {int(index): str(reason) for index, reason in json.loads(cached).items()}
-            except (ValueError, AttributeError):
-                pass  # corrupt; it will be replaced
-        broken: dict[int, str] = {}
-        for _ in self._read_all("checking images", lambda images: None, broken):
-            pass
-        return broken
+        try:
+            seen = [] if cached is None else [Seen(str(digest), reason) for digest, reason in json.loads(cached)]
+        except (ValueError, TypeError):
+            return None  # corrupt; it will be replaced
+        return seen if len(seen) == len(self) else None
 
     def _cache_name(self) -> str:
-        return f"{self.fingerprint()}-broken.json"
+        return f"{self.fingerprint()}-files.json"
 
-    def _describe(self, broken: Mapping[int, str]) -> list[str]:
-        return [f"{self.paths[index]} cannot be read: {reason}" for index, reason in sorted(broken.items())]
+    def _describe(self, seen: Sequence[Seen]) -> list[str]:
+        return [
+            f"{path} cannot be read: {reason}"
+            for path, (_, reason) in zip(self.paths, seen, strict=True)
+            if reason is not None
+        ]
 
 
 def _memory() -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Sequence
@@ -25,6 +26,13 @@ class Stamp(NamedTuple):
     changed: int
 
 
+class Seen(NamedTuple):
+    """What reading a file found: a hash of its contents, and why it is no image, or None."""
+
+    digest: str
+    reason: str | None
+
+
 class Files(NamedTuple):
     """The files of one class.
 
@@ -44,15 +52,30 @@ class Files(NamedTuple):
 
 
 def class_folders(root: Path) -> list[str]:
-    """Return the names of the folders in `root` that are not hidden, sorted."""
+    """Return the names of the folders in `root`, sorted, without hidden ones and those that hold training runs."""
     expected = f"expected {root / 'CLASS' / '*.jpg'}, a folder for each class"
     if not root.is_dir():
         raise DataError(f"{root} is {'a file' if root.exists() else 'not there'}; {expected}")
     names = sorted(name for name in os.listdir(root) if name[0] != "." and (root / name).is_dir())
+    names = [name for name in names if not holds_a_run(root / name)]
     if not names:
         raise DataError(f"{root} holds no folders; {expected}")
     _refuse_unprintable(root, names)
     return names
+
+
+def holds_a_run(folder: Path) -> bool:
+    """Return whether there are files of a training run, and no images besides, in a folder or in one below it.
+
+    Training in the folder of the images makes ``runs/`` beside the classes.
+    """
+    runs = False
+    for _, _, names in os.walk(folder):
+        marked = any(name in (".lock", "log.csv") or name.endswith(".safetensors") for name in names)
+        if any(name.lower().endswith(SUFFIXES) and not (marked and name == "curves.png") for name in names):
+            return False
+        runs = runs or marked
+    return runs
 
 
 def image_files(folder: Path) -> Files:
@@ -89,6 +112,17 @@ def _refuse_unprintable(folder: Path, names: Sequence[str]) -> None:
             raise DataError(
                 f"{folder / shown}: the name of a class must be UTF-8 without control characters; rename the folder"
             )
+
+
+def content_hash(path: str) -> str:
+    """Return a hash of a file's contents; nothing if it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(
+                file, "sha1"
+            ).hexdigest()  # the fastest one; it guards against mistakes, not forgery
+    except OSError:
+        return ""
 
 
 def refuse(unusable: Sequence[str]) -> None:

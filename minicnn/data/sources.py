@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from minicnn.backend import get_default_device, to_device
 from minicnn.data.cifar10 import load_cifar10
 from minicnn.data.dataset import DataError, Dataset
 from minicnn.data.image_folder import ImageFolder
+from minicnn.data.scanning import refuse
 from minicnn.data.shapes import load_shapes
 from minicnn.data.splits import Splits, find_splits, split_validation
+from minicnn.data.statistics import pixel_statistics
 
 __all__ = ["NAMES", "Part", "Parts", "load_parts", "load_test"]
 
@@ -27,10 +31,16 @@ class Part(NamedTuple):
     images: NDArray[np.uint8] | ImageFolder
     labels: NDArray[np.int64]
 
+    def resident(self) -> Part:
+        """Move an array to the network's device: CIFAR-10 is 180 MB as bytes, and a GPU prepares its own batches."""
+        if isinstance(self.images, ImageFolder):
+            return self
+        return Part(to_device(self.images, get_default_device()), self.labels)
+
     def checksum(self) -> str:
         """Return a checksum of the images and their labels."""
         if isinstance(self.images, ImageFolder):
-            return self.images.fingerprint()
+            return self.images.checksum()
         return f"{zlib.crc32(self.labels.tobytes(), zlib.crc32(np.ascontiguousarray(self.images).data)):08x}"
 
 
@@ -51,6 +61,20 @@ class Parts(NamedTuple):
     validation: Part | None
     test: Part | None
     classes: tuple[str, ...]
+
+    def verify(self) -> None:
+        """Read every image of a folder once, unless that was done before and no file has changed.
+
+        Raises
+        ------
+        DataError
+            If any cannot be read, with the number of all and the names of the first.
+        """
+        folders = [part.images for part in self[:3] if part is not None and isinstance(part.images, ImageFolder)]
+        if folders:
+            with suppress(DataError):  # named below, together with those of the other parts
+                pixel_statistics(folders[0])  # training needs them, and one pass through the files does for both
+        refuse([line for folder in folders for line in folder.unreadable()])
 
 
 def load_parts(
@@ -113,6 +137,11 @@ def load_parts(
     if held_out is None and validation:
         if len(train.labels) < 2:
             raise DataError(f"{data}: one image cannot be split into training and validation sets; expected at least 2")
+        if np.bincount(train.labels).max() < 2:
+            raise DataError(
+                f"{data}: with one image of each class, none can be held out for validation; expected at least 2 of "
+                f"some class, or validation=0 (--validation 0)"
+            )
         kept, chosen = split_validation(train.labels, validation, seed)
         train, held_out = _some(train, kept), _some(train, chosen)
     return Parts(train, held_out, test, classes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from minicnn.data import DataError, load_image
+from minicnn.data import DataError, ImageFolder, load_image
 from minicnn.data.sources import load_test
+from minicnn.data.splits import find_splits
+from minicnn.data.summary import describe, left_out, reasons
 from minicnn.files import printable, write_atomically
 from minicnn.training.checkpoint import load_model
 from minicnn.training.evaluation import Evaluation, evaluate, probabilities
-from minicnn.training.progress import shows_bar
+from minicnn.training.progress import say, shows_bar
 
 __all__ = ["evaluate_checkpoint", "predict_images"]
 
@@ -65,9 +67,16 @@ def evaluate_checkpoint(
         If `json_file` cannot be written.
     """
     saved = load_model(checkpoint)
-    images, labels = load_test(
-        data, saved.preparation.size, saved.classes, data_dir=data_dir, limit=limit, skip_bad=skip_bad
-    )
+    part = load_test(data, saved.preparation.size, saved.classes, data_dir=data_dir, limit=limit, skip_bad=skip_bad)
+    images, labels = part
+    warning = None
+    if isinstance(images, ImageFolder):
+        images.verify()
+        warning = _seen_in_training(images.root, saved.info)
+    for line in (describe("Test", part, saved.classes), *reasons(left_out([part]))):
+        say(line)
+    if warning is not None:
+        say(warning)
     if workers is None:
         workers = 0 if isinstance(images, np.ndarray) else 2
     with tqdm(total=len(labels), unit=" images", leave=False, disable=not shows_bar()) as bar:
@@ -75,9 +84,24 @@ def evaluate_checkpoint(
     found.finite(f"{os.fspath(checkpoint)}: the loss")
     print(f"{'ten crops' if ten_crop else 'centre crop'}: {found}")
     if json_file is not None:
-        crops = {"checkpoint": str(checkpoint), "data": str(data), "crops": 10 if ten_crop else 1}
+        crops: dict[str, Any] = {"checkpoint": str(checkpoint), "data": str(data), "crops": 10 if ten_crop else 1}
+        crops |= {"left_out": left_out([part]), "warning": warning}
         write_atomically(json_file, json.dumps(crops | asdict(found), indent=2) + "\n")
     return found
+
+
+def _seen_in_training(root: Path, info: Mapping[str, Any]) -> str | None:
+    """Return a warning if a network was trained or selected with the images of this folder; copies are not noticed."""
+    recipe = info.get("recipe")
+    data = recipe.get("data") if isinstance(recipe, dict) else None
+    if not isinstance(data, str) or not os.path.isdir(data):
+        return None
+    train, val, _ = find_splits(data)
+    if root.resolve() == train.resolve():
+        return f"{root} holds the images that this network was trained on: its error on new images is larger"
+    if val is not None and root.resolve() == val.resolve():
+        return f"{root} holds the images by which the best epoch was chosen: the error on new images is larger"
+    return None
 
 
 def predict_images(

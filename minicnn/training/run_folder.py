@@ -65,6 +65,11 @@ class RunFolder:
         """Return the checkpoints that training can resume from, newest first."""
         return sorted(self.folder.glob("step-*.safetensors"), reverse=True)
 
+    def what_is_kept(self) -> str:
+        """Say where the newest checkpoint is."""
+        paths = self.checkpoints()
+        return f"The last checkpoint is {paths[0]}" if paths else "There is no checkpoint yet"
+
     def remove_parts(self) -> None:
         """Remove unfinished files of a process that was killed while writing."""
         for pattern in ("step-*.safetensors", self.best.name, self.log.name, self.curves.name, self.result.name):
@@ -122,6 +127,12 @@ class RunFolder:
         for old in others[count - 1 :]:
             old.unlink()
         return path
+
+    def remove_later(self, path: Path) -> None:
+        """Remove checkpoints after more steps than this one, which would be taken for the newest."""
+        for later in self.checkpoints():
+            if later > path:
+                later.unlink()
 
     def write_log(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write ``log.csv``, atomically. There must be at least one row, and all must have the same columns."""

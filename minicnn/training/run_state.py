@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 
 from minicnn import models
 from minicnn.arguments import number, whole
 from minicnn.backend import generator, get_default_device, manual_seed, set_default_device, set_num_threads
 from minicnn.data import Preparation, pixel_statistics
-from minicnn.data.sources import Parts
+from minicnn.data.sources import NAMES, Parts
 from minicnn.models import Network
 from minicnn.optim import SGD, MultiStepLR
 from minicnn.training.checkpoint import CheckpointError, SavedTraining
@@ -176,22 +177,32 @@ class RunState:
             state.environment = {"device": "cpu", **progress["environment"]}
             return state
 
-    def go_on_with(self, parts: Parts, loading: Mapping[str, Any], folder: Path) -> None:
-        """Refuse other images than before, and warn of everything else that has changed.
+    def go_on_with(self, parts: Parts, loading: Mapping[str, Any], folder: Path, accept_changed_images: bool) -> None:
+        """Refuse or accept other images than before, and warn of everything else that has changed.
 
         Raises
         ------
         TrainingError
-            If the images are not the same as before.
+            If the images are not the same as before and this is not accepted, or the classes are not the same.
         """
+        checksums = _checksums(parts)
         wrong = [
             f"the {part} images are not the same as before"
-            for part, checksum in _checksums(parts).items()
+            for part, checksum in checksums.items()
             if checksum != self.checksums[part]
         ]
-        _refuse(folder, wrong)
-        _warn_of_changes(self.environment)
-        self.loading = loading
+        if parts.classes != self.classes[: len(parts.classes)]:
+            _refuse(folder, ["the classes are not the same as before"])
+        if wrong and not accept_changed_images:
+            raise TrainingError(
+                f"the run in {folder} cannot be resumed: {'; '.join(wrong)}. "
+                "Restore them, or continue with these by --accept-changed-images"
+            )
+        for line in wrong:
+            say(f"{line}: errors before and after epoch {self.epoch} are not of the same images")
+            self.progress = None  # the epoch begins again
+        _warn_of_changes(self.environment, _environment(self.recipe))
+        self.checksums, self.loading = checksums, loading
 
     @property
     def finished(self) -> bool:
@@ -205,7 +216,7 @@ class RunState:
             "recipe": self.recipe.as_dict(),
             "checksums": self.checksums,
             **self.loading,
-            "environment": _environment(),
+            "environment": _environment(self.recipe),
             "epoch": self.epoch,
             "progress": None if self.progress is None else asdict(self.progress),
             "schedule": self.schedule.state_dict(),
@@ -334,15 +345,15 @@ def _refuse(folder: Path, wrong: Sequence[str]) -> None:
         )
 
 
-def _environment() -> dict[str, Any]:
+def _environment(recipe: Recipe) -> dict[str, Any]:
     """Return everything that the last bits of the results depend on."""
-    here = machine()
-    names = ("threads", "kernels", "processor", "device", "gpu", "cuda", "cupy", "tf32")
+    here = machine() if recipe.data in NAMES else machine() | {"pillow": PIL.__version__}
+    names = ("threads", "kernels", "processor", "device", "gpu", "cuda", "cupy", "tf32", "pillow")
     return versions() | {name: here[name] for name in names if name in here}
 
 
-def _warn_of_changes(environment: Mapping[str, Any]) -> None:
+def _warn_of_changes(environment: Mapping[str, Any], here: Mapping[str, Any]) -> None:
     before = {"device": "cpu", **environment}
-    for name, now in _environment().items():
+    for name, now in here.items():
         if before.get(name) != now:
             say(f"{name} was {before.get(name)} and is {now} now: the numbers may differ in their last bits")

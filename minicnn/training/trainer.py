@@ -22,9 +22,10 @@ from typing import Any
 import numpy as np
 
 from minicnn.arguments import number, whole
-from minicnn.backend import get_default_device, set_default_device, set_num_threads, to_device
+from minicnn.backend import set_default_device, set_num_threads
 from minicnn.data import Loader
-from minicnn.data.sources import Part, Parts, load_parts
+from minicnn.data.sources import Parts, load_parts
+from minicnn.data.summary import describe_run, left_out
 from minicnn.training.checkpoint import load_model, save_model, save_training
 from minicnn.training.environment import machine, versions
 from minicnn.training.evaluation import Evaluation, evaluate
@@ -50,6 +51,7 @@ def run(
     *,
     out: str | os.PathLike[str] | None = None,
     resume: bool = False,
+    accept_changed_images: bool = False,
     data_dir: str | os.PathLike[str] | None = None,
     skip_bad: bool = False,
     cache: bool = False,
@@ -79,6 +81,8 @@ def run(
         The run's folder, ``runs/MODEL-DATA`` by default.
     resume : bool
         Resume the run in the folder. It may have more epochs than before; all other settings must be the same.
+    accept_changed_images : bool
+        Resume the run although images were repaired, added or left out since. The epoch in progress begins again.
     data_dir, skip_bad, cache
         See :func:`minicnn.data.sources.load_parts`. A resumed run remembers the first two.
     workers : int, optional
@@ -126,7 +130,7 @@ def run(
     if out is None:
         if model is None or data is None:
             raise TrainingError("train: model and data, or the run's folder out, must be given")
-        out = Path("runs", f"{model}-{Path(data).name}")
+        out = Path("runs", f"{model}-{Path(data).absolute().name}")
     folder = RunFolder(out)
     with folder.alone():
         if folder.holds_a_run() and not resume:
@@ -162,28 +166,25 @@ def run(
             skip_bad=skip_bad,
             cache=cache,
         )
+        parts.verify()
+        for line in describe_run(parts) if name is None else ():  # a study describes its images itself
+            say(line)
         if resumed is None and "num_classes" not in switched:
             recipe = replace(recipe, config={**recipe.config, "num_classes": len(parts.classes)})
         loading = {"data_dir": None if data_dir is None else os.fspath(data_dir), "skip_bad": skip_bad}
         state = resumed or RunState.begin(recipe, parts, loading)
         if resumed is not None:
-            resumed.go_on_with(parts, loading, folder.folder)
+            resumed.go_on_with(parts, loading, folder.folder, accept_changed_images)
         if workers is None:
             workers = 0 if isinstance(parts.train.images, np.ndarray) else 2
-        name = name or f"{recipe.model} on {Path(recipe.data).name}"
+        name = name or f"{recipe.model} on {Path(recipe.data).absolute().name}"
         trainer = Trainer(folder, state, parts, name, workers, checkpoint_minutes, keep, draw, after_epoch)
-        if resumed is None:
-            trainer.keep_checkpoint()
-        else:
+        if resumed is None or accept_changed_images:
+            trainer.keep_checkpoint(remove_later=True)
+        if resumed is not None:
             trainer.show_log()
         trainer.train()
         return trainer.report()
-
-
-def _resident(part: Part) -> Part:
-    """Move images to the network's device: CIFAR-10 is 180 MB as bytes, and a GPU prepares its own batches."""
-    images, labels = part
-    return Part(to_device(images, get_default_device()) if isinstance(images, np.ndarray) else images, labels)
 
 
 @dataclass(eq=False)
@@ -204,11 +205,11 @@ class Trainer:
 
     def __post_init__(self) -> None:
         recipe = self.state.recipe
-        self.validation = None if self.parts.validation is None else _resident(self.parts.validation)
+        self.validation = None if self.parts.validation is None else self.parts.validation.resident()
         with reported_as(TrainingError):
             transform = recipe.transform(self.state.preparation, self.state.colour)
             batches: dict[str, Any] = {"seed": recipe.seed, "transform": transform, "workers": self.workers}
-            self.loader = Loader(*_resident(self.parts.train), recipe.batch_size, **batches)
+            self.loader = Loader(*self.parts.train.resident(), recipe.batch_size, **batches)
         self.saved_at = time.monotonic()
 
     # --- epochs ----------------------------------------------------------------------------------------------
@@ -235,11 +236,11 @@ class Trainer:
                     if self.after_epoch is not None and self.after_epoch(state.rows) is True:
                         break
         except TrainingError as error:
-            raise type(error)(f"{error}. {self.what_is_kept()}") from error
+            raise type(error)(f"{error}. {self.folder.what_is_kept()}") from error
         except Stopped:
             raise
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"{self.what_is_kept()}; --resume continues from there") from None
+            raise KeyboardInterrupt(f"{self.folder.what_is_kept()}; --resume continues from there") from None
 
     def train_one_epoch(self) -> None:
         """Train on the rest of an epoch, validate, and write everything down."""
@@ -313,8 +314,8 @@ class Trainer:
 
     # --- files -----------------------------------------------------------------------------------------------
 
-    def keep_checkpoint(self) -> None:
-        """Save everything that is needed to resume from here."""
+    def keep_checkpoint(self, remove_later: bool = False) -> None:
+        """Save everything that is needed to resume from here, in place of checkpoints after more steps."""
         state = self.state
         steps = (state.epoch - 1) * len(self.loader) + (state.progress.steps if state.progress is not None else 0)
         progress = state.as_dict()
@@ -324,7 +325,9 @@ class Trainer:
             save_training(path, *model, state.optimizer, progress)
 
         with self.writing("a checkpoint"):
-            self.folder.keep(steps, save, self.keep)
+            path = self.folder.keep(steps, save, self.keep)
+            if remove_later:
+                self.folder.remove_later(path)
         self.saved_at = time.monotonic()
 
     def keep_best(self) -> None:
@@ -359,11 +362,6 @@ class Trainer:
                 f"--resume continues once this is solved"
             ) from error
 
-    def what_is_kept(self) -> str:
-        """Say where the newest checkpoint is."""
-        paths = self.folder.checkpoints()
-        return f"The last checkpoint is {paths[0]}" if paths else "There is no checkpoint yet"
-
     # --- the result ------------------------------------------------------------------------------------------
 
     def report(self) -> dict[str, Any]:
@@ -379,6 +377,7 @@ class Trainer:
             "validation_error": error,
             "test": None,
             "seconds": round(sum(row["seconds"] for row in state.rows), 1),
+            "left_out": left_out(part for part in self.parts[:3] if part is not None),
             "recipe": state.recipe.as_dict(),
             "versions": versions(),
             "machine": machine(),
@@ -388,7 +387,7 @@ class Trainer:
         else:
             print(f"Lowest validation error: {100 * error:.2f} %, after epoch {best['epoch']} of {epochs}")
         if self.parts.test is not None:
-            test = _resident(self.parts.test)
+            test = self.parts.test.resident()
             tested = evaluate(saved.network, saved.preparation, *test, workers=self.workers)
             tested.finite(f"{self.folder.best} is of no use: its loss on the test set")
             result["test"] = asdict(tested)

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -59,6 +60,7 @@ def test_every_option_reaches_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     line += " --groups 1 --in-size 200 --num-classes 30 --inputs raw --no-augment --no-colour --padding 2"
     line += " --validation 0.2 --limit 50 --batch-size 16 --lr 0.1 --momentum 0.8 --weight-decay 0.1 --sgd pytorch"
     line += " --schedule epochs --lr-drops 30,60 --patience 4 --seed 7 --epochs 3 --out there --resume --data-dir here"
+    line += " --accept-changed-images"
     line += " --skip-bad --cache --workers 0 --threads 1 --checkpoint-minutes 2.5 --keep 5 --device cpu"
     assert call(*line.split()) == 0
     (ordered, named) = given[0]
@@ -71,7 +73,14 @@ def test_every_option_reaches_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     settings |= {"schedule": "epochs", "lr_drops": [30, 60], "patience": 4, "seed": 7}
     assert ordered[3] == settings
     named.pop("draw")
-    expected = {"out": Path("there"), "resume": True, "data_dir": Path("here"), "skip_bad": True, "cache": True}
+    expected = {
+        "out": Path("there"),
+        "resume": True,
+        "accept_changed_images": True,
+        "data_dir": Path("here"),
+        "skip_bad": True,
+        "cache": True,
+    }
     expected |= {"workers": 0, "threads": 1, "device": "cpu", "checkpoint_minutes": 2.5, "keep": 5}
     assert named == expected
 
@@ -107,6 +116,32 @@ def test_a_mistake_is_one_line_and_status_2(
     assert printed.out == "" and errors == printed.err.splitlines()[-1:]
     assert all(word in errors[0] for word in words.split())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_evaluate_says_that_it_has_seen_the_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        place = tmp_path / "all" / "train" / "ab"[number % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(place / f"{number}.png")
+    shutil.copytree(tmp_path / "all" / "train", tmp_path / "all" / "val")
+    shutil.copytree(tmp_path / "all" / "train", tmp_path / "new")
+    (tmp_path / "new" / "a" / "0.bmp").touch()
+    assert call(*f"train lenet5 --data {tmp_path / 'all'} --epochs 1 --out {tmp_path / 'run'}".split()) == 0
+    for data, warning in (("all/train", "was trained on"), ("all", "best epoch was chosen"), ("new", None)):
+        capsys.readouterr()
+        line = f"evaluate {tmp_path / 'run' / 'best.safetensors'} --data {tmp_path / data} --skip-bad"
+        assert call(*line.split(), "--json", str(tmp_path / "found.json")) == 0
+        found, printed = json.loads((tmp_path / "found.json").read_text()), capsys.readouterr().err
+        assert "Test: 12 images of 2 classes, from 6 (a) to 6 (a)" in printed
+        if warning is None:
+            assert found["warning"] is None and "this network" not in printed and "best epoch" not in printed
+            assert "1 file was left out: 1 *.bmp, not an accepted kind" in printed
+            assert found["left_out"] == [
+                f"{tmp_path}/new/a/0.bmp is not an image; expected *.jpg, *.jpeg, *.png, *.webp"
+            ]
+        else:
+            assert warning in found["warning"] and found["warning"] in printed and found["left_out"] == []
 
 
 def test_evaluate_prints_and_writes_what_it_measures(
@@ -278,7 +313,7 @@ def test_signals_save_and_leave_and_a_killed_process_loses_little(tmp_path: Path
         if number != signal.SIGKILL:
             last = text.splitlines()[-1]
             assert last.startswith("minicnn: interrupted. Epoch ") and last.endswith(f"train --out {out} --resume")
-        load_training(max(out.glob("step-*")))
+        load_training(max(out.glob("step-*.safetensors")))
 
     epochs = str(load_training(max(out.glob("step-*"))).progress["epoch"] + 1)
     for arguments in (["--out", str(tmp_path / "whole")], ["--out", str(out), "--resume"]):

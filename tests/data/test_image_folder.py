@@ -1,5 +1,6 @@
 """Folders of small pictures, indexed as an array."""
 
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -61,6 +62,30 @@ def test_a_subset_has_its_own_pictures_and_the_same_classes(root: Path) -> None:
         np.testing.assert_array_equal(part[:], folder[[14, 3, 7]])
         assert len(folder) == 15
         assert part.fingerprint() != folder.fingerprint()
+
+
+def test_the_checksum_is_of_names_and_contents(root: Path, decoded: Counter[str]) -> None:
+    folder = ImageFolder(root, SIZE)
+    before = folder.checksum()
+    assert ImageFolder(root, SIZE).checksum() == before and sum(decoded.values()) == 15  # found in the cache
+    copy = Path(shutil.copytree(root, root.with_name("copy"), copy_function=shutil.copyfile))  # with new times
+    assert ImageFolder(copy, SIZE).fingerprint() != folder.fingerprint()
+    assert ImageFolder(copy, SIZE).checksum() == before
+    assert folder.subset(range(14)).checksum() != before != ImageFolder(root, SIZE + 1).checksum()
+    picture(77).save(copy / "ant" / "0.jpg")
+    assert ImageFolder(copy, SIZE).checksum() != before
+    picture(0, width=10).save(root / "ant" / "0.jpg")
+    (root / "ant" / "0.jpg").rename(root / "ant" / "zero.jpg")
+    assert ImageFolder(root, SIZE).checksum() != before
+
+
+@pytest.mark.parametrize("content", ["", "7", "[]", "[[1]]", "{}", "null"])
+def test_a_damaged_cache_is_made_again(root: Path, own_cache: Path, content: str) -> None:
+    before = ImageFolder(root, SIZE).checksum()
+    (path,) = own_cache.iterdir()
+    whole = path.read_bytes()
+    path.write_text(content)
+    assert ImageFolder(root, SIZE).checksum() == before and path.read_bytes() == whole
 
 
 def test_a_size_must_be_positive(root: Path) -> None:

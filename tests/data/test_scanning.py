@@ -36,6 +36,21 @@ def test_hidden_files_and_files_beside_the_classes_are_passed_over(root: Path) -
     assert len(ImageFolder(root, SIZE)) == 15
 
 
+@pytest.mark.parametrize("file", [".lock", "log.csv", "best.safetensors", "step-00000001.safetensors"])
+def test_the_folder_of_runs_is_no_class(root: Path, file: str) -> None:
+    (root / "runs" / "lenet5-pictures").mkdir(parents=True)
+    (root / "runs" / "lenet5-pictures" / file).touch()
+    picture(0).save(root / "runs" / "lenet5-pictures" / "curves.png")
+    shutil.copytree(root / "runs" / "lenet5-pictures", root / "dog")
+    assert ImageFolder(root, SIZE).classes == ("ant", "bee", "cat")
+    picture(0).save(root / "dog" / "0.png")  # with another picture, it is a class that holds a file too many
+    if file == ".lock":
+        assert ImageFolder(root, SIZE).classes == ("ant", "bee", "cat", "dog")
+    else:
+        with pytest.raises(DataError, match=f"dog/{file} is not an image"):
+            ImageFolder(root, SIZE)
+
+
 def test_a_class_may_be_a_link(root: Path) -> None:
     (root / "dog").symlink_to(root / "cat")
     assert ImageFolder(root, SIZE).classes == ("ant", "bee", "cat", "dog")

@@ -125,3 +125,12 @@ def test_one_picture_is_too_few(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(one, Dataset)
     with pytest.raises(DataError, match="expected at least 2"):
         load_parts("shapes", 32, limit=1)
+
+
+def test_one_picture_of_each_class_is_too_few(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "root" / name).mkdir(parents=True)
+        Image.new("L", (16, 16)).save(tmp_path / "root" / name / "0.png")
+    with pytest.raises(DataError, match=r"with one image of each class, none can be held out .*--validation 0"):
+        load_parts(str(tmp_path / "root"), 8)
+    assert len(load_parts(str(tmp_path / "root"), 8, validation=0).train.labels) == 2

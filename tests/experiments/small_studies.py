@@ -47,11 +47,11 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, name: str, call: int, before: bool)
     """Interrupt the call with that number, from 1, to a method of the trainer, before or after its work."""
     original, calls = getattr(trainer.Trainer, name), iter(range(1, 1_000))
 
-    def interrupted(self: trainer.Trainer, *arguments: Any) -> None:
+    def interrupted(self: trainer.Trainer, *arguments: Any, **named: Any) -> None:
         now = next(calls) == call
         if now and before:
             raise KeyboardInterrupt
-        original(self, *arguments)
+        original(self, *arguments, **named)
         if now:
             raise KeyboardInterrupt
 

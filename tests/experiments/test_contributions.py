@@ -436,10 +436,10 @@ def signal_at(monkeypatch: pytest.MonkeyPatch, name: str, call: int, number: int
     """Send this process a signal when a method of the trainer is called for the so-many-th time."""
     original, calls = getattr(trainer.Trainer, name), iter(range(1, 1000))
 
-    def interrupted(self: trainer.Trainer, *arguments: Any) -> Any:
+    def interrupted(self: trainer.Trainer, *arguments: Any, **named: Any) -> Any:
         if next(calls) == call:
             os.kill(os.getpid(), number)
-        return original(self, *arguments)
+        return original(self, *arguments, **named)
 
     monkeypatch.setattr(trainer.Trainer, name, interrupted)
 

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image
 
 import minicnn
 from minicnn.data import DataError, ImageFolder, sources
-from minicnn.training import TrainingError, evaluate, load_model, load_training, trainer
+from minicnn.training import TrainingError, evaluate, load_model, load_training, run_state, trainer
 from minicnn.training.loop import DivergedError
 from minicnn.training.stopping import Stopped
 from tests.training.small_runs import assert_same, log, newest, stop_after, train
@@ -145,7 +146,11 @@ def test_a_run_can_be_ended_after_any_epoch(tmp_path: Path) -> None:
 
 def test_a_run_is_called_what_it_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train(tmp_path / "one", settings={"epochs": 1})
-    assert capsys.readouterr().err.startswith("lenet5 on shapes, epoch 1/1: error ")
+    training, validation, test, first, *_ = capsys.readouterr().err.splitlines()
+    assert training.startswith("Training: 36 images of 10 classes, from 1 (")
+    assert validation.startswith("Validation: 4 images of 4 classes, from 1 (")
+    assert test.startswith("Test: 40 images of 9 classes, from 3 (stripes) to ")
+    assert first.startswith("lenet5 on shapes, epoch 1/1: error ")
     train(tmp_path / "two", settings={"epochs": 1}, name="my run")
     assert capsys.readouterr().err.startswith("my run, epoch 1/1: error ")
 
@@ -286,7 +291,7 @@ def folder(tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyP
 
 
 def test_a_folder_is_learnt_and_workers_change_nothing(
-    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = {"limit": None, "batch_size": 4, "epochs": 2, "lr": 0.02}
     result = train(tmp_path / "whole", data=str(folder), settings=settings, workers=0)
@@ -299,9 +304,51 @@ def test_a_folder_is_learnt_and_workers_change_nothing(
     train(tmp_path / "parts", None, str(tmp_path / "elsewhere"), resume=True, workers=1)
     assert_same(tmp_path / "whole", tmp_path / "parts")
 
-    os.utime(tmp_path / "elsewhere" / "train" / "red" / "0.png", (1, 1))
+    red = tmp_path / "elsewhere" / "train" / "red" / "0.png"
+    os.utime(red, (1, 1))  # the contents decide
+    with monkeypatch.context() as patch:
+        patch.setattr(run_state.PIL, "__version__", "1.0")
+        train(tmp_path / "parts", None, str(tmp_path / "elsewhere"), resume=True, workers=1)
+    assert f"pillow was {PIL.__version__} and is 1.0 now: the numbers may differ" in capsys.readouterr().err
+    Image.open(red).rotate(180).save(red)
     with pytest.raises(TrainingError, match="the train images are not the same as before"):
         train(tmp_path / "parts", None, str(tmp_path / "elsewhere"), resume=True)
+
+
+def test_broken_pictures_of_every_part_are_named_before_the_first_step(tmp_path: Path, folder: Path) -> None:
+    for part in ("train", "val", "test"):
+        (folder / part / "blue" / "0.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"3 files cannot be used: .*train/blue/0.*val/blue/0.*test/blue/0"):
+        train(tmp_path / "run", data=str(folder), settings={"limit": None})
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("left_out", [1, 8])
+def test_a_run_goes_on_with_changed_pictures_if_the_user_says_so(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, left_out: int
+) -> None:
+    settings = {"limit": None, "batch_size": 1, "epochs": 2}
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        stop_after(patch, 39)
+        train(tmp_path / "run", data=str(folder), settings=settings)
+    for number in range(left_out):
+        (folder / "train" / "blue" / f"{number}.png").write_bytes(b"")
+    with pytest.raises(DataError, match="train/blue/0.png cannot be read"):
+        train(tmp_path / "run", None, None, resume=True)
+    with pytest.raises(TrainingError, match=r"the train images are not the same .* by --accept-changed-images"):
+        train(tmp_path / "run", None, None, resume=True, skip_bad=True)
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        stop_after(patch, 2)
+        train(tmp_path / "run", None, None, resume=True, skip_bad=True, accept_changed_images=True)
+    assert "the train images are not the same as before: errors before and after epoch 2" in capsys.readouterr().err
+    assert newest(tmp_path / "run").name == f"step-{20 - left_out + 2:08d}.safetensors"
+    assert load_training(newest(tmp_path / "run")).progress["progress"]["images"] == 2
+    assert train(tmp_path / "run", None, None, resume=True)["epochs"] == 2  # it is accepted once and for all
+    (folder / "train" / "blue").rename(folder / "train" / "azure")
+    (folder / "val" / "blue").rename(folder / "val" / "azure")
+    (folder / "test" / "blue").rename(folder / "test" / "azure")
+    with pytest.raises(TrainingError, match="the classes are not the same as before"):
+        train(tmp_path / "run", None, None, resume=True, accept_changed_images=True)
 
 
 def test_where_the_data_are_and_what_was_left_out_is_remembered(
@@ -312,6 +359,10 @@ def test_where_the_data_are_and_what_was_left_out_is_remembered(
         train(tmp_path / "run", data=str(folder), settings={"limit": None, "epochs": 1})
     train(tmp_path / "run", data=str(folder), settings={"limit": None, "epochs": 1}, skip_bad=True)
     train(tmp_path / "run", None, None, resume=True, settings={"epochs": 2})
+    left_out = json.loads((tmp_path / "run" / "result.json").read_text())["left_out"]
+    assert left_out == [
+        f"{folder}/train/red/bad.png cannot be read: it is not an image; JPEG, PNG and WebP images are read"
+    ]
 
     asked: list[Any] = []
     shapes = sources.load_shapes(train=30, test=20)
@@ -320,6 +371,15 @@ def test_where_the_data_are_and_what_was_left_out_is_remembered(
     train(tmp_path / "cifar", None, None, resume=True)
     train(tmp_path / "cifar", None, None, resume=True, data_dir="there")
     assert asked == [Path("here"), "here", "there"]
+
+
+def test_the_pictures_may_be_in_the_current_folder(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder / "train")
+    for again in (False, True):
+        trainer.run("lenet5", ".", {}, {"epochs": 1, "batch_size": 16}, resume=again)
+    assert load_model(Path("runs", "lenet5-train", "best.safetensors")).classes == ("blue", "red")
 
 
 def test_without_test_pictures_none_are_reported(tmp_path: Path, folder: Path) -> None:
