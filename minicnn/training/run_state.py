@@ -20,6 +20,7 @@ from minicnn.models import Network
 from minicnn.optim import SGD, MultiStepLR
 from minicnn.training.checkpoint import CheckpointError, SavedTraining
 from minicnn.training.environment import machine, versions
+from minicnn.training.fine_tuning import freeze_layers, start_from
 from minicnn.training.loop import EpochProgress, TrainingError
 from minicnn.training.progress import say
 from minicnn.training.recipe import Recipe, reported_as
@@ -58,6 +59,8 @@ class RunState:
         The log, one row for each finished epoch.
     best : dict or None
         The epoch with the lowest validation error, and that error; without validation the last epoch, and None.
+    start : dict or None
+        The layers that were taken from another checkpoint, made anew and frozen.
     """
 
     recipe: Recipe
@@ -73,6 +76,7 @@ class RunState:
     progress: EpochProgress | None = None
     rows: list[Row] = field(default_factory=list)
     best: dict[str, Any] | None = None
+    start: dict[str, Any] | None = None
 
     @classmethod
     def begin(cls, recipe: Recipe, parts: Parts, loading: Mapping[str, Any]) -> Self:
@@ -92,8 +96,11 @@ class RunState:
         statistics = pixel_statistics(parts.train.images)
         manual_seed(recipe.seed)
         with reported_as(TrainingError):
-            network = models.build(recipe.config)
-            preparation = Preparation.of(statistics, recipe.crop, recipe.inputs)
+            network, start = models.build(recipe.config), None
+            if recipe.weights is None:
+                preparation = Preparation.of(statistics, recipe.crop, recipe.inputs)
+            else:
+                preparation, start = start_from(network, recipe)
             optimizer, schedule = recipe.optimizer(network)
         return cls(
             recipe,
@@ -105,6 +112,7 @@ class RunState:
             schedule,
             _checksums(parts),
             loading,
+            start=start,
         )
 
     @classmethod
@@ -130,6 +138,7 @@ class RunState:
             _refuse(folder, wrong)
             _warn_of_changes(progress["environment"])
             network = saved.model.network
+            freeze_layers(network, recipe.freeze)
             optimizer, schedule = recipe.optimizer(network)
             optimizer.load_state_dict(saved.optimizer)
             schedule.load_state_dict(progress["schedule"])
@@ -146,6 +155,7 @@ class RunState:
                 loading,
                 whole("checkpoint", "epoch", progress["epoch"], 1),
                 rows=progress["rows"],
+                start=progress["start"],
             )
             if state.epoch != len(state.rows) + 1:
                 raise ValueError(f"it is in epoch {state.epoch}, with {len(state.rows)} epochs in its log")
@@ -177,6 +187,7 @@ class RunState:
             "colour": self.colour.tolist(),
             "rows": self.rows,
             "best": self.best,
+            "start": self.start,
         }
 
 

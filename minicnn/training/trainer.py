@@ -28,9 +28,10 @@ from minicnn.data.sources import Part, Parts, load_parts
 from minicnn.training.checkpoint import load_model, save_model, save_training
 from minicnn.training.environment import machine, versions
 from minicnn.training.evaluation import Evaluation, evaluate
+from minicnn.training.fine_tuning import new_recipe
 from minicnn.training.loop import EpochProgress, TrainingError, train_epoch
 from minicnn.training.progress import RunProgress, say
-from minicnn.training.recipe import Recipe, reported_as
+from minicnn.training.recipe import reported_as
 from minicnn.training.run_folder import RunFolder
 from minicnn.training.run_state import Row, RunState, reading_checkpoint, resumed_recipe, saved_threads
 from minicnn.training.schedule import Plateau
@@ -139,7 +140,7 @@ def run(
         if saved is None:
             if model is None or data is None:
                 raise TrainingError("train: model and data must be given for a new run")
-            recipe = Recipe.new(model, data, switched, given)
+            recipe = new_recipe(model, data, switched, given)
         else:
             recipe = resumed_recipe(saved, folder.folder, model, data, switched, given)
             with reading_checkpoint(folder.folder):
@@ -379,6 +380,7 @@ class Trainer:
             "test": None,
             "seconds": round(sum(row["seconds"] for row in state.rows), 1),
             "recipe": state.recipe.as_dict(),
+            "start": state.start,
             "versions": versions(),
             "machine": machine(),
         }
