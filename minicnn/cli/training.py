@@ -21,6 +21,7 @@ SWITCHES = "variant activation lrn dropout overlapping groups depth init in_size
 SETTINGS = [field.name for field in fields(Recipe)]  # not all have an option
 SECTIONS = {
     "Network": SWITCHES,
+    "Fine-tuning": "weights freeze".split(),
     "Images": "inputs augment colour padding validation limit skip_bad max_pixels cache".split(),
     "Optimisation": "batch_size lr momentum weight_decay sgd schedule patience lr_drops seed".split(),
     "Checkpoints and hardware": "checkpoint_minutes keep workers threads device tf32".split(),
@@ -70,6 +71,17 @@ SECTIONS = {
 @click.option("--in-size", type=options.at_least(1), metavar="N", help="Height and width of the network's input")
 @click.option(
     "--num-classes", type=options.at_least(1), metavar="N", help="Number of outputs (default: the classes of the data)"
+)
+@click.option(
+    "--weights",
+    type=click.Path(),
+    metavar="FILE",
+    help="Start from the layers of this checkpoint that fit; the last layer is made anew",
+)
+@click.option(
+    "--freeze",
+    metavar="LAYERS",
+    help="Layers of --weights that training leaves as they are: names and ranges such as conv1-conv5,fc6",
 )
 @click.option(
     "--inputs",

@@ -115,7 +115,13 @@ class TwoTowers(Network):
                 array = asnumpy(value.data if isinstance(value, Tensor) else value)
                 parts = np.array_split(array, 2) if array.ndim else [array, array]
                 halves |= {f"tower{side}.{key}": part for side, part in enumerate(parts)}
-        return super().load_state_dict(halves, strict)
+        missing, unexpected = super().load_state_dict(halves, strict)
+        return IncompatibleKeys(_joined(missing), _joined(unexpected))
+
+
+def _joined(keys: list[str]) -> list[str]:
+    """Return the names that the two halves have in the network in one piece."""
+    return list(dict.fromkeys(key.removeprefix("tower0.").removeprefix("tower1.") for key in keys))
 
 
 def _both(outputs: list[Tensor], device: str) -> Tensor:

@@ -310,6 +310,12 @@ class Module:
         """Switch this module and all modules inside it to evaluation (dropout drops nothing), and return it."""
         return self.train(False)
 
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Set ``requires_grad`` of all parameters, and return this module: False freezes it."""
+        for parameter in self.parameters():
+            parameter.requires_grad = requires_grad
+        return self
+
     def zero_grad(self) -> None:
         """Set ``grad`` of all parameters to None."""
         for parameter in self.parameters():

@@ -98,7 +98,8 @@ def save_model(
     ----------
     path : path
     network : Network
-        One of :mod:`minicnn.models`, whose ``config`` says how to build it.
+        One of :mod:`minicnn.models`, whose ``config`` says how to build it. Only its last layer may have been replaced,
+        by one with another number of outputs: `num_classes` follows it.
     preparation : Preparation
         How images are prepared for the network.
     classes : sequence of str
@@ -111,7 +112,7 @@ def save_model(
     OSError
         If the file cannot be written.
     ValueError
-        If the number of names is not the number of outputs.
+        If the number of names is not the number of outputs, or :func:`load_model` could not restore the network.
     DivergedError
         If a parameter is infinite or NaN: :func:`load_model` would refuse it.
     """
@@ -142,6 +143,8 @@ def save_training(
     ------
     OSError
         If the file cannot be written.
+    ValueError
+        As for :func:`save_model`.
     DivergedError
         If a parameter or a number of the optimiser's state is infinite or NaN.
     """
@@ -208,14 +211,51 @@ def _model_arrays(network: Network, preparation: Preparation) -> dict[str, np.nd
 def _model_settings(
     network: Network, preparation: Preparation, classes: Sequence[str], info: Mapping[str, Any] | None
 ) -> dict[str, Any]:
+    config = _config(network)
     if len(classes) != (outputs := _outputs(network)):
         raise ValueError(f"save_model: classes must hold {outputs} names, one for each output, got {len(classes)}")
+    for name in classes:
+        if not isinstance(name, str):
+            raise TypeError(f"save_model: classes must be strings, got {name!r}")
     return {
-        "config": network.config,
+        "config": config,
         "input": {"size": preparation.size, "crop": preparation.crop},
         "classes": list(classes),
         "info": dict(info or {}),
     }
+
+
+def _config(network: Network) -> dict[str, Any]:
+    """Return the config from which the network can be built again; ValueError or TypeError if there is none.
+
+    `num_classes` follows the last layer. Any other difference would be lost, or make the file unusable.
+    """
+    if not isinstance(network, Network) or "config" not in vars(network):
+        raise TypeError(f"save_model: network must be one of minicnn.models, got {type(network).__name__}")
+    for name, parameter in network.named_parameters():
+        if parameter.dtype != np.float32:
+            raise ValueError(f"save_model: parameters must be float32, got {parameter.dtype} for {name}")
+    config = {**network.config, "num_classes": _outputs(network)}
+    with nn.init.skip_arrays():
+        rebuilt = _described(models.build(config))
+    here = _described(network)
+    for name in here | rebuilt:
+        if here.get(name) != rebuilt.get(name):
+            raise ValueError(
+                f"save_model: network must be as its config describes it, except for the number of outputs; {name} is "
+                f"{here.get(name, 'absent')}, and {rebuilt.get(name, 'absent')} in the config's network"
+            )
+    return config
+
+
+def _described(network: Network) -> dict[str, str]:
+    """Return what every layer is and the shape of every parameter, by name."""
+    layers = {
+        path: f"{type(layer).__name__}({layer.extra_repr()})"
+        for path, layer in network.named_modules()
+        if not list(layer.children())
+    }
+    return layers | {name: str(parameter.shape) for name, parameter in network.named_parameters()}
 
 
 def _outputs(network: Network) -> int:

@@ -74,6 +74,10 @@ class Recipe:
         The epochs for "epochs"; with none the learning rate is constant.
     epochs : int
         The maximum number of epochs.
+    weights : str or None
+        The checkpoint that the run starts from: see :mod:`minicnn.training.fine_tuning`.
+    freeze : str or None
+        The layers taken from it that training leaves as they are, such as "conv1-conv5".
     """
 
     config: dict[str, Any]
@@ -96,6 +100,8 @@ class Recipe:
     patience: int
     lr_drops: tuple[int, ...]
     epochs: int
+    weights: str | None
+    freeze: str | None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lr_drops", tuple(self.lr_drops))  # JSON made it a list
@@ -110,6 +116,8 @@ class Recipe:
             whole("train", "lr_drops", epoch, 1)
         if self.lr_drops and self.schedule != "epochs":
             raise ValueError(f"train: schedule must be epochs with lr_drops {self.lr_drops}, got {self.schedule!r}")
+        if self.freeze and self.weights is None:
+            raise ValueError(f"train: freeze must be None without weights, got {self.freeze!r}")
         if not 0 < number("train", "lr", self.lr) < math.inf:
             raise ValueError(f"train: lr must be above 0 and finite, got {self.lr}")
         for name, accepted in CHOICES.items():
@@ -168,6 +176,8 @@ class Recipe:
                 "patience": 3,
                 "lr_drops": (),
                 "epochs": 90 if model == "alexnet" else 20,
+                "weights": None,
+                "freeze": None,
             }
             # The paper crops 224 of 256; 28 of 32 is the same ratio.
             size = SIDE if small else round(crop * 8 / 7)
@@ -205,8 +215,9 @@ class Recipe:
         return [f"{name} was {before} and is {now} now" for name, before, now in pairs if before != now]
 
     def optimizer(self, network: Module) -> tuple[optim.SGD, Plateau | optim.MultiStepLR]:
-        """Return a new optimiser of the network's parameters, and its learning rate schedule."""
-        optimizer = optim.SGD(network.parameters(), self.lr, self.momentum, self.weight_decay, style=self.sgd)
+        """Return a new optimiser of the parameters that are not frozen, and its learning rate schedule."""
+        trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        optimizer = optim.SGD(trained, self.lr, self.momentum, self.weight_decay, style=self.sgd)
         if self.schedule == "plateau":
             return optimizer, Plateau(optimizer, self.patience)
         return optimizer, optim.MultiStepLR(optimizer, self.lr_drops)

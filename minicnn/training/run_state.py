@@ -21,6 +21,7 @@ from minicnn.models import Network
 from minicnn.optim import SGD, MultiStepLR
 from minicnn.training.checkpoint import CheckpointError, SavedTraining
 from minicnn.training.environment import machine, versions
+from minicnn.training.fine_tuning import freeze_layers, start_from
 from minicnn.training.loop import EpochProgress, TrainingError
 from minicnn.training.progress import say
 from minicnn.training.recipe import Recipe, reported_as
@@ -61,6 +62,8 @@ class RunState:
         The epoch with the lowest validation error, and that error; without validation the last epoch, and None.
     environment : dict
         The versions and the machine of the checkpoint that the run was resumed from; of a new run, empty.
+    start : dict or None
+        The layers that were taken from another checkpoint, made anew and frozen.
     """
 
     recipe: Recipe
@@ -77,6 +80,7 @@ class RunState:
     rows: list[Row] = field(default_factory=list)
     best: dict[str, Any] | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
+    start: dict[str, Any] | None = None
 
     @classmethod
     def begin(cls, recipe: Recipe, parts: Parts, loading: Mapping[str, Any]) -> Self:
@@ -96,8 +100,11 @@ class RunState:
         statistics = pixel_statistics(parts.train.images)
         manual_seed(recipe.seed)
         with reported_as(TrainingError):
-            network = models.build(recipe.config)
-            preparation = Preparation.of(statistics, recipe.crop, recipe.inputs)
+            network, start = models.build(recipe.config), None
+            if recipe.weights is None:
+                preparation = Preparation.of(statistics, recipe.crop, recipe.inputs)
+            else:
+                preparation, start = start_from(network, recipe)
             optimizer, schedule = recipe.optimizer(network)
         return cls(
             recipe,
@@ -109,6 +116,7 @@ class RunState:
             schedule,
             _checksums(parts),
             loading,
+            start=start,
         )
 
     @classmethod
@@ -153,6 +161,7 @@ class RunState:
             network.to(get_default_device())
             checksums = {part: progress["checksums"][part] for part in ("train", "validation")}
             loading = _checked_loading(progress)
+            freeze_layers(network, recipe.freeze)
             optimizer, schedule = recipe.optimizer(network)
             optimizer.load_state_dict(saved.optimizer)
             schedule.load_state_dict(progress["schedule"])
@@ -169,6 +178,7 @@ class RunState:
                 loading,
                 whole("checkpoint", "epoch", progress["epoch"], 1),
                 rows=progress["rows"],
+                start=progress["start"],
             )
             if state.rows:
                 state.best = _checked_best(progress["best"], recipe, len(state.rows))
@@ -224,6 +234,7 @@ class RunState:
             "colour": self.colour.tolist(),
             "rows": self.rows,
             "best": self.best,
+            "start": self.start,
         }
 
 

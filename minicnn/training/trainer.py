@@ -29,9 +29,10 @@ from minicnn.data.summary import describe_run, left_out
 from minicnn.training.checkpoint import load_model, save_model, save_training
 from minicnn.training.environment import machine, versions
 from minicnn.training.evaluation import Evaluation, evaluate
+from minicnn.training.fine_tuning import new_recipe
 from minicnn.training.loop import EpochProgress, TrainingError, train_epoch
 from minicnn.training.progress import RunProgress, say
-from minicnn.training.recipe import Recipe, reported_as
+from minicnn.training.recipe import reported_as
 from minicnn.training.run_folder import RunFolder
 from minicnn.training.run_state import Row, RunState
 from minicnn.training.schedule import Plateau
@@ -149,7 +150,7 @@ def run(
         if resumed is None:
             if model is None or data is None:
                 raise TrainingError("train: model and data must be given for a new run")
-            recipe = Recipe.new(model, data, switched, given)
+            recipe = new_recipe(model, data, switched, given)
         else:
             recipe = resumed.recipe
             data_dir, skip_bad = data_dir or resumed.loading["data_dir"], skip_bad or resumed.loading["skip_bad"]
@@ -379,6 +380,7 @@ class Trainer:
             "seconds": round(sum(row["seconds"] for row in state.rows), 1),
             "left_out": left_out(part for part in self.parts[:3] if part is not None),
             "recipe": state.recipe.as_dict(),
+            "start": state.start,
             "versions": versions(),
             "machine": machine(),
         }

@@ -61,6 +61,7 @@ def test_every_option_reaches_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     line += " --validation 0.2 --limit 50 --batch-size 16 --lr 0.1 --momentum 0.8 --weight-decay 0.1 --sgd pytorch"
     line += " --schedule epochs --lr-drops 30,60 --patience 4 --seed 7 --epochs 3 --out there --resume --data-dir here"
     line += " --accept-changed-images"
+    line += " --weights file --freeze conv1-conv5"
     line += " --skip-bad --cache --workers 0 --threads 1 --checkpoint-minutes 2.5 --keep 5 --device cpu"
     assert call(*line.split()) == 0
     (ordered, named) = given[0]
@@ -70,7 +71,8 @@ def test_every_option_reaches_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ordered[2] == switches
     settings = {"inputs": "raw", "augment": False, "colour": False, "padding": 2, "validation": 0.2, "limit": 50}
     settings |= {"batch_size": 16, "lr": 0.1, "momentum": 0.8, "weight_decay": 0.1, "sgd": "pytorch", "epochs": 3}
-    settings |= {"schedule": "epochs", "lr_drops": [30, 60], "patience": 4, "seed": 7}
+    settings |= {"schedule": "epochs", "lr_drops": [30, 60], "patience": 4, "seed": 7, "weights": "file"}
+    settings |= {"freeze": "conv1-conv5"}
     assert ordered[3] == settings
     named.pop("draw")
     expected = {
@@ -96,6 +98,7 @@ def test_every_option_reaches_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
         ("train lenet5", "model and data"),
         ("train lenet5 --data nowhere", "nowhere not there"),
         ("train lenet5 --data shapes --lr 0", "lr above 0"),
+        ("train lenet5 --data shapes --weights nowhere --out run", "nowhere cannot be read"),
         ("train lenet5 --data shapes --lr-drops 3;4", "--lr-drops 3;4"),
         ("train lenet5 --data shapes --workers -1", "--workers at least 0"),
         ("train alexnet --data shapes", "224x224 32x32 alexnet-cifar"),

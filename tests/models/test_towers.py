@@ -179,3 +179,11 @@ def test_alexnet_on_two_devices(tmp_path: Any, rng: np.random.Generator) -> None
 def test_devices_that_do_not_fit(settings: dict[str, Any], error: type[Exception], message: str) -> None:
     with nn.init.skip_arrays(), pytest.raises(error, match=message):
         models.alexnet(**{"devices": ("cpu", "cpu"), "in_size": 67, "num_classes": 2, **settings})
+
+
+def test_missing_and_unexpected_keys_are_those_of_the_network_in_one_piece() -> None:
+    network = models.alexnet_cifar(groups=2, in_size=12)
+    arrays = {**network.state_dict(), "other": np.ones(2)}
+    del arrays["conv1.weight"], arrays["fc8.bias"]
+    found = TwoTowers(network, ("cpu", "cpu")).load_state_dict(arrays, strict=False)
+    assert (found.missing_keys, found.unexpected_keys) == (["conv1.weight", "fc8.bias"], ["other"])

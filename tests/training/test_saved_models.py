@@ -118,6 +118,61 @@ def test_there_is_a_name_for_each_output(path: Path) -> None:
     assert not path.exists()
 
 
+# --- what cannot be restored is not saved --------------------------------------------------------------------
+
+
+def test_a_new_last_layer_is_saved_and_loaded(path: Path) -> None:
+    net = network()
+    net.fc5 = nn.Linear(84, 3)
+    optimizer = optim.SGD(net.parameters(), lr=0.1)
+    save_training(path, net, preparation(), CLASSES[:3], {}, optimizer, {})
+    saved = load_training(path).model
+    assert saved.network.config == {**net.config, "num_classes": 3} and saved.classes == CLASSES[:3]
+    images = Tensor(np.random.default_rng(0).standard_normal((2, 3, 32, 32), np.float32))
+    np.testing.assert_array_equal(saved.network(images).data, net(images).data)
+
+
+def _another(**layers: nn.Module | None) -> Network:
+    net = network()
+    for name, layer in layers.items():
+        setattr(net, name, layer)
+    return net
+
+
+def _in_float64() -> Network:
+    net = network()
+    net.fc3.bias.data = net.fc3.bias.data.astype(np.float64)
+    return net
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: _another(fc5=nn.Linear(84, 10, bias=False)), "fc5 is .*bias=False"),
+        (lambda: _another(fc4=nn.Linear(120, 50), fc5=nn.Linear(50, 10)), "fc4 is Linear.*out_features=50"),
+        (lambda: _another(tanh1=nn.ReLU()), r"tanh1 is ReLU\(\), and Tanh\(\) in the config's network"),
+        (lambda: _another(more=nn.Linear(10, 10)), "more is Linear.*, and absent"),
+        (lambda: _another(conv2=None), "conv2 is absent"),
+        (_in_float64, "parameters must be float32, got float64 for fc3.bias"),
+        (lambda: nn.Sequential(nn.Linear(2, 10)), "network must be one of minicnn.models, got Sequential"),
+        (lambda: Network({"fc": nn.Linear(2, 10)}), "network must be one of minicnn.models, got Network"),
+    ],
+)
+def test_a_network_that_cannot_be_restored_is_refused(path: Path, make: Any, message: str) -> None:
+    net = make()
+    with pytest.raises((ValueError, TypeError), match=f"^save_model: .*{message}"):
+        save_model(path, net, preparation(), CLASSES)
+    with pytest.raises((ValueError, TypeError), match=f"^save_model: .*{message}"):
+        save_training(path, net, preparation(), CLASSES, {}, optim.SGD(net.parameters(), lr=0.1), {})
+    assert not path.exists()
+
+
+def test_classes_are_strings(path: Path) -> None:
+    with pytest.raises(TypeError, match="classes must be strings, got 3"):
+        save_model(path, network(), preparation(), [3] * 10)  # type: ignore[list-item]
+    assert not path.exists()
+
+
 # --- what is damaged is refused ------------------------------------------------------------------------------
 
 
