@@ -19,7 +19,7 @@ multiplication. So this file generates LLVM's vector instructions itself (LLVM i
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import config, types
 from numba.core import cgutils
 from numba.core.codegen import get_host_cpu_features
@@ -27,7 +27,7 @@ from numba.extending import intrinsic
 
 from minicnn.kernels.compiling import kernel, u
 
-__all__ = ["ROWS", "VECTOR_BYTES", "conv2d", "conv2d_grad_w", "tile", "transpose_square"]
+__all__ = ["REGISTERS", "ROWS", "VECTOR_BYTES", "conv2d", "conv2d_grad_w", "tile", "transpose_square", "vectors_of"]
 
 Array = Any
 
@@ -35,15 +35,30 @@ Array = Any
 _settings: Any = config
 _host_features: Any = get_host_cpu_features
 _declared: Any = cgutils.get_or_insert_function
+_process_triple: Any = binding.get_process_triple
 
-# What Numba compiles for: its settings may exclude what the processor can do.
-_FEATURES = (_settings.CPU_FEATURES or _host_features()).split(",")
 
-VECTOR_BYTES = 64 if "+avx512f" in _FEATURES else 32 if "+avx" in _FEATURES else 16
+def vectors_of(triple: str, features: str) -> tuple[int, int]:
+    """Return the bytes of a vector and the number of registers for vectors, of a processor in LLVM's words."""
+    if triple.startswith(("aarch64", "arm64")):
+        return 16, 32
+    has = {feature[1:]: feature[:1] == "+" for feature in features.split(",")}  # the last word on a feature counts
+    if not has.get("avx"):
+        return 16, 16
+    return (64, 32) if has.get("avx512f") else (32, 16)
 
-# The number of rows of a tile, by the number of vectors in a row. The sums, one row's vectors and one number for each
-# row must fit in 32 registers where vectors have 64 bytes, and in 16 elsewhere, or they are spilled to memory.
-ROWS = (0, 16, 8, 8, 6) if VECTOR_BYTES == 64 else (0, 10, 5, 4)
+
+def _features() -> str:
+    """Return what Numba compiles for: its settings may exclude what the processor can do."""
+    name, features = _settings.CPU_NAME, _settings.CPU_FEATURES
+    own = features is None or name is None  # LLVM adds the features to those of the processor with that name
+    return ",".join([_host_features()] * own + [features] * (features is not None))
+
+
+VECTOR_BYTES, REGISTERS = vectors_of(_process_triple(), _features())
+
+# A tile's rows, by the vectors in a row: its sums, a row's vectors and a number must fit in the registers.
+ROWS = (0, 16, 8, 8, 6) if REGISTERS == 32 else (0, 10, 5, 4)
 
 
 def tile(vectors: int, rows: int, vector_bytes: int = VECTOR_BYTES) -> Any:

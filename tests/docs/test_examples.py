@@ -31,6 +31,8 @@ OTHERS = (
     "python -m pip install ",
     "python -m sphinx ",
     "pytest",
+    "NUMBA_CPU_",
+    "tools/test_on_arm.sh ",
     "python -m pip uninstall numba",
     "lint-imports",
     "jupyter lab ",

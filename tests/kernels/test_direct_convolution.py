@@ -1,5 +1,6 @@
 """Tiles of every size that some processor has, whatever this one has: LLVM cuts wider vectors into its own."""
 
+import types
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from minicnn.kernels import direct_convolution  # noqa: E402
 
 VECTOR_BYTES = direct_convolution.VECTOR_BYTES
 SIZES = [(1, 16, 64), (2, 8, 64), (3, 8, 64), (4, 6, 64), (1, 10, 32), (2, 5, 32), (3, 4, 32), (1, 10, 16), (3, 4, 16)]
+SIZES += [(1, 16, 16), (2, 8, 16), (3, 8, 16), (4, 6, 16)]
 
 
 @pytest.mark.parametrize(("vectors", "rows", "vector_bytes"), SIZES)
@@ -42,10 +44,45 @@ def test_tile(
     assert sums[-1] == 7
 
 
+@pytest.mark.parametrize(
+    ("triple", "features", "bytes_and_registers"),
+    [
+        ("x86_64-unknown-linux-gnu", "+sse2,+avx,+avx2,+avx512f", (64, 32)),
+        ("x86_64-unknown-linux-gnu", "+sse2,+avx,+avx2,-avx512f", (32, 16)),
+        ("x86_64-pc-windows-msvc", "+avx,+avx512f,-avx512f", (32, 16)),
+        ("x86_64-apple-darwin", "+avx,+avx512f,-avx", (16, 16)),
+        ("x86_64-unknown-linux-gnu", "+sse2", (16, 16)),
+        ("x86_64-unknown-linux-gnu", "", (16, 16)),
+        ("aarch64-unknown-linux-gnu", "+neon,+sve", (16, 32)),
+        ("arm64-apple-darwin", "", (16, 32)),
+        ("powerpc64le-unknown-linux-gnu", "+vsx", (16, 16)),
+    ],
+)
+def test_vectors_of_a_processor(triple: str, features: str, bytes_and_registers: tuple[int, int]) -> None:
+    assert direct_convolution.vectors_of(triple, features) == bytes_and_registers
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "features"),
+    [
+        (None, None, "+avx,+avx512f"),
+        ("haswell", None, "+avx,+avx512f"),
+        (None, "-avx512f", "+avx,+avx512f,-avx512f"),
+        ("generic", "", ""),
+        ("generic", "+avx", "+avx"),
+    ],
+)
+def test_numbas_settings_count(
+    name: str | None, settings: str | None, features: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(direct_convolution, "_host_features", lambda: "+avx,+avx512f")
+    monkeypatch.setattr(direct_convolution, "_settings", types.SimpleNamespace(CPU_NAME=name, CPU_FEATURES=settings))
+    assert direct_convolution._features() == features
+
+
 def test_the_tiles_in_use_fit_into_registers() -> None:
-    registers = 32 if VECTOR_BYTES == 64 else 16
     for vectors, rows in enumerate(direct_convolution.ROWS):
-        assert vectors * rows + vectors < registers
+        assert vectors * rows + vectors < direct_convolution.REGISTERS
 
 
 def test_transpose_square(dtype: type, rng: np.random.Generator) -> None:
