@@ -166,23 +166,25 @@ class MatMul(Function):
         return grad_a, grad_b
 
 
-def _operand(name: str, value: Any, partner: Tensor) -> Tensor:
-    """Return the other operand as a tensor; a Python number takes the dtype of its partner."""
+def operand(name: str, value: Any, partner: Tensor) -> Tensor:
+    """Return the other operand as a tensor; a number, NumPy's included, takes the dtype of its partner."""
     if isinstance(value, Tensor):
         return value
-    if isinstance(value, numbers.Real) and not isinstance(value, np.generic):
-        xp = get_array_module(partner.data)
-        weak = partner.dtype if partner.dtype.kind == "f" or isinstance(value, int) else np.float32
+    if isinstance(value, (numbers.Real, np.bool_)):
+        whole = isinstance(value, (numbers.Integral, np.bool_))
+        weak = partner.dtype if partner.dtype.kind == "f" or whole else np.float32
+        if partner.dtype.kind == "b" and whole and not isinstance(value, (bool, np.bool_)):
+            weak = np.int64  # 2 is not a boolean
         with on_device_of(partner.data):
-            return Tensor(xp.asarray(value, dtype=weak))
+            return Tensor(get_array_module(partner.data).asarray(value, dtype=weak))
     if hasattr(value, "__array__"):
         return Tensor(value)
     raise TypeError(f"{name}: the other operand must be a Tensor, an array or a number, got {value!r}")
 
 
 def _apply(function: type[Function], symbol: str, a: Any, b: Any) -> Tensor:
-    a = _operand(symbol, a, b) if not isinstance(a, Tensor) else a
-    b = _operand(symbol, b, a)
+    a = operand(symbol, a, b) if not isinstance(a, Tensor) else a
+    b = operand(symbol, b, a)
     try:
         return function()(a, b)
     except ValueError as error:
