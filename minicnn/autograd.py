@@ -16,7 +16,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
-from minicnn.backend import Array, asnumpy, device_of, get_array_module, on_device_of, owns_memory, same_device
+from minicnn.backend import (
+    Array,
+    Edits,
+    any_shares,
+    asnumpy,
+    device_of,
+    get_array_module,
+    on_device_of,
+    owns_memory,
+    same_device,
+)
 
 __all__ = ["OWN_PLACE", "BackwardStep", "Function", "Tensor", "Window", "is_grad_enabled", "no_grad"]
 
@@ -50,6 +60,13 @@ class Tensor:
         If `data` is not numeric, is floating point but neither float32 nor float64, or holds integers and
         `requires_grad` is True.
 
+    Notes
+    -----
+    Operations save arrays for the backward pass, not copies of them. What changes a tensor in place (an optimiser's
+    step, ``nn.init``, ``load_state_dict``, ``+=``, ``x[index] = value``) leaves a note, and :meth:`backward` refuses to
+    compute with what has changed since the forward pass. Who writes into :attr:`data` directly leaves no note, and gets
+    a wrong gradient.
+
     Examples
     --------
     >>> x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
@@ -58,13 +75,14 @@ class Tensor:
     array([2., 4., 6.], dtype=float32)
     """
 
-    __slots__ = ("__weakref__", "creator", "data", "grad", "requires_grad")
+    __slots__ = ("__weakref__", "creator", "data", "edits", "grad", "requires_grad")
     __array_ufunc__ = None  # numpy_array * tensor then calls Tensor.__rmul__, not NumPy's product for each element
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         self.data: Array = _as_array(data)
         self.grad: Array | None = None
         self.creator: Function | None = None
+        self.edits = Edits()
         self.requires_grad = bool(requires_grad)
         if self.requires_grad and self.data.dtype.kind != "f":
             raise TypeError(f"Tensor: only float32 and float64 can require a gradient, got dtype {self.data.dtype}")
@@ -106,7 +124,9 @@ class Tensor:
 
     def detach(self) -> "Tensor":
         """Return a tensor on the same array that does not remember how it was computed."""
-        return Tensor(self.data)
+        detached = Tensor(self.data)
+        detached.edits = self.edits
+        return detached
 
     def __len__(self) -> int:
         if self.ndim == 0:
@@ -136,8 +156,8 @@ class Tensor:
         Raises
         ------
         RuntimeError
-            If the tensor depends on nothing that requires a gradient, or the graph has been freed by an earlier
-            backward pass.
+            If the tensor depends on nothing that requires a gradient, the graph has been freed by an earlier backward
+            pass, or numbers that an operation has saved were changed in place since.
         ValueError
             If `gradient` has another shape, or is missing for a tensor of more than one element.
         """
@@ -235,6 +255,7 @@ class Tensor:
         def permute(self, *dims: Any) -> "Tensor": ...
         def flatten(self, start_dim: int = 0, end_dim: int = -1) -> "Tensor": ...
         def to(self, device: str) -> "Tensor": ...
+        def __setitem__(self, index: Any, value: Any) -> None: ...
         @property
         def T(self) -> "Tensor": ...
 
@@ -243,6 +264,12 @@ def install_methods(**methods: Any) -> None:
     """Give Tensor operators and methods; called from the floor above, where the operations are."""
     for name, method in methods.items():
         setattr(Tensor, name, method)
+
+
+def mark_written(tensor: Tensor, by: str) -> None:
+    """Note that `by` has just written into the tensor's array: what was computed before must not use it any more."""
+    edits = tensor.edits
+    edits.number, edits.array, edits.by = next(_numbers), tensor.data, by
 
 
 def _as_array(data: Any) -> Array:
@@ -268,7 +295,7 @@ def _as_array(data: Any) -> Array:
 _numbers = itertools.count()
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(eq=False, slots=True)
 class Origin:
     """Where an input came from: what the backward pass needs to know of it. It does not keep the data alive."""
 
@@ -276,12 +303,13 @@ class Origin:
     leaf: Tensor | None  # the leaf itself, if it requires a gradient
     shape: tuple[int, ...]
     dtype: Any
+    edits: Edits
 
     @staticmethod
     def of(tensor: Tensor) -> "Origin":
         """Return where this tensor came from."""
         leaf = tensor if tensor.creator is None and tensor.requires_grad else None
-        return Origin(tensor.creator, leaf, tensor.shape, tensor.dtype)
+        return Origin(tensor.creator, leaf, tensor.shape, tensor.dtype, tensor.edits)
 
 
 class Window(NamedTuple):
@@ -317,15 +345,32 @@ class Function:
         equations it shares.
     algorithm : str
         The name of the algorithm, for an operation that has several.
+    needed_by : dict
+        For an input that is saved, by position: the positions of the inputs whose gradients it serves; of all, if it
+        is not listed. A product saves each factor for the other one.
+    views : bool
+        Whether the output may be a view of the first input.
     """
 
-    __slots__ = ("__dict__", "__weakref__", "hyperparameters", "inputs", "needs_input_grad", "number", "record")
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "edits",
+        "hyperparameters",
+        "inputs",
+        "needs_input_grad",
+        "number",
+        "record",
+    )
 
     inputs: tuple[Origin | None, ...] | None
     needs_input_grad: tuple[bool, ...]
     record: "StepRecorder | None"
     textbook: "ClassVar[type[Function] | None]" = None
     algorithm: ClassVar[str] = ""
+    needed_by: ClassVar[dict[int, tuple[int, ...]]] = {}
+    views: ClassVar[bool] = False
+    edits: Edits  # of the output
 
     @property
     def reads(self) -> Window | None:
@@ -357,6 +402,9 @@ class Function:
         self.hyperparameters = dict(vars(self))
         with self._on_one_device(arrays):
             output = Tensor(self.forward(xp, *arrays))
+        if self.views and tensors[0] is not None and any_shares([output.data], tensors[0].data):
+            output.edits = tensors[0].edits
+        self.edits = output.edits
         if any(self.needs_input_grad):
             self.inputs = tuple(None if tensor is None else Origin.of(tensor) for tensor in tensors)
             output.creator = self
@@ -428,10 +476,11 @@ def _checked_gradients(function: Function, grad_output: Array) -> tuple[Array | 
     """Run one backward, and check its gradients against the inputs: a wrong shape must not flow further."""
     name = type(function).__name__
     xp = get_array_module(grad_output)
+    inputs: Sequence[Origin | None] = function.inputs or ()
+    _refuse_changed(function, inputs)
     with on_device_of(grad_output):
         grads = function.backward(xp, grad_output)
     grads = tuple(grads) if isinstance(grads, (tuple, list)) else (grads,)
-    inputs: Sequence[Origin | None] = function.inputs or ()
     if len(grads) != len(inputs):
         raise RuntimeError(f"{name}.backward returned {len(grads)} gradients for {len(inputs)} inputs")
     checked: list[Array | None] = []
@@ -450,6 +499,26 @@ def _checked_gradients(function: Function, grad_output: Array) -> tuple[Array | 
         with on_device_of(grad):  # CuPy would copy it to the current GPU
             checked.append(xp.asarray(grad, dtype=origin.dtype))  # NumPy's 0-d arithmetic returns scalars, not arrays
     return tuple(checked)
+
+
+def _refuse_changed(function: Function, inputs: Sequence[Origin | None]) -> None:
+    """Refuse to compute with saved arrays that were written into after the operation was applied."""
+    for position, origin in enumerate(inputs):
+        if origin is not None and origin.edits.number > function.number:
+            readers = function.needed_by.get(position, range(len(inputs)))
+            if any(function.needs_input_grad[reader] for reader in readers):
+                what = f"its input {position}, a tensor of shape {origin.shape},"
+                _refuse_if_saved(function, origin.edits, what)
+    if function.edits.number > function.number:
+        _refuse_if_saved(function, function.edits, "its output")
+
+
+def _refuse_if_saved(function: Function, edits: Edits, what: str) -> None:
+    if any_shares(vars(function).values(), edits.array):
+        raise RuntimeError(
+            f"backward: {type(function).__name__} needs {what} as it was in the forward pass, but it has been changed "
+            f"in place since, by {edits.by}; run the forward pass again after the change"
+        )
 
 
 def _accumulate(leaf: Tensor, grad: Array, fresh: bool) -> None:

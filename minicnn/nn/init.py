@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from minicnn.autograd import Tensor
+from minicnn.autograd import Tensor, mark_written
 from minicnn.backend import Array, checked_device, device_of, get_default_device, on_device_of, to_device
 from minicnn.backend import generator as default_generator
 from minicnn.nn.module import Parameter
@@ -236,6 +236,7 @@ def _fill(tensor: T, numbers: Callable[[], Any]) -> T:
     if not _skipping.get():
         with on_device_of(tensor.data):
             tensor.data[...] = to_device(np.asarray(numbers()), device_of(tensor.data))
+        mark_written(tensor, "an initialiser")
     return tensor
 
 

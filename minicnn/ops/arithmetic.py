@@ -2,7 +2,7 @@
 
 import numbers
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -58,6 +58,8 @@ class Sub(_Binary):
 class Mul(_Binary):
     """y = a b;  dL/da = dL/dy b,  dL/db = dL/dy a.  Any shapes that broadcast."""
 
+    needed_by: ClassVar = {0: (1,), 1: (0,)}
+
     def forward(self, xp: ModuleType, a: Array, b: Array) -> Array:
         self.remember_shapes(a, b)
         self.a, self.b = a, b
@@ -72,6 +74,8 @@ class Mul(_Binary):
 
 class Div(_Binary):
     """y = a / b;  dL/da = dL/dy / b,  dL/db = -dL/dy a / b^2.  Any shapes that broadcast."""
+
+    needed_by: ClassVar = {0: (1,), 1: (0, 1)}
 
     def forward(self, xp: ModuleType, a: Array, b: Array) -> Array:
         self.remember_shapes(a, b)
@@ -147,6 +151,8 @@ class MatMul(Function):
     Shapes: A (..., M, K), B (..., K, N), Y (..., M, N), leading dimensions broadcast. As with NumPy's ``@`` a vector
     is a matrix of one row on the left, and of one column on the right.
     """
+
+    needed_by: ClassVar = {0: (1,), 1: (0,)}
 
     def forward(self, xp: ModuleType, a: Array, b: Array) -> Array:
         self.a, self.b = a, b
