@@ -5,7 +5,9 @@ only the arrays that Functions have saved, and it has no reference cycles, so it
 dropped.
 """
 
+import functools
 import heapq
+import inspect
 import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
+from minicnn.arguments import switch
 from minicnn.backend import (
     Array,
     Edits,
@@ -75,7 +78,7 @@ class Tensor:
     array([2., 4., 6.], dtype=float32)
     """
 
-    __slots__ = ("__weakref__", "creator", "data", "edits", "grad", "requires_grad")
+    __slots__ = ("__weakref__", "_requires_grad", "creator", "data", "edits", "grad")
     __array_ufunc__ = None  # numpy_array * tensor then calls Tensor.__rmul__, not NumPy's product for each element
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
@@ -83,9 +86,25 @@ class Tensor:
         self.grad: Array | None = None
         self.creator: Function | None = None
         self.edits = Edits()
-        self.requires_grad = bool(requires_grad)
-        if self.requires_grad and self.data.dtype.kind != "f":
+        self._requires_grad = bool(requires_grad)
+        if requires_grad and self.data.dtype.kind != "f":
             raise TypeError(f"Tensor: only float32 and float64 can require a gradient, got dtype {self.data.dtype}")
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a gradient is accumulated, or flows through. Only that of a leaf of real numbers can be changed."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if not switch("Tensor", "requires_grad", value) and self.creator is not None:
+            raise RuntimeError(
+                f"Tensor: requires_grad can be set to False only for leaves, got a tensor computed by "
+                f"{type(self.creator).__name__}; use tensor.detach()"
+            )
+        if value and self.data.dtype.kind != "f":
+            raise TypeError(f"Tensor: only float32 and float64 can require a gradient, got dtype {self.data.dtype}")
+        self._requires_grad = value
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -308,7 +327,7 @@ class Origin:
     @staticmethod
     def of(tensor: Tensor) -> "Origin":
         """Return where this tensor came from."""
-        leaf = tensor if tensor.creator is None and tensor.requires_grad else None
+        leaf = tensor if tensor.creator is None and tensor._requires_grad else None
         return Origin(tensor.creator, leaf, tensor.shape, tensor.dtype, tensor.edits)
 
 
@@ -396,7 +415,7 @@ class Function:
         tensors = tuple(x if x is None or isinstance(x, Tensor) else Tensor(x) for x in inputs)
         arrays = [None if tensor is None else tensor.data for tensor in tensors]
         xp = get_array_module(*arrays)
-        wanted = tuple(t is not None and t.requires_grad for t in tensors)
+        wanted = tuple(t is not None and t._requires_grad for t in tensors)
         self.number = next(_numbers)
         self.needs_input_grad = wanted if is_grad_enabled() else (False,) * len(tensors)
         self.hyperparameters = dict(vars(self))
@@ -408,7 +427,7 @@ class Function:
         if any(self.needs_input_grad):
             self.inputs = tuple(None if tensor is None else Origin.of(tensor) for tensor in tensors)
             output.creator = self
-            output.requires_grad = True
+            output._requires_grad = True
         self.record = None if _mode.recorder is None else _mode.recorder(self, tensors, output)
         return output
 
@@ -555,6 +574,8 @@ def is_grad_enabled() -> bool:
 class no_grad(ContextDecorator):  # PyTorch's name
     """Within this context (or decorated function) no graph is recorded, and no memory is kept for a backward pass.
 
+    A decorated generator is in the context while it computes the next value, and leaves it while it waits.
+
     Examples
     --------
     >>> weight = Tensor([2.0], requires_grad=True)
@@ -563,11 +584,42 @@ class no_grad(ContextDecorator):  # PyTorch's name
     False
     """
 
+    def __call__(self, func: Any) -> Any:
+        """Decorate a function, or a generator function; a coroutine, which other work interrupts, is refused."""
+        if inspect.iscoroutinefunction(func) or inspect.isasyncgenfunction(func):
+            raise TypeError(f"no_grad: cannot decorate {func.__name__}, which is async; use `with no_grad():` inside")
+        return _step_by_step(func) if inspect.isgeneratorfunction(func) else super().__call__(func)
+
     def __enter__(self) -> None:
         _mode.no_grad_depth += 1
 
     def __exit__(self, *error: object) -> None:
         _mode.no_grad_depth -= 1
+
+
+def _step_by_step(func: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a generator function whose every step, but not the time between, is within no_grad."""
+
+    @functools.wraps(func)
+    def stepping(*args: Any, **kwargs: Any) -> Any:
+        steps = func(*args, **kwargs)
+        resume, value = steps.send, None
+        while True:
+            try:
+                with no_grad():
+                    result = resume(value)
+            except StopIteration as end:
+                return end.value
+            try:
+                resume, value = steps.send, (yield result)
+            except GeneratorExit:
+                with no_grad():
+                    steps.close()
+                raise
+            except BaseException as error:  # what the caller throws in is for the generator
+                resume, value = steps.throw, error
+
+    return stepping
 
 
 @contextmanager
