@@ -5,7 +5,9 @@ only the arrays that Functions have saved, and it has no reference cycles, so it
 dropped.
 """
 
+import functools
 import heapq
+import inspect
 import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +18,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
-from minicnn.backend import Array, asnumpy, device_of, get_array_module, on_device_of, owns_memory, same_device
+from minicnn.arguments import switch
+from minicnn.backend import (
+    Array,
+    Edits,
+    any_shares,
+    asnumpy,
+    device_of,
+    get_array_module,
+    on_device_of,
+    owns_memory,
+    same_device,
+)
 
 __all__ = ["OWN_PLACE", "BackwardStep", "Function", "Tensor", "Window", "is_grad_enabled", "no_grad"]
 
@@ -50,6 +63,13 @@ class Tensor:
         If `data` is not numeric, is floating point but neither float32 nor float64, or holds integers and
         `requires_grad` is True.
 
+    Notes
+    -----
+    Operations save arrays for the backward pass, not copies of them. What changes a tensor in place (an optimiser's
+    step, ``nn.init``, ``load_state_dict``, ``+=``, ``x[index] = value``) leaves a note, and :meth:`backward` refuses to
+    compute with what has changed since the forward pass. Who writes into :attr:`data` directly leaves no note, and gets
+    a wrong gradient.
+
     Examples
     --------
     >>> x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
@@ -58,16 +78,33 @@ class Tensor:
     array([2., 4., 6.], dtype=float32)
     """
 
-    __slots__ = ("__weakref__", "creator", "data", "grad", "requires_grad")
+    __slots__ = ("__weakref__", "_requires_grad", "creator", "data", "edits", "grad")
     __array_ufunc__ = None  # numpy_array * tensor then calls Tensor.__rmul__, not NumPy's product for each element
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         self.data: Array = _as_array(data)
         self.grad: Array | None = None
         self.creator: Function | None = None
-        self.requires_grad = bool(requires_grad)
-        if self.requires_grad and self.data.dtype.kind != "f":
+        self.edits = Edits()
+        self._requires_grad = bool(requires_grad)
+        if requires_grad and self.data.dtype.kind != "f":
             raise TypeError(f"Tensor: only float32 and float64 can require a gradient, got dtype {self.data.dtype}")
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a gradient is accumulated, or flows through. Only that of a leaf of real numbers can be changed."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if not switch("Tensor", "requires_grad", value) and self.creator is not None:
+            raise RuntimeError(
+                f"Tensor: requires_grad can be set to False only for leaves, got a tensor computed by "
+                f"{type(self.creator).__name__}; use tensor.detach()"
+            )
+        if value and self.data.dtype.kind != "f":
+            raise TypeError(f"Tensor: only float32 and float64 can require a gradient, got dtype {self.data.dtype}")
+        self._requires_grad = value
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -106,18 +143,14 @@ class Tensor:
 
     def detach(self) -> "Tensor":
         """Return a tensor on the same array that does not remember how it was computed."""
-        return Tensor(self.data)
+        detached = Tensor(self.data)
+        detached.edits = self.edits
+        return detached
 
     def __len__(self) -> int:
         if self.ndim == 0:
             raise TypeError("len() of a 0-dimensional tensor")
         return self.shape[0]
-
-    def __iter__(self) -> Iterator["Tensor"]:
-        return (self[i] for i in range(len(self)))
-
-    def __bool__(self) -> bool:
-        return bool(self.item())
 
     def __float__(self) -> float:
         return float(self.item())
@@ -142,8 +175,8 @@ class Tensor:
         Raises
         ------
         RuntimeError
-            If the tensor depends on nothing that requires a gradient, or the graph has been freed by an earlier
-            backward pass.
+            If the tensor depends on nothing that requires a gradient, the graph has been freed by an earlier backward
+            pass, or numbers that an operation has saved were changed in place since.
         ValueError
             If `gradient` has another shape, or is missing for a tensor of more than one element.
         """
@@ -198,9 +231,25 @@ class Tensor:
             yield step
             del step
 
-    if TYPE_CHECKING:  # installed by ops.arithmetic, ops.shape and ops.reduce, on the floor above
+    if TYPE_CHECKING:  # installed by the pages of ops, on the floor above
         __hash__: Any
         __eq__: Any
+        __ne__: Any
+
+        def __lt__(self, other: Any) -> "Tensor": ...
+        def __le__(self, other: Any) -> "Tensor": ...
+        def __gt__(self, other: Any) -> "Tensor": ...
+        def __ge__(self, other: Any) -> "Tensor": ...
+        def __and__(self, other: Any) -> "Tensor": ...
+        def __or__(self, other: Any) -> "Tensor": ...
+        def __xor__(self, other: Any) -> "Tensor": ...
+        def __invert__(self) -> "Tensor": ...
+        def __pos__(self) -> "Tensor": ...
+        def __bool__(self) -> bool: ...
+        def __contains__(self, value: Any) -> bool: ...
+        def __iter__(self) -> Iterator["Tensor"]: ...
+        def __index__(self) -> int: ...
+        def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray: ...
 
         def __add__(self, other: Any) -> "Tensor": ...
         def __radd__(self, other: Any) -> "Tensor": ...
@@ -225,6 +274,7 @@ class Tensor:
         def permute(self, *dims: Any) -> "Tensor": ...
         def flatten(self, start_dim: int = 0, end_dim: int = -1) -> "Tensor": ...
         def to(self, device: str) -> "Tensor": ...
+        def __setitem__(self, index: Any, value: Any) -> None: ...
         @property
         def T(self) -> "Tensor": ...
 
@@ -233,6 +283,12 @@ def install_methods(**methods: Any) -> None:
     """Give Tensor operators and methods; called from the floor above, where the operations are."""
     for name, method in methods.items():
         setattr(Tensor, name, method)
+
+
+def mark_written(tensor: Tensor, by: str) -> None:
+    """Note that `by` has just written into the tensor's array: what was computed before must not use it any more."""
+    edits = tensor.edits
+    edits.number, edits.array, edits.by = next(_numbers), tensor.data, by
 
 
 def _as_array(data: Any) -> Array:
@@ -258,7 +314,7 @@ def _as_array(data: Any) -> Array:
 _numbers = itertools.count()
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(eq=False, slots=True)
 class Origin:
     """Where an input came from: what the backward pass needs to know of it. It does not keep the data alive."""
 
@@ -266,12 +322,13 @@ class Origin:
     leaf: Tensor | None  # the leaf itself, if it requires a gradient
     shape: tuple[int, ...]
     dtype: Any
+    edits: Edits
 
     @staticmethod
     def of(tensor: Tensor) -> "Origin":
         """Return where this tensor came from."""
-        leaf = tensor if tensor.creator is None and tensor.requires_grad else None
-        return Origin(tensor.creator, leaf, tensor.shape, tensor.dtype)
+        leaf = tensor if tensor.creator is None and tensor._requires_grad else None
+        return Origin(tensor.creator, leaf, tensor.shape, tensor.dtype, tensor.edits)
 
 
 class Window(NamedTuple):
@@ -307,15 +364,32 @@ class Function:
         equations it shares.
     algorithm : str
         The name of the algorithm, for an operation that has several.
+    needed_by : dict
+        For an input that is saved, by position: the positions of the inputs whose gradients it serves; of all, if it
+        is not listed. A product saves each factor for the other one.
+    views : bool
+        Whether the output may be a view of the first input.
     """
 
-    __slots__ = ("__dict__", "__weakref__", "hyperparameters", "inputs", "needs_input_grad", "number", "record")
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "edits",
+        "hyperparameters",
+        "inputs",
+        "needs_input_grad",
+        "number",
+        "record",
+    )
 
     inputs: tuple[Origin | None, ...] | None
     needs_input_grad: tuple[bool, ...]
     record: "StepRecorder | None"
     textbook: "ClassVar[type[Function] | None]" = None
     algorithm: ClassVar[str] = ""
+    needed_by: ClassVar[dict[int, tuple[int, ...]]] = {}
+    views: ClassVar[bool] = False
+    edits: Edits  # of the output
 
     @property
     def reads(self) -> Window | None:
@@ -341,16 +415,19 @@ class Function:
         tensors = tuple(x if x is None or isinstance(x, Tensor) else Tensor(x) for x in inputs)
         arrays = [None if tensor is None else tensor.data for tensor in tensors]
         xp = get_array_module(*arrays)
-        wanted = tuple(t is not None and t.requires_grad for t in tensors)
+        wanted = tuple(t is not None and t._requires_grad for t in tensors)
         self.number = next(_numbers)
         self.needs_input_grad = wanted if is_grad_enabled() else (False,) * len(tensors)
         self.hyperparameters = dict(vars(self))
         with self._on_one_device(arrays):
             output = Tensor(self.forward(xp, *arrays))
+        if self.views and tensors[0] is not None and any_shares([output.data], tensors[0].data):
+            output.edits = tensors[0].edits
+        self.edits = output.edits
         if any(self.needs_input_grad):
             self.inputs = tuple(None if tensor is None else Origin.of(tensor) for tensor in tensors)
             output.creator = self
-            output.requires_grad = True
+            output._requires_grad = True
         self.record = None if _mode.recorder is None else _mode.recorder(self, tensors, output)
         return output
 
@@ -418,10 +495,11 @@ def _checked_gradients(function: Function, grad_output: Array) -> tuple[Array | 
     """Run one backward, and check its gradients against the inputs: a wrong shape must not flow further."""
     name = type(function).__name__
     xp = get_array_module(grad_output)
+    inputs: Sequence[Origin | None] = function.inputs or ()
+    _refuse_changed(function, inputs)
     with on_device_of(grad_output):
         grads = function.backward(xp, grad_output)
     grads = tuple(grads) if isinstance(grads, (tuple, list)) else (grads,)
-    inputs: Sequence[Origin | None] = function.inputs or ()
     if len(grads) != len(inputs):
         raise RuntimeError(f"{name}.backward returned {len(grads)} gradients for {len(inputs)} inputs")
     checked: list[Array | None] = []
@@ -440,6 +518,26 @@ def _checked_gradients(function: Function, grad_output: Array) -> tuple[Array | 
         with on_device_of(grad):  # CuPy would copy it to the current GPU
             checked.append(xp.asarray(grad, dtype=origin.dtype))  # NumPy's 0-d arithmetic returns scalars, not arrays
     return tuple(checked)
+
+
+def _refuse_changed(function: Function, inputs: Sequence[Origin | None]) -> None:
+    """Refuse to compute with saved arrays that were written into after the operation was applied."""
+    for position, origin in enumerate(inputs):
+        if origin is not None and origin.edits.number > function.number:
+            readers = function.needed_by.get(position, range(len(inputs)))
+            if any(function.needs_input_grad[reader] for reader in readers):
+                what = f"its input {position}, a tensor of shape {origin.shape},"
+                _refuse_if_saved(function, origin.edits, what)
+    if function.edits.number > function.number:
+        _refuse_if_saved(function, function.edits, "its output")
+
+
+def _refuse_if_saved(function: Function, edits: Edits, what: str) -> None:
+    if any_shares(vars(function).values(), edits.array):
+        raise RuntimeError(
+            f"backward: {type(function).__name__} needs {what} as it was in the forward pass, but it has been changed "
+            f"in place since, by {edits.by}; run the forward pass again after the change"
+        )
 
 
 def _accumulate(leaf: Tensor, grad: Array, fresh: bool) -> None:
@@ -476,6 +574,8 @@ def is_grad_enabled() -> bool:
 class no_grad(ContextDecorator):  # PyTorch's name
     """Within this context (or decorated function) no graph is recorded, and no memory is kept for a backward pass.
 
+    A decorated generator is in the context while it computes the next value, and leaves it while it waits.
+
     Examples
     --------
     >>> weight = Tensor([2.0], requires_grad=True)
@@ -484,11 +584,42 @@ class no_grad(ContextDecorator):  # PyTorch's name
     False
     """
 
+    def __call__(self, func: Any) -> Any:
+        """Decorate a function, or a generator function; a coroutine, which other work interrupts, is refused."""
+        if inspect.iscoroutinefunction(func) or inspect.isasyncgenfunction(func):
+            raise TypeError(f"no_grad: cannot decorate {func.__name__}, which is async; use `with no_grad():` inside")
+        return _step_by_step(func) if inspect.isgeneratorfunction(func) else super().__call__(func)
+
     def __enter__(self) -> None:
         _mode.no_grad_depth += 1
 
     def __exit__(self, *error: object) -> None:
         _mode.no_grad_depth -= 1
+
+
+def _step_by_step(func: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a generator function whose every step, but not the time between, is within no_grad."""
+
+    @functools.wraps(func)
+    def stepping(*args: Any, **kwargs: Any) -> Any:
+        steps = func(*args, **kwargs)
+        resume, value = steps.send, None
+        while True:
+            try:
+                with no_grad():
+                    result = resume(value)
+            except StopIteration as end:
+                return end.value
+            try:
+                resume, value = steps.send, (yield result)
+            except GeneratorExit:
+                with no_grad():
+                    steps.close()
+                raise
+            except BaseException as error:  # what the caller throws in is for the generator
+                resume, value = steps.throw, error
+
+    return stepping
 
 
 @contextmanager

@@ -96,6 +96,32 @@ def test_whole_numbers_have_no_gradient() -> None:
         Tensor([1, 2], requires_grad=True)
 
 
+@pytest.mark.parametrize("numbers", [[1, 2], [True, False]])
+def test_whole_numbers_cannot_be_made_to_require_a_gradient(numbers: list[int]) -> None:
+    x = Tensor(numbers)
+    with pytest.raises(TypeError, match=r"only float32 and float64 can require a gradient, got dtype (int64|bool)"):
+        x.requires_grad = True
+    x.requires_grad = False
+    assert not (x * 2.0).requires_grad
+
+
+def test_whether_a_gradient_is_required_can_be_changed_for_leaves() -> None:
+    x = Tensor([1.0])
+    x.requires_grad = True
+    y = x * 2
+    y.requires_grad = True
+    with pytest.raises(
+        RuntimeError, match=r"requires_grad can be set to False only for leaves, got .* by Mul; use .*detach"
+    ):
+        y.requires_grad = False
+    y.backward()
+    assert x.grad.tolist() == [2]
+    x.requires_grad = False
+    assert not (x * 2).requires_grad
+    with pytest.raises(TypeError, match="Tensor: requires_grad must be True or False, got 'no'"):
+        x.requires_grad = "no"  # type: ignore[assignment]
+
+
 def test_detach_remembers_nothing() -> None:
     y = (leaf(1, 2) * 3).detach()
     assert (y.creator, y.requires_grad) == (None, False)
@@ -548,6 +574,59 @@ def test_no_grad_as_a_decorator() -> None:
     assert (y.creator, y.requires_grad, y.item()) == (None, False, 4)
     assert (double.__name__, double.__doc__) == ("double", "Twice x.")
     assert minicnn.is_grad_enabled()
+
+
+def test_no_grad_decorates_each_step_of_a_generator() -> None:
+    seen = []
+
+    @no_grad()
+    def steps(count: int) -> Iterator[Any]:
+        """Count."""
+        try:
+            for number in range(count):
+                seen.append(minicnn.is_grad_enabled())
+                try:
+                    seen.append((yield number))
+                except KeyError:
+                    seen.append("thrown in")
+        finally:
+            seen.append(minicnn.is_grad_enabled())
+        return "the end"
+
+    assert steps.__doc__ == "Count."
+    generator: Any = steps(3)
+    assert minicnn.is_grad_enabled()
+    assert next(generator) == 0
+    assert minicnn.is_grad_enabled()
+    assert generator.send("sent") == 1
+    assert generator.throw(KeyError()) == 2
+    with pytest.raises(StopIteration) as end:
+        next(generator)
+    assert end.value.value == "the end"
+    assert seen == [False, "sent", False, "thrown in", False, None, False]
+    assert minicnn.is_grad_enabled()
+
+    seen.clear()
+    generator = steps(3)
+    next(generator)
+    generator.close()
+    assert seen == [False, False]
+    with pytest.raises(ZeroDivisionError):
+        generator = steps(3)
+        next(generator)
+        generator.throw(ZeroDivisionError())
+    assert minicnn.is_grad_enabled()
+
+
+def test_no_grad_refuses_what_waits_in_the_middle() -> None:
+    async def coroutine() -> None: ...
+
+    async def stream() -> Any:
+        yield 1
+
+    for function in (coroutine, stream):
+        with pytest.raises(TypeError, match=rf"no_grad: cannot decorate {function.__name__}, which is async"):
+            no_grad()(function)
 
 
 def test_no_grad_ends_with_an_error() -> None:

@@ -16,6 +16,7 @@ from minicnn.backend.devices import (
     set_tf32,
     to_device,
 )
+from minicnn.backend.edits import Edits, any_shares
 from minicnn.backend.memory import empty, owns_memory, piece_bytes
 from minicnn.backend.random import generator, manual_seed, random_uniform
 from minicnn.backend.staging import staged
@@ -23,6 +24,8 @@ from minicnn.backend.staging import staged
 __all__ = [
     "Array",
     "DeviceError",
+    "Edits",
+    "any_shares",
     "asnumpy",
     "available_cores",
     "checked_device",

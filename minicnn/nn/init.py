@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minicnn.arguments import writeable
-from minicnn.autograd import Tensor
+from minicnn.autograd import Tensor, mark_written
 from minicnn.backend import Array, checked_device, device_of, get_default_device, on_device_of, to_device
 from minicnn.backend import generator as default_generator
 from minicnn.nn.module import Parameter
@@ -238,6 +238,7 @@ def _fill(tensor: T, numbers: Callable[[], Any]) -> T:
         writeable("init", "tensor", tensor.data)
         with on_device_of(tensor.data):
             tensor.data[...] = to_device(np.asarray(numbers()), device_of(tensor.data))
+        mark_written(tensor, "an initialiser")
     return tensor
 
 

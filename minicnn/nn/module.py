@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from minicnn.arguments import writeable
-from minicnn.autograd import Tensor
-from minicnn.backend import asnumpy, checked_device, device_of, on_device_of, to_device
+from minicnn.autograd import Tensor, mark_written
+from minicnn.backend import Edits, asnumpy, checked_device, device_of, on_device_of, to_device
 from minicnn.nn.declarations import LayerInfo, OnnxGraph
 
 __all__ = ["IncompatibleKeys", "Module", "Parameter"]
@@ -30,6 +30,8 @@ class Parameter(Tensor):
 
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
         super().__init__(data.data if isinstance(data, Tensor) else data, requires_grad)
+        if isinstance(data, Tensor):
+            self.edits = data.edits
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
@@ -291,7 +293,8 @@ class Module:
         """
         device = checked_device(device)
         for parameter in self.parameters():
-            parameter.data = to_device(parameter.data, device)
+            if parameter.device != device:
+                parameter.data, parameter.edits = to_device(parameter.data, device), Edits()
             if parameter.grad is not None:
                 parameter.grad = to_device(parameter.grad, device)
         return self
@@ -376,6 +379,7 @@ class Module:
             data = parameters[key].data
             with on_device_of(data):
                 data[...] = to_device(np.asarray(array, dtype=data.dtype), device_of(data))
+            mark_written(parameters[key], "load_state_dict")
         return IncompatibleKeys(missing, unexpected)
 
     # --- printing -------------------------------------------------------------------------------------------

@@ -1,5 +1,25 @@
 """The operations, one page each; importing them gives Tensor its operators and lists the algorithms to choose from."""
 
-from minicnn.ops import arithmetic, conv_algorithms, fused_cross_entropy, reduce, shape, small_batch_linear
+from minicnn.ops import (
+    arithmetic,
+    comparison,
+    conv_algorithms,
+    copying,
+    fused_cross_entropy,
+    in_place,
+    reduce,
+    shape,
+    small_batch_linear,
+)
 
-__all__ = ["arithmetic", "conv_algorithms", "fused_cross_entropy", "reduce", "shape", "small_batch_linear"]
+__all__ = [
+    "arithmetic",
+    "comparison",
+    "conv_algorithms",
+    "copying",
+    "fused_cross_entropy",
+    "in_place",
+    "reduce",
+    "shape",
+    "small_batch_linear",
+]

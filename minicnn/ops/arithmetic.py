@@ -2,7 +2,7 @@
 
 import numbers
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -58,6 +58,8 @@ class Sub(_Binary):
 class Mul(_Binary):
     """y = a b;  dL/da = dL/dy b,  dL/db = dL/dy a.  Any shapes that broadcast."""
 
+    needed_by: ClassVar = {0: (1,), 1: (0,)}
+
     def forward(self, xp: ModuleType, a: Array, b: Array) -> Array:
         self.remember_shapes(a, b)
         self.a, self.b = a, b
@@ -72,6 +74,8 @@ class Mul(_Binary):
 
 class Div(_Binary):
     """y = a / b;  dL/da = dL/dy / b,  dL/db = -dL/dy a / b^2.  Any shapes that broadcast."""
+
+    needed_by: ClassVar = {0: (1,), 1: (0, 1)}
 
     def forward(self, xp: ModuleType, a: Array, b: Array) -> Array:
         self.remember_shapes(a, b)
@@ -148,6 +152,8 @@ class MatMul(Function):
     is a matrix of one row on the left, and of one column on the right.
     """
 
+    needed_by: ClassVar = {0: (1,), 1: (0,)}
+
     def forward(self, xp: ModuleType, a: Array, b: Array) -> Array:
         self.a, self.b = a, b
         return xp.matmul(a, b)
@@ -166,23 +172,25 @@ class MatMul(Function):
         return grad_a, grad_b
 
 
-def _operand(name: str, value: Any, partner: Tensor) -> Tensor:
-    """Return the other operand as a tensor; a Python number takes the dtype of its partner."""
+def operand(name: str, value: Any, partner: Tensor) -> Tensor:
+    """Return the other operand as a tensor; a number, NumPy's included, takes the dtype of its partner."""
     if isinstance(value, Tensor):
         return value
-    if isinstance(value, numbers.Real) and not isinstance(value, np.generic):
-        xp = get_array_module(partner.data)
-        weak = partner.dtype if partner.dtype.kind == "f" or isinstance(value, int) else np.float32
+    if isinstance(value, (numbers.Real, np.bool_)):
+        whole = isinstance(value, (numbers.Integral, np.bool_))
+        weak = partner.dtype if partner.dtype.kind == "f" or whole else np.float32
+        if partner.dtype.kind == "b" and whole and not isinstance(value, (bool, np.bool_)):
+            weak = np.int64  # 2 is not a boolean
         with on_device_of(partner.data):
-            return Tensor(xp.asarray(value, dtype=weak))
+            return Tensor(get_array_module(partner.data).asarray(value, dtype=weak))
     if hasattr(value, "__array__"):
         return Tensor(value)
     raise TypeError(f"{name}: the other operand must be a Tensor, an array or a number, got {value!r}")
 
 
 def _apply(function: type[Function], symbol: str, a: Any, b: Any) -> Tensor:
-    a = _operand(symbol, a, b) if not isinstance(a, Tensor) else a
-    b = _operand(symbol, b, a)
+    a = operand(symbol, a, b) if not isinstance(a, Tensor) else a
+    b = operand(symbol, b, a)
     try:
         return function()(a, b)
     except ValueError as error:

@@ -8,7 +8,7 @@ OH OW output height and width, G groups, CG = C / G.
 
 from collections.abc import Iterator
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 from minicnn import kernels
 from minicnn.arguments import image, pair, same_dtype, whole
@@ -33,6 +33,7 @@ class Conv2d(Function):
     """
 
     algorithm = "im2col"
+    needed_by: ClassVar = {0: (1,), 1: (0,)}
 
     def __init__(self, stride: tuple[int, int], padding: tuple[int, int], groups: int) -> None:
         self.stride, self.padding, self.groups = stride, padding, groups

@@ -29,12 +29,10 @@ class FusedCrossEntropy(CrossEntropy):
         self.divisor = (self.v[self.labels % C] * counted).sum() if self.reduction == "mean" else None
         if self.reduction == "none":
             return losses
-        total = losses.sum()
-        return total / self.divisor if self.reduction == "mean" else total
+        return self.reduced(losses)
 
     def backward(self, xp: ModuleType, grad_output: Array) -> Array:
-        scale = grad_output / self.divisor if self.reduction == "mean" else grad_output
-        scale = xp.broadcast_to(scale, (len(self.p),))
+        scale = xp.broadcast_to(self.scaled(xp, grad_output), (len(self.p),))
         grad_x = xp.empty_like(self.p)
         kernels.cross_entropy_backward(self.p, self.totals, self.marked, self.v, self.label_smoothing, scale, grad_x)
         return grad_x

@@ -2,7 +2,7 @@
 
 import math
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 from minicnn.arguments import same_dtype
 from minicnn.autograd import Function, Tensor
@@ -17,6 +17,8 @@ class Linear(Function):
 
     Shapes: x (*, I), w (O, I), b (O,), y (*, O): rows are independent. Krizhevsky et al. 2012, section 3.5.
     """
+
+    needed_by: ClassVar = {0: (1,), 1: (0,)}
 
     def forward(self, xp: ModuleType, x: Array, w: Array, b: Array | None) -> Array:
         self.input_shape = x.shape

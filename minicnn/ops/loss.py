@@ -3,6 +3,8 @@
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from minicnn.arguments import floating, probability, whole
 from minicnn.autograd import Function, Tensor
 from minicnn.backend import Array, on_device_of, same_device
@@ -50,15 +52,25 @@ class CrossEntropy(Function):
         self.divisor = (v[labels] * counted).sum() if self.reduction == "mean" else None
         if self.reduction == "none":
             return losses
+        return self.reduced(losses)
+
+    def reduced(self, losses: Array) -> Array:
+        """Return the sum or the mean of the losses. The mean over no label at all is NaN, as 0 / 0 is."""
         total = losses.sum()
-        return total / self.divisor if self.reduction == "mean" else total
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return total / self.divisor if self.reduction == "mean" else total
+
+    def scaled(self, xp: ModuleType, grad_output: Array) -> Array:
+        """Return the gradient of the sum of the losses. Where no label counts it is 0, not 1 / 0."""
+        if self.reduction != "mean":
+            return grad_output
+        return grad_output / xp.where(self.divisor == 0, xp.inf, self.divisor)
 
     def backward(self, xp: ModuleType, grad_output: Array) -> Array:
         grad_x = self.p * self.qv.sum(axis=1, keepdims=True) - self.qv  # (M, C)
         if self.reduction == "none":
             return grad_x * grad_output[:, None]
-        scale = grad_output / self.divisor if self.reduction == "mean" else grad_output
-        return grad_x * scale
+        return grad_x * self.scaled(xp, grad_output)
 
 
 def _refuse_wrong_labels(labels: Array, C: int, ignore_index: int) -> None:
@@ -91,7 +103,8 @@ def cross_entropy(
     ignore_index : int
         Rows with this label are left out.
     reduction : {"mean", "sum", "none"}
-        The mean is over the labels that are not ignored, weighted by `weight`.
+        The mean is over the labels that are not ignored, weighted by `weight`. If all are ignored, it is NaN and its
+        gradient is 0, so that one such batch does not spoil the weights.
     label_smoothing : float
         Between 0 and 1: the share of the target that is spread evenly over all classes.
 

@@ -30,6 +30,8 @@ __all__ = [
 class Reshape(Function):
     """The same numbers in the same order under another shape; the gradient is reshaped back."""
 
+    views = True
+
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = shape
 
@@ -43,6 +45,8 @@ class Reshape(Function):
 
 class Permute(Function):
     """Dimension i of the output is dimension dims[i] of the input; the gradient is permuted back."""
+
+    views = True
 
     def __init__(self, dims: tuple[int, ...]) -> None:
         self.dims = dims
@@ -59,6 +63,8 @@ class Permute(Function):
 
 class Index(Function):
     """y = x[index];  dL/dx is zero where nothing was read, and the sum of the gradients where x was read twice."""
+
+    views = True
 
     def __init__(self, index: Any) -> None:
         self.index = index
@@ -103,6 +109,7 @@ class Pad(Function):
 class ToDevice(Function):
     """The same numbers on another device; the gradient is moved back to the device of x."""
 
+    views = True
     reads = OWN_PLACE
 
     def __init__(self, device: str) -> None:

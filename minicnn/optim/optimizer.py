@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.arguments import writeable
-from minicnn.autograd import Tensor
+from minicnn.autograd import Tensor, mark_written
 from minicnn.backend import Array, asnumpy, device_of, on_device_of, same_device, to_device
 
 __all__ = ["Optimizer"]
@@ -125,6 +125,7 @@ class Optimizer:
                 same_device(type(self).__name__, parameter=parameter.data, gradient=gradient, **arrays)
                 with on_device_of(parameter.data):
                     self._update(parameter, gradient, group, state)
+                mark_written(parameter, f"{type(self).__name__}.step")
 
     def state_dict(self) -> dict[str, Any]:
         """Return all settings and the state, with parameters replaced by their positions, as PyTorch does.

@@ -20,6 +20,7 @@ def weight(dtype=np.float32, shape=SHAPE):
 XAVIER, HE, HE_OUT = math.sqrt(6 / (FAN_IN + FAN_OUT)), math.sqrt(6 / FAN_IN), math.sqrt(3 / FAN_OUT)
 UNIFORM = {
     "uniform_": (lambda t, **g: init.uniform_(t, -0.5, 0.25, **g), -0.5, 0.25),
+    "uniform_ as it is": (init.uniform_, 0, 1),
     "xavier": (lambda t, **g: init.xavier_uniform_(t, 2.0, **g), -2 * XAVIER, 2 * XAVIER),
     "he": (lambda t, **g: init.kaiming_uniform_(t, **g), -HE, HE),
     "he tanh out": (
@@ -30,6 +31,7 @@ UNIFORM = {
 }
 NORMAL = {
     "normal_": (lambda t, **g: init.normal_(t, 1.5, 0.01, **g), 1.5, 0.01),
+    "normal_ as it is": (init.normal_, 0, 1),
     "xavier": (lambda t, **g: init.xavier_normal_(t, 2.0, **g), 0, 2 * math.sqrt(2 / (FAN_IN + FAN_OUT))),
     "he": (lambda t, **g: init.kaiming_normal_(t, **g), 0, math.sqrt(2 / FAN_IN)),
     "he leaky out": (

@@ -4,6 +4,7 @@ import copy
 import pickle
 from collections import OrderedDict
 
+import every_layer
 import numpy as np
 import pytest
 
@@ -276,6 +277,31 @@ Net(
 )"""
     )
     assert repr(nn.Sequential()) == "Sequential()"
+
+
+@pytest.mark.parametrize("layer", [layer for layer, _ in every_layer.examples()], ids=repr)
+def test_every_layer_begins_in_training_mode(layer):
+    assert layer.training is True
+    assert layer.eval() is layer
+    assert layer.training is False
+    assert layer.train().training is True
+
+
+def test_repr_has_the_settings_before_the_parts():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(2, 1)
+
+        def extra_repr(self):
+            return "factor=2"
+
+    fc = "Linear(in_features=2, out_features=1, bias=True)"
+    assert repr(Scaled()) == f"Scaled(\n  factor=2\n  (fc): {fc}\n)"
+    assert repr(nn.Sequential(Scaled())) == f"Sequential(\n  (0): Scaled(\n    factor=2\n    (fc): {fc}\n  )\n)"
+    bare = Scaled()
+    bare.fc = None
+    assert repr(bare) == "Scaled(factor=2)"
 
 
 def test_nothing_is_remembered_under_no_grad():

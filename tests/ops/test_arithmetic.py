@@ -92,6 +92,39 @@ def test_python_numbers_take_the_tensors_precision(
         assert x.grad.dtype == dtype
 
 
+@pytest.mark.parametrize("function", BINARY)
+@pytest.mark.parametrize(
+    "number", [np.float64(2.5), np.float32(2.5), np.float16(2.5), np.int64(3), np.uint8(3)], ids=repr
+)
+def test_numpys_numbers_take_the_tensors_precision(
+    function: Callable[[Any, Any], Any], number: Any, dtype: type
+) -> None:
+    x = Tensor(np.full((2, 2), 4.0, dtype))
+    for y, expected in (
+        (function(x, number), function(4.0, float(number))),
+        (function(number, x), function(float(number), 4.0)),
+    ):
+        assert y.dtype == dtype
+        np.testing.assert_array_equal(y.data, np.full((2, 2), expected, dtype))
+
+
+@pytest.mark.parametrize("number", [0.1, 1 / 3, np.float64(0.1)])
+def test_a_number_keeps_the_digits_that_the_tensor_has(number: float) -> None:
+    x = Tensor(np.array([1.0]))
+    assert float(x * number) == float(number * x) == number
+    assert float(x + number) == 1 + number
+    assert float(x - number) == 1 - number
+    assert float(number / x) == number
+
+
+def test_whole_numbers_beside_booleans_stay_whole() -> None:
+    mask = Tensor(np.array([True, False]))
+    for number in (2, np.int64(2)):
+        assert (mask * number).data.tolist() == [2, 0]
+        assert (number + mask).data.tolist() == [3, 2]
+    assert (mask * True).data.tolist() == [True, False]
+
+
 @pytest.mark.parametrize("wrong", [None, "2", [1.0, 2.0], 1j])
 @pytest.mark.parametrize(("symbol", "function"), list(zip("+-*/", BINARY, strict=True)))
 def test_the_other_side_must_be_a_number(symbol: str, function: Callable[[Any, Any], Any], wrong: Any) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 import minicnn
 from minicnn import Function, Tensor, kernels
-from minicnn.backend import Array, asnumpy, device_of, get_array_module, to_device
+from minicnn.backend import Array, any_shares, asnumpy, device_of, get_array_module, to_device
 from minicnn.checks import EXAMPLES, Example
 from minicnn.ops.conv_algorithms import WinogradConv2d
 from minicnn.ops.dropout import Dropout
@@ -292,3 +292,32 @@ def test_read_only_arrays_are_read(example: Example, device: str) -> None:
         gradient = cotangent(y)
         gradient.flags.writeable = False
         y.backward(gradient)
+
+
+def test_an_output_on_the_memory_of_an_input_is_declared(example: Example, device: str) -> None:
+    arguments, inputs = parts(example, device)
+    y = apply(example, arguments)
+    shares = [any_shares([y.data], x.data) for x in inputs]
+    assert not any(shares[1:])
+    assert type(creator_of(y)).views or not any(shares)
+
+
+def test_a_changed_input_is_refused_or_changes_no_gradient(example: Example, device: str) -> None:
+    arguments, inputs = parts(example, device)
+    y = apply(example, arguments)
+    y.backward(cotangent(y))
+    right = [x.grad for x in inputs]
+    for position in range(len(inputs)):
+        arguments, inputs = parts(example, device)
+        y = apply(example, arguments)
+        operation = creator_of(y)
+        with minicnn.no_grad():
+            inputs[position] *= 1.5
+        try:
+            y.backward(cotangent(y))
+        except RuntimeError as error:
+            assert f"backward: {type(operation).__name__} needs its input" in str(error)
+            assert "by *=" in str(error)
+        else:
+            for x, expected in zip(inputs, right, strict=True):
+                assert_equal(x.grad, expected)

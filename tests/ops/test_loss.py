@@ -10,6 +10,8 @@ import pytest
 import minicnn
 import minicnn.functional as F
 from minicnn import Tensor
+from minicnn.ops.fused_cross_entropy import FusedCrossEntropy
+from minicnn.ops.loss import CrossEntropy
 
 LABELS = np.array([2, 0, -100, 1, 2])
 WEIGHT = np.array([0.5, 1.0, 2.5])
@@ -142,3 +144,32 @@ X = np.ones((4, 3))
 def test_refusals(arguments: tuple[Any, ...], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=f"cross_entropy: {message}"):
         F.cross_entropy(Tensor(arguments[0]), *arguments[1:])
+
+
+@pytest.mark.parametrize("operation", [CrossEntropy, FusedCrossEntropy])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize(
+    ("labels", "weight"),
+    [([-100, -100], None), ([-100, -100], [1.0, 2.0, 3.0]), ([1, 1], [1.0, 0.0, 3.0])],
+    ids=["ignored", "ignored and weighted", "of weight 0"],
+)
+def test_where_no_label_counts_the_gradient_is_zero(
+    labels: Any, weight: Any, reduction: str, operation: type[CrossEntropy], rng: np.random.Generator
+) -> None:
+    x = Tensor(rng.standard_normal((2, 3)), requires_grad=True)
+    v = None if weight is None else np.array(weight)
+    with minicnn.use_kernels("numpy"):
+        loss = operation(np.array(labels), v, -100, reduction, 0.0)(x)
+        loss.backward(np.ones(loss.shape))
+    np.testing.assert_array_equal(loss.data, np.nan if reduction == "mean" else np.zeros(loss.shape))
+    np.testing.assert_array_equal(x.grad, np.zeros((2, 3)))
+
+
+def test_a_batch_without_labels_leaves_the_weights_alone(rng: np.random.Generator) -> None:
+    layer = minicnn.nn.Linear(4, 3)
+    optimizer = minicnn.optim.SGD(layer.parameters(), lr=0.1)
+    before = layer.state_dict()
+    F.cross_entropy(layer(Tensor(rng.standard_normal((2, 4)).astype(np.float32))), [-100, -100]).backward()
+    optimizer.step()
+    for name, array in layer.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])

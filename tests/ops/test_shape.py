@@ -47,6 +47,14 @@ def test_reshape_refuses(wanted: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("shape", "wanted"), [((1,), (-1, -1)), ((), (-1, -1)), ((0,), (-1, -1, 0)), ((0, 3), (-1, 0))]
+)
+def test_reshape_infers_one_length_only(shape: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"reshape: shape .* does not hold the \d elements of"):
+        Tensor(counted(*shape)).reshape(*wanted)
+
+
+@pytest.mark.parametrize(
     ("shape", "dims", "result"),
     [
         ((2, 3, 4), (), (24,)),

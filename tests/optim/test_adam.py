@@ -1,5 +1,7 @@
 """Adam against its rule written out, and against PyTorch."""
 
+import math
+
 import numpy as np
 import pytest
 from optimizer_runs import STEPS, gradients, parameters, run, run_torch, torchs
@@ -40,7 +42,11 @@ P = parameters()
     [
         (lambda: optim.Adam(P, betas=0.9), TypeError, "Adam: betas must be a pair of numbers, got 0.9"),
         (lambda: optim.Adam(P, betas=(0.9, 1.0)), ValueError, "Adam: betas must be at least 0 and below 1"),
+        (lambda: optim.Adam(P, betas=(0.9, math.nan)), ValueError, "Adam: betas must be at least 0 and below 1"),
         (lambda: optim.Adam(P, eps=-1), ValueError, "Adam: eps must be 0 or more"),
+        (lambda: optim.Adam(P, math.inf), ValueError, "Adam: lr must be 0 or more, and finite, got inf"),
+        (lambda: optim.Adam(P, eps=math.inf), ValueError, "Adam: eps must be 0 or more, and finite, got inf"),
+        (lambda: optim.Adam(P, weight_decay=math.inf), ValueError, "Adam: weight_decay must .*finite, got inf"),
     ],
 )
 def test_refusals(make, error, message):

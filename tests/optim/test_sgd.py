@@ -1,5 +1,7 @@
 """SGD against its rule written out, and against PyTorch."""
 
+import math
+
 import numpy as np
 import pytest
 from optimizer_runs import STEPS, gradients, parameters, run, run_torch, sgd_by_hand, torchs
@@ -91,6 +93,13 @@ P = parameters()
     [
         (lambda: optim.SGD(P, -0.1), ValueError, "SGD: lr must be 0 or more, and finite, got -0.1"),
         (lambda: optim.SGD(P, float("nan")), ValueError, "SGD: lr must be 0 or more, and finite, got nan"),
+        (lambda: optim.SGD(P, math.inf), ValueError, "SGD: lr must be 0 or more, and finite, got inf"),
+        (lambda: optim.SGD(P, 0.1, math.inf), ValueError, "SGD: momentum must be 0 or more, and finite, got inf"),
+        (
+            lambda: optim.SGD(P, 0.1, 0, math.inf),
+            ValueError,
+            "SGD: weight_decay must be 0 or more, and finite, got inf",
+        ),
         (lambda: optim.SGD(P, "0.1"), TypeError, "SGD: lr must be a number, got '0.1'"),
         (lambda: optim.SGD(P, 0.1, momentum=-1), ValueError, "SGD: momentum must be 0 or more"),
         (lambda: optim.SGD(P, 0.1, weight_decay=-1), ValueError, "SGD: weight_decay must be 0 or more"),

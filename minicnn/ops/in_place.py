@@ -1,0 +1,69 @@
+"""What changes a tensor in place: += -= *= /= and x[index] = value, as in PyTorch.
+
+None of them is part of a graph. They serve what is done beside it: ``with no_grad(): w -= lr * w.grad``.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from minicnn.autograd import Tensor, install_methods, is_grad_enabled, mark_written
+from minicnn.backend import on_device_of, same_device
+from minicnn.ops.arithmetic import operand
+
+__all__: list[str] = []
+
+
+def _recorded(symbol: str, x: Tensor, value: Any) -> bool:
+    """Return whether a graph would have to record the change; refuse it for a leaf that it would make none."""
+    if not is_grad_enabled() or not (x.requires_grad or getattr(value, "requires_grad", False)):
+        return False
+    if x.requires_grad and x.creator is None:
+        raise RuntimeError(
+            f"{symbol}: a leaf that requires a gradient cannot be changed in place; use `with minicnn.no_grad():`"
+        )
+    return True
+
+
+def _operator(symbol: str, name: str) -> Callable[[Tensor, Any], Tensor]:
+    def method(x: Tensor, value: Any) -> Tensor:
+        if _recorded(symbol, x, value):  # x += y is then x = x + y
+            computed: Tensor = getattr(x, f"__{name}__")(value)
+            return computed
+        other = operand(symbol, value, x).data
+        same_device(symbol, a=x.data, b=other)
+        with on_device_of(x.data):
+            result = getattr(x.data, f"__{name}__")(other)
+            if result.shape != x.shape:
+                raise ValueError(f"{symbol}: shape {x.shape} cannot hold the result, whose shape is {result.shape}")
+            if result.dtype.kind == "f" and x.dtype.kind != "f":
+                raise TypeError(f"{symbol}: a tensor of {x.dtype} cannot hold the result, which is {result.dtype}")
+            x.data[...] = result
+        mark_written(x, symbol)
+        return x
+
+    return method
+
+
+def _setitem(x: Tensor, index: Any, value: Any) -> None:
+    symbol = "x[index] = value"
+    if _recorded(symbol, x, value):
+        raise RuntimeError(
+            f"{symbol}: there is no derivative of it; compute a new tensor, or use `with minicnn.no_grad():`"
+        )
+    parts = index if isinstance(index, tuple) else (index,)
+    plain = tuple(part.data if isinstance(part, Tensor) else part for part in parts)
+    other = value.data if isinstance(value, Tensor) else value
+    if isinstance(value, Tensor):
+        same_device(symbol, tensor=x.data, value=other)
+    with on_device_of(x.data):
+        x.data[plain if isinstance(index, tuple) else plain[0]] = other
+    mark_written(x, symbol)
+
+
+install_methods(
+    __iadd__=_operator("+=", "add"),
+    __isub__=_operator("-=", "sub"),
+    __imul__=_operator("*=", "mul"),
+    __itruediv__=_operator("/=", "truediv"),
+    __setitem__=_setitem,
+)
