@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from minicnn import ops  # gives Tensor its operators
 from minicnn._version import __version__
-from minicnn.autograd import BackwardStep, Function, Tensor, is_grad_enabled, no_grad
+from minicnn.autograd import BackwardStep, Function, Tensor
 from minicnn.backend import (
     DeviceError,
     get_default_device,
@@ -26,6 +26,7 @@ from minicnn.backend import (
 )
 from minicnn.checks import GradcheckError, GradcheckReport, gradcheck
 from minicnn.errors import MinicnnError
+from minicnn.grad_mode import is_grad_enabled, no_grad
 from minicnn.kernels import use_kernels, warmup
 from minicnn.ops.algorithms import use_conv
 

@@ -5,13 +5,10 @@ only the arrays that Functions have saved, and it has no reference cycles, so it
 dropped.
 """
 
-import functools
 import heapq
-import inspect
 import itertools
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ContextDecorator, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
@@ -30,8 +27,9 @@ from minicnn.backend import (
     owns_memory,
     same_device,
 )
+from minicnn.grad_mode import is_grad_enabled, mode
 
-__all__ = ["OWN_PLACE", "BackwardStep", "Function", "Tensor", "Window", "is_grad_enabled", "no_grad"]
+__all__ = ["OWN_PLACE", "BackwardStep", "Function", "Tensor", "Window"]
 
 
 # --- tensors -----------------------------------------------------------------------------------------------------
@@ -428,7 +426,7 @@ class Function:
             self.inputs = tuple(None if tensor is None else Origin.of(tensor) for tensor in tensors)
             output.creator = self
             output._requires_grad = True
-        self.record = None if _mode.recorder is None else _mode.recorder(self, tensors, output)
+        self.record = None if mode.recorder is None else mode.recorder(self, tensors, output)
         return output
 
     def _on_one_device(self, arrays: list[Array | None]) -> AbstractContextManager[Any]:
@@ -553,80 +551,3 @@ def _sum(a: Array, b: Array) -> Array:
     """Return a + b as an array even for 0-d arrays, whose sum is a scalar in NumPy."""
     with on_device_of(a):
         return get_array_module(a).asarray(a + b)
-
-
-# --- the settings of each thread ---------------------------------------------------------------------------------
-
-
-class _Mode(threading.local):
-    no_grad_depth = 0
-    recorder: Callable[[Function, tuple[Tensor | None, ...], Tensor], StepRecorder] | None = None
-
-
-_mode = _Mode()
-
-
-def is_grad_enabled() -> bool:
-    """Return whether operations in this thread remember how they were computed."""
-    return _mode.no_grad_depth == 0
-
-
-class no_grad(ContextDecorator):  # PyTorch's name
-    """Within this context (or decorated function) no graph is recorded, and no memory is kept for a backward pass.
-
-    A decorated generator is in the context while it computes the next value, and leaves it while it waits.
-
-    Examples
-    --------
-    >>> weight = Tensor([2.0], requires_grad=True)
-    >>> with no_grad():
-    ...     (weight * 3).requires_grad
-    False
-    """
-
-    def __call__(self, func: Any) -> Any:
-        """Decorate a function, or a generator function; a coroutine, which other work interrupts, is refused."""
-        if inspect.iscoroutinefunction(func) or inspect.isasyncgenfunction(func):
-            raise TypeError(f"no_grad: cannot decorate {func.__name__}, which is async; use `with no_grad():` inside")
-        return _step_by_step(func) if inspect.isgeneratorfunction(func) else super().__call__(func)
-
-    def __enter__(self) -> None:
-        _mode.no_grad_depth += 1
-
-    def __exit__(self, *error: object) -> None:
-        _mode.no_grad_depth -= 1
-
-
-def _step_by_step(func: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a generator function whose every step, but not the time between, is within no_grad."""
-
-    @functools.wraps(func)
-    def stepping(*args: Any, **kwargs: Any) -> Any:
-        steps = func(*args, **kwargs)
-        resume, value = steps.send, None
-        while True:
-            try:
-                with no_grad():
-                    result = resume(value)
-            except StopIteration as end:
-                return end.value
-            try:
-                resume, value = steps.send, (yield result)
-            except GeneratorExit:
-                with no_grad():
-                    steps.close()
-                raise
-            except BaseException as error:  # what the caller throws in is for the generator
-                resume, value = steps.throw, error
-
-    return stepping
-
-
-@contextmanager
-def recording(recorder: Callable[[Function, tuple[Tensor | None, ...], Tensor], StepRecorder]) -> Iterator[None]:
-    """Within this context `recorder` is called with each operation of this thread, once it is computed."""
-    before, _mode.recorder = _mode.recorder, recorder
-    try:
-        yield
-    finally:
-        _mode.recorder = before

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from minicnn import nn
-from minicnn.autograd import Tensor, no_grad
+from minicnn.autograd import Tensor
+from minicnn.grad_mode import no_grad
 from minicnn.models import Network, build
 from minicnn.nn import LayerInfo
 

@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 
 from minicnn import explanations, kernels, nn
-from minicnn.autograd import BackwardStep, Function, Tensor, Window, recording
+from minicnn.autograd import BackwardStep, Function, Tensor, Window
 from minicnn.backend import Array, asnumpy
 from minicnn.files import write_atomically
+from minicnn.grad_mode import recording
 
 __all__ = ["OperationRecord", "TraceStep", "Trace", "TracedBackwardStep", "norm", "renderers", "trace", "trace_of"]
 

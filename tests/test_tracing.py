@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import minicnn
-from minicnn import Function, Tensor, autograd, models, nn, no_grad, tracing
+from minicnn import Function, Tensor, autograd, grad_mode, models, nn, no_grad, tracing
 from minicnn import functional as F
 from minicnn.backend import to_device
 from minicnn.ops.conv import Conv2d
@@ -335,13 +335,13 @@ def test_without_a_trace_an_operation_costs_one_look_at_the_recorder(monkeypatch
 
     looks, files = 0, set()
 
-    class Mode(type(autograd._mode)):  # type: ignore[misc]
+    class Mode(type(grad_mode.mode)):  # type: ignore[misc]
         @property
         def recorder(self) -> None:
             nonlocal looks
             looks += 1
 
-    monkeypatch.setattr(autograd, "_mode", Mode())
+    monkeypatch.setattr(autograd, "mode", Mode())
     sys.setprofile(lambda frame, event, argument: files.add(frame.f_code.co_filename))
     try:
         step()

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from minicnn import nn
 from minicnn._version import __version__
-from minicnn.autograd import Tensor, no_grad
+from minicnn.autograd import Tensor
 from minicnn.backend import asnumpy
 from minicnn.errors import MinicnnError
+from minicnn.grad_mode import no_grad
 from minicnn.install import install_command
 
 if TYPE_CHECKING:

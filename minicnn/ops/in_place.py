@@ -6,8 +6,9 @@ None of them is part of a graph. They serve what is done beside it: ``with no_gr
 from collections.abc import Callable
 from typing import Any
 
-from minicnn.autograd import Tensor, install_methods, is_grad_enabled, mark_written
+from minicnn.autograd import Tensor, install_methods, mark_written
 from minicnn.backend import on_device_of, same_device
+from minicnn.grad_mode import is_grad_enabled
 from minicnn.ops.arithmetic import operand
 
 __all__: list[str] = []

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minicnn import functional as F
-from minicnn.autograd import Tensor, no_grad
+from minicnn.autograd import Tensor
 from minicnn.backend import asnumpy, to_device
 from minicnn.data import Loader, Preparation
 from minicnn.data.loader import Pictures
+from minicnn.grad_mode import no_grad
 from minicnn.nn import Module
 from minicnn.training.loop import DivergedError
 from minicnn.training.metrics import count_wrong

@@ -16,9 +16,10 @@ import numpy as np
 
 from minicnn import functional as F
 from minicnn.arguments import whole
-from minicnn.autograd import Tensor, no_grad
+from minicnn.autograd import Tensor
 from minicnn.backend import asnumpy, staged, to_device
 from minicnn.errors import MinicnnError
+from minicnn.grad_mode import no_grad
 from minicnn.nn import Module
 from minicnn.optim import Optimizer
 from minicnn.tracing import trace

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from minicnn import nn
-from minicnn.autograd import Tensor, no_grad
+from minicnn.autograd import Tensor
 from minicnn.backend import asnumpy, get_array_module
+from minicnn.grad_mode import no_grad
 from minicnn.viz.mosaic import frameless, mosaic
 from minicnn.viz.style import FAINT, INK
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from minicnn import functional as F
 from minicnn import nn
-from minicnn.autograd import Tensor, no_grad
+from minicnn.autograd import Tensor
 from minicnn.backend import asnumpy
+from minicnn.grad_mode import no_grad
 from minicnn.viz.mosaic import frameless
 from minicnn.viz.style import FAINT, INK
 

@@ -5,9 +5,10 @@ import pytest
 
 import minicnn
 from minicnn import functional as F
-from minicnn.autograd import Function, Tensor, no_grad
+from minicnn.autograd import Function, Tensor
 from minicnn.backend import generator
 from minicnn.checks import GradcheckError, GradcheckReport, finite_differences, gradcheck
+from minicnn.grad_mode import no_grad
 
 
 def tensor(*shape, seed=0):
