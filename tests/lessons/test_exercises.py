@@ -13,8 +13,8 @@ from minicnn.lessons.exercise import Exercise, Mistake
 from minicnn.lessons.exercises import registry
 from minicnn.lessons.judging import Check
 from minicnn.lessons.report import Report
+from tools import build_notebooks as build
 
-ROOT = Path(__file__).parents[2]
 EXERCISES = list(registry().values())
 MISTAKES = [(exercise, mistake) for exercise in EXERCISES for mistake in exercise.mistakes]
 WAYS = [(exercise, mistake, way) for exercise, mistake in MISTAKES for way in (mistake.function, *mistake.also)]
@@ -122,22 +122,31 @@ def test_it_can_be_found_by_its_name(exercise: Exercise) -> None:
     assert exercise.cases
 
 
-def lesson(exercise: Exercise) -> Path:
-    (path,) = (ROOT / "notebooks").glob(f"{exercise.lesson:02d}_*.ipynb")
-    return path
+@pytest.fixture(scope="module")
+def notebooks_with_solutions(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    """Return a notebook for each lesson, built from its source: with solutions, they are not kept in git."""
+    folder = tmp_path_factory.mktemp("notebooks")
+    found = {int(source.stem[:2]): folder / f"{source.stem}.ipynb" for source in build.sources()}
+    for source, path in zip(build.sources(), found.values(), strict=True):
+        path.write_text(build.text(build.read(source)), encoding="utf-8")
+    return found
 
 
 @each_exercise
-def test_its_notebook_asks_for_it_and_knows_the_answer(exercise: Exercise) -> None:
-    sources = ["".join(cell["source"]) for cell in json.loads(lesson(exercise).read_text(encoding="utf-8"))["cells"]]
+def test_its_notebook_asks_for_it_and_knows_the_answer(
+    exercise: Exercise, notebooks_with_solutions: dict[int, Path]
+) -> None:
+    notebook = json.loads(notebooks_with_solutions[exercise.lesson].read_text(encoding="utf-8"))
+    sources = ["".join(cell["source"]) for cell in notebook["cells"]]
     assert sum(f"def {exercise.name}(" in source for source in sources) == 1
     assert sum(source.endswith(f"check.{exercise.name}({exercise.name})") for source in sources) == 1
 
 
 @pytest.mark.parametrize("number", sorted({exercise.lesson for exercise in EXERCISES}))
-def test_the_solutions_in_the_notebook_are_right_with_its_setup_alone(number: int) -> None:
-    (path,) = (ROOT / "notebooks").glob(f"{number:02d}_*.ipynb")
-    states = {state.exercise: state for state in notebooks.check_notebook(path)}
+def test_the_solutions_in_the_notebook_are_right_with_its_setup_alone(
+    number: int, notebooks_with_solutions: dict[int, Path]
+) -> None:
+    states = {state.exercise: state for state in notebooks.check_notebook(notebooks_with_solutions[number])}
     assert {name: state.state for name, state in states.items()} == {
         exercise.name: "done" for exercise in EXERCISES if exercise.lesson == number
     }

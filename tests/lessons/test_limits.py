@@ -62,6 +62,6 @@ def test_what_cannot_be_stopped_is_said_to_be_running_still(monkeypatch: pytest.
     monkeypatch.setattr("minicnn.lessons.limits.PATIENCE", 0.03)
     waiting = threading.Event()
     with pytest.raises(TimeLimit) as limit:
-        call(waiting.wait, (20,), 0.05)
+        call(waiting.wait, (20,), 0.5)  # time enough for the thread to be waiting
     assert not limit.value.stopped
     waiting.set()
