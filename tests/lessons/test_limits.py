@@ -58,7 +58,6 @@ def test_it_works_outside_the_main_thread() -> None:
     assert found == [True]
 
 
-@pytest.mark.no_cover  # under coverage's trace function, the thread that waits keeps the other one waiting
 def test_what_cannot_be_stopped_is_said_to_be_running_still(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("minicnn.lessons.limits.PATIENCE", 0.03)
     waiting = threading.Event()
