@@ -267,7 +267,7 @@ def _starting_gradient(tensor: Tensor, gradient: Any) -> Array:
         raise RuntimeError("backward: this tensor depends on nothing that requires a gradient")
     xp = get_array_module(tensor.data)
     if gradient is None:
-        if tensor.size != 1:
+        if tensor.numel() != 1:
             raise ValueError(
                 f"backward: gradient is required unless the tensor has one element, got shape {tensor.shape}"
             )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minicnn.arguments import switch
+from minicnn.arguments import axis, switch
 from minicnn.backend import Array, Edits, asnumpy, device_of, get_array_module
 
 if TYPE_CHECKING:
@@ -106,10 +106,17 @@ class Tensor(TensorMethods):
         """The number of dimensions."""
         return len(self.shape)
 
-    @property
-    def size(self) -> int:
-        """The number of elements (NumPy's meaning of the word)."""
+    def size(self, dim: int | None = None) -> Any:
+        """Return :attr:`shape`, or the length of one dimension; for the number of elements see :meth:`numel`."""
+        return self.shape if dim is None else self.shape[axis("size", "dim", dim, self.ndim)]
+
+    def numel(self) -> int:
+        """Return the number of elements."""
         return int(self.data.size)
+
+    def dim(self) -> int:
+        """Return the number of dimensions, :attr:`ndim`."""
+        return self.ndim
 
     @property
     def device(self) -> str:
@@ -122,7 +129,7 @@ class Tensor(TensorMethods):
 
     def item(self) -> Any:
         """Return the value of a one-element tensor as a Python scalar; ValueError for any other tensor."""
-        if self.size != 1:
+        if self.data.size != 1:
             raise ValueError(f"item: the tensor must have exactly one element, got shape {self.shape}")
         return self.data.item()
 

@@ -59,7 +59,8 @@ def test_an_array_is_not_copied() -> None:
 def test_what_a_tensor_says_of_itself() -> None:
     x = Tensor(np.zeros((2, 3)), requires_grad=True)
     y = x * 2
-    assert (x.shape, x.ndim, x.size, len(x), x.dtype) == ((2, 3), 2, 6, 2, np.float64)
+    assert (x.shape, x.ndim, x.numel(), len(x), x.dtype) == ((2, 3), 2, 6, 2, np.float64)
+    assert (x.size(), x.size(0), x.size(-1), x.dim()) == ((2, 3), 2, 3, 2)
     assert (x.creator, x.grad, x.requires_grad) == (None, None, True)
     assert isinstance(y.creator, Mul)
     assert y.requires_grad
@@ -643,7 +644,7 @@ def test_no_grad_saves_nothing() -> None:
         assert operation.needs_input_grad == (False,)
         del operation
         assert saved() is None
-        assert y.size == 2
+        assert y.numel() == 2
 
 
 def test_no_grad_is_each_threads_own() -> None:

@@ -118,7 +118,7 @@ def _along(function: type[Softmax] | type[LogSoftmax], name: str, input: Any, di
     dim = axis(name, "dim", dim, tensor.ndim)
     if tensor.ndim == 0:
         return function(0)(tensor.reshape(1)).reshape(())
-    if tensor.size == 0:
+    if tensor.numel() == 0:
         return tensor * 1
     return function(dim)(tensor)
 

@@ -69,13 +69,13 @@ def _iter(x: Tensor) -> Iterator[Tensor]:
 
 
 def _bool(x: Tensor) -> bool:
-    if x.size != 1:
+    if x.numel() != 1:
         raise ValueError(f"bool: a tensor of shape {x.shape} is neither true nor false; use np.any or np.all")
     return bool(x.item())
 
 
 def _index(x: Tensor) -> int:
-    if x.dtype.kind == "f" or x.size != 1:
+    if x.dtype.kind == "f" or x.numel() != 1:
         raise TypeError(f"index: a tensor must hold one integer, got {x.dtype} of shape {x.shape}")
     return int(x.item())
 

@@ -141,7 +141,7 @@ def max(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """
     if dim is None and keepdim:
         raise TypeError("max: keepdim=True needs dim, the dimension to keep; got dim=None")
-    if input.size == 0 and (dim is None or input.shape[axis("max", "dim", dim, input.ndim)] == 0):
+    if input.numel() == 0 and (dim is None or input.shape[axis("max", "dim", dim, input.ndim)] == 0):
         raise ValueError(f"max: input has no elements to choose from, its shape is {input.shape}")
     if dim is None:
         return MaxAll()(input)

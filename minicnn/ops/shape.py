@@ -196,9 +196,9 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
     """
     wanted = tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else tuple(shape)
     known = math.prod(length for length in wanted if length != -1)
-    fits = (known and input.size % known == 0) if wanted.count(-1) == 1 else known == input.size
+    fits = (known and input.numel() % known == 0) if wanted.count(-1) == 1 else known == input.numel()
     if wanted.count(-1) > 1 or any(length < -1 for length in wanted) or not fits:
-        raise ValueError(f"reshape: shape {wanted} does not hold the {input.size} elements of {input.shape}")
+        raise ValueError(f"reshape: shape {wanted} does not hold the {input.numel()} elements of {input.shape}")
     return Reshape(wanted)(input)
 
 

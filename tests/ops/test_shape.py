@@ -33,7 +33,7 @@ def test_reshape(shape: tuple[int, ...], wanted: tuple[int, ...], result: tuple[
     x = Tensor(counted(*shape, dtype=dtype), requires_grad=True)
     for y in (x.reshape(wanted), x.reshape(*wanted), x.reshape(list(wanted))):
         assert (y.shape, y.dtype) == (result, dtype)
-        assert y.data.ravel().tolist() == list(range(x.size))
+        assert y.data.ravel().tolist() == list(range(x.numel()))
     gradient = counted(*result)
     y.backward(gradient)
     np.testing.assert_array_equal(x.grad.ravel(), gradient.ravel())
