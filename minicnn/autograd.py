@@ -23,7 +23,7 @@ from minicnn.backend import (
     same_device,
 )
 from minicnn.grad_mode import is_grad_enabled, mode
-from minicnn.tensor import Tensor, clock, install_methods, mark_written
+from minicnn.tensors import Tensor, clock, install_methods, mark_written
 
 __all__ = ["OWN_PLACE", "BackwardStep", "Function", "Tensor", "Window", "install_methods", "mark_written"]
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.autograd import BackwardStep, Function
-from minicnn.tensor import Tensor
+from minicnn.tensors import Tensor
 
 class TensorMethods:
     creator: Function | None
