@@ -6,6 +6,7 @@ dropped.
 """
 
 import heapq
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -97,11 +98,13 @@ class Function:
         "needs_input_grad",
         "number",
         "record",
+        "retained",
     )
 
     inputs: tuple[Origin | None, ...] | None
     needs_input_grad: tuple[bool, ...]
     record: "StepRecorder | None"
+    retained: weakref.ref[Tensor] | None
     textbook: "ClassVar[type[Function] | None]" = None
     algorithm: ClassVar[str] = ""
     needed_by: ClassVar[dict[int, tuple[int, ...]]] = {}
@@ -134,6 +137,7 @@ class Function:
         xp = get_array_module(*arrays)
         wanted = tuple(t is not None and t._requires_grad for t in tensors)
         self.number = next(clock)
+        self.retained = None
         self.needs_input_grad = wanted if is_grad_enabled() else (False,) * len(tensors)
         self.hyperparameters = dict(vars(self))
         with self._on_one_device(arrays):
@@ -239,6 +243,9 @@ def backward_steps(tensor: Tensor, gradient: Any = None) -> Iterator[BackwardSte
                 f"backward: the graph behind {type(function).__name__} was freed by an earlier backward pass; "
                 "run the forward pass again"
             )
+        retained = function.retained() if function.retained is not None else None
+        if retained is not None:
+            _accumulate(retained, grad_output, fresh=False)
         grad_inputs = _checked_gradients(function, grad_output)
         for origin, grad in zip(inputs, grad_inputs, strict=True):
             if origin is None or grad is None:
@@ -257,7 +264,7 @@ def backward_steps(tensor: Tensor, gradient: Any = None) -> Iterator[BackwardSte
             function.release()
         else:
             step = function.record.keep_gradients(step)
-        del function, inputs, origin, source, grad, grad_output, grad_inputs
+        del function, inputs, origin, source, grad, grad_output, grad_inputs, retained
         yield step
         del step
 
@@ -344,4 +351,12 @@ def _sum(a: Array, b: Array) -> Array:
         return get_array_module(a).asarray(a + b)
 
 
-install_methods(backward=backward, backward_steps=backward_steps)
+def retain_grad(tensor: Tensor) -> None:
+    """Have the backward pass keep the gradient of a computed tensor in its ``grad``, as it does for leaves."""
+    if not tensor.requires_grad:
+        raise RuntimeError("retain_grad: this tensor depends on nothing that requires a gradient")
+    if tensor.creator is not None:  # which must not keep the tensor alive
+        tensor.creator.retained = weakref.ref(tensor)
+
+
+install_methods(backward=backward, backward_steps=backward_steps, retain_grad=retain_grad)

@@ -127,6 +127,10 @@ class Tensor(TensorMethods):
         """Return the data as a NumPy array; on the CPU it is :attr:`data` itself, not a copy."""
         return asnumpy(self.data)
 
+    def tolist(self) -> Any:
+        """Return the numbers as nested lists of Python's; of a tensor without dimensions, one number."""
+        return self.data.tolist()
+
     def item(self) -> Any:
         """Return the value of a one-element tensor as a Python scalar; ValueError for any other tensor."""
         if self.data.size != 1:
@@ -138,6 +142,11 @@ class Tensor(TensorMethods):
         detached = Tensor(self.data)
         detached.edits = self.edits
         return detached
+
+    def requires_grad_(self, requires_grad: bool = True) -> "Tensor":
+        """Set :attr:`requires_grad`, and return the tensor itself."""
+        self.requires_grad = requires_grad
+        return self
 
     def __len__(self) -> int:
         if self.ndim == 0:

@@ -681,3 +681,58 @@ def test_bytes_in_another_processors_order_are_turned_round() -> None:
     assert tensor.dtype == np.float32 and tensor.data.dtype.isnative
     minicnn.functional.relu(tensor).sum().backward()
     np.testing.assert_array_equal(tensor.grad, [0, 1, 1])
+
+
+# --- gradients of computed tensors --------------------------------------------------------------------------
+
+
+def test_retain_grad_keeps_the_gradient_of_a_computed_tensor() -> None:
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    y = x * 3
+    y.retain_grad()
+    loss = (y * y).sum() + y.sum()
+    loss.backward()
+    assert y.grad.tolist() == [7, 13]
+    assert x.grad.tolist() == [21, 39]
+    y.grad[0] = 0  # its own memory
+    assert x.grad.tolist() == [21, 39]
+
+
+def test_a_retained_gradient_makes_no_cycle() -> None:
+    gc.disable()
+    try:
+        y = Tensor([1.0], requires_grad=True) * 3
+        y.retain_grad()
+        gone = weakref.ref(y)
+        loss = y.sum()
+        del y
+        assert gone() is None
+        loss.backward()
+    finally:
+        gc.enable()
+
+
+def test_retain_grad_needs_a_gradient() -> None:
+    x = Tensor([1.0], requires_grad=True)
+    x.retain_grad()
+    x.sum().backward()
+    assert x.grad.tolist() == [1]
+    with pytest.raises(RuntimeError, match="retain_grad: this tensor depends on nothing that requires a gradient"):
+        Tensor([1.0]).retain_grad()
+
+
+def test_requires_grad_is_set_in_a_chain() -> None:
+    x = Tensor([1.0])
+    assert x.requires_grad_() is x and x.requires_grad
+    assert not x.requires_grad_(False).requires_grad
+    with pytest.raises(TypeError, match="only float32 and float64 can require a gradient"):
+        Tensor([1]).requires_grad_()
+
+
+def test_lengths_and_lists() -> None:
+    x = Tensor(np.arange(6.0).reshape(2, 3))
+    assert x.tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert type(x.tolist()[0][0]) is float
+    assert x.sum().tolist() == 15
+    with pytest.raises(ValueError, match="size: dim must lie between -2 and 1, got 2"):
+        x.size(2)

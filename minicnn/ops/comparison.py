@@ -13,7 +13,7 @@ from minicnn.autograd import Tensor, install_methods
 from minicnn.backend import get_array_module, on_device_of, same_device
 from minicnn.ops.arithmetic import operand
 
-__all__: list[str] = []
+__all__ = ["allclose", "equal"]
 
 
 def _elementwise(symbol: str, function: Callable[[Any, Any], Any], a: Tensor, b: Any) -> Any:
@@ -115,7 +115,32 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def equal(input: Tensor, other: Tensor) -> bool:
+    """Return whether two tensors have the same shape and the same numbers."""
+    return input.shape == other.shape and bool((input == other).data.all())
+
+
+def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
+    """Return whether all numbers agree: ``|input - other| <= atol + rtol |other|``."""
+    return np.allclose(input.numpy(), other.numpy(), rtol, atol, equal_nan)
+
+
+def _all(x: Tensor) -> Tensor:
+    with on_device_of(x.data):
+        return Tensor(get_array_module(x.data).asarray((x.data != 0).all()))
+
+
+def _any(x: Tensor) -> Tensor:
+    with on_device_of(x.data):
+        return Tensor(get_array_module(x.data).asarray((x.data != 0).any()))
+
+
 install_methods(
+    all=_all,
+    any=_any,
+    eq=_comparison("==", operator.eq),
+    equal=equal,
+    allclose=allclose,
     __eq__=_comparison("==", operator.eq),
     __ne__=_comparison("!=", operator.ne),
     __lt__=_comparison("<", operator.lt),
