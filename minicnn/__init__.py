@@ -58,6 +58,7 @@ from minicnn.ops.creation import (
 from minicnn.ops.reduce import argmax, argmin, max, mean, min, std, sum, var
 from minicnn.ops.selection import clamp, where
 from minicnn.ops.shape import cat, flatten, permute, reshape, squeeze, stack, transpose, unsqueeze
+from minicnn.saving import TensorFileError, load, save
 
 from minicnn import functional, nn, optim  # isort: skip
 from minicnn.model_summary import summary
@@ -90,6 +91,7 @@ __all__ = [
     "GradcheckReport",
     "MinicnnError",
     "Tensor",
+    "TensorFileError",
     "__version__",
     "abs",
     "allclose",
@@ -122,6 +124,7 @@ __all__ = [
     "int64",
     "is_grad_enabled",
     "linspace",
+    "load",
     "log",
     "log_softmax",
     "long",
@@ -146,6 +149,7 @@ __all__ = [
     "randperm",
     "relu",
     "reshape",
+    "save",
     "set_default_device",
     "set_num_threads",
     "set_tf32",
