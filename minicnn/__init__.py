@@ -55,6 +55,7 @@ from minicnn.ops.creation import (
     zeros,
     zeros_like,
 )
+from minicnn.ops.einsum import einsum
 from minicnn.ops.reduce import argmax, argmin, max, mean, min, std, sum, var
 from minicnn.ops.selection import clamp, where
 from minicnn.ops.shape import cat, flatten, permute, reshape, squeeze, stack, transpose, unsqueeze
@@ -103,6 +104,7 @@ __all__ = [
     "clamp",
     "clone",
     "double",
+    "einsum",
     "empty",
     "equal",
     "exp",

@@ -10,6 +10,7 @@ import numpy as np
 from minicnn import functional as F
 from minicnn.autograd import Tensor
 from minicnn.checks.examples import Example, distinct, normal, positive, seeded_dropout
+from minicnn.ops.einsum import einsum
 from minicnn.ops.fused_cross_entropy import FusedCrossEntropy
 from minicnn.ops.selection import where
 from minicnn.ops.shape import stack
@@ -21,6 +22,7 @@ __all__ = ["configurations"]
 def configurations() -> Iterator[Example]:
     """Yield examples, some of which :data:`minicnn.checks.examples.EXAMPLES` has, too."""
     yield from _operators()
+    yield from _einsums()
     yield from _reductions()
     yield from _shapes()
     yield from _activations()
@@ -44,6 +46,12 @@ def _operators() -> Iterator[Example]:
     yield Example("**", "x ** -0.75", lambda x: x**-0.75, (positive(3, 4),))
     for a, b in [((3, 4), (4, 2)), ((4,), (4, 2)), ((3, 4), (4,)), ((4,), (4,)), ((2, 1, 3, 4), (5, 4, 2))]:
         yield Example("@", f"{a} @ {b}", lambda a, b: a @ b, (normal(*a), normal(*b)))
+
+
+def _einsums() -> Iterator[Example]:
+    for equation in ("bij,bjk->bik", "ij,kj->k", "ij,j,ik->k", "ij->", ",ij->ij", "i,i"):
+        shapes = [[" bijk".index(letter) for letter in term] for term in equation.partition("->")[0].split(",")]
+        yield Example("einsum", equation, partial(einsum, equation), tuple(normal(*shape) for shape in shapes))
 
 
 def _reductions() -> Iterator[Example]:

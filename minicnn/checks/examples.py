@@ -19,6 +19,7 @@ from minicnn.backend import manual_seed, to_device
 from minicnn.ops.conv import Conv2d
 from minicnn.ops.conv_algorithms import DirectConv2d, WinogradConv2d
 from minicnn.ops.conversion import ToDevice, ToDtype
+from minicnn.ops.einsum import einsum
 from minicnn.ops.fused_cross_entropy import FusedCrossEntropy
 from minicnn.ops.linear import Linear
 from minicnn.ops.loss import CrossEntropy
@@ -138,6 +139,8 @@ EXAMPLES: list[Example] = [
     Example("abs", "(3, 4)", Tensor.abs, (distinct(3, 4),)),
     Example("@", "(3, 4) @ (4, 2)", operator.matmul, (normal(3, 4), normal(4, 2))),
     Example("@", "(4,) @ (5, 4, 2)", operator.matmul, (normal(4), normal(5, 4, 2))),
+    Example("einsum", "ij,jk->ik", partial(einsum, "ij,jk->ik"), (normal(3, 4), normal(4, 2))),
+    Example("einsum", "ij->ji", partial(einsum, "ij->ji"), (normal(3, 4),)),
     Example("sum", "(3, 4), dim=0", lambda x: x.sum(0), (normal(3, 4),)),
     Example("sum", "()", lambda x: x.sum(), (normal(),)),
     Example("mean", "(3, 4), dim=1, keepdim=True", lambda x: x.mean(1, True), (normal(3, 4),)),

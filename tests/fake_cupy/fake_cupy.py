@@ -31,7 +31,7 @@ HEADER = Path(__file__).parents[1] / "kernels" / "cuda_on_cpu.h"
 COMPILER = shutil.which("g++")
 
 FUNCTIONS = (
-    "abs arange argmax argmin array_equal asfortranarray broadcast_to concatenate divide empty empty_like exp "
+    "abs arange argmax argmin array_equal asfortranarray broadcast_to concatenate divide einsum empty empty_like exp "
     "expand_dims full isfinite log matmul maximum minimum multiply ones ones_like outer pad put_along_axis "
     "shares_memory sign sqrt stack sum take_along_axis tanh where zeros zeros_like"
 ).split()
