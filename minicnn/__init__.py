@@ -33,7 +33,7 @@ from minicnn.kernels import use_kernels, warmup
 from minicnn.ops.activation import log_softmax, relu, sigmoid, softmax, tanh
 from minicnn.ops.algorithms import use_conv
 from minicnn.ops.arithmetic import abs, exp, log, matmul, pow, sqrt
-from minicnn.ops.comparison import allclose, equal
+from minicnn.ops.comparison import all, allclose, any, equal
 from minicnn.ops.copying import clone
 from minicnn.ops.creation import (
     arange,
@@ -95,7 +95,9 @@ __all__ = [
     "TensorFileError",
     "__version__",
     "abs",
+    "all",
     "allclose",
+    "any",
     "arange",
     "argmax",
     "argmin",

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.arguments import axis
 from minicnn.autograd import Tensor, install_methods
 from minicnn.backend import get_array_module, on_device_of, same_device
 from minicnn.ops.arithmetic import operand
 
-__all__ = ["allclose", "equal"]
+__all__ = ["all", "allclose", "any", "equal"]
 
 
 def _elementwise(symbol: str, function: Callable[[Any, Any], Any], a: Tensor, b: Any) -> Any:
@@ -125,19 +126,26 @@ def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e
     return np.allclose(input.numpy(), other.numpy(), rtol, atol, equal_nan)
 
 
-def _all(x: Tensor) -> Tensor:
-    with on_device_of(x.data):
-        return Tensor(get_array_module(x.data).asarray((x.data != 0).all()))
+def all(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """Return whether all numbers, or all along a dimension, are true: not zero."""
+    return _truth("all", input, dim, keepdim)
 
 
-def _any(x: Tensor) -> Tensor:
-    with on_device_of(x.data):
-        return Tensor(get_array_module(x.data).asarray((x.data != 0).any()))
+def any(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """Return whether any number, or any along a dimension, is true: not zero."""
+    return _truth("any", input, dim, keepdim)
+
+
+def _truth(name: str, input: Tensor, dim: int | None, keepdim: bool) -> Tensor:
+    along = None if dim is None or input.ndim == 0 else axis(name, "dim", dim, input.ndim)
+    with on_device_of(input.data):
+        found = getattr(input.data != 0, name)(axis=along, keepdims=keepdim)
+        return Tensor(get_array_module(input.data).asarray(found))
 
 
 install_methods(
-    all=_all,
-    any=_any,
+    all=all,
+    any=any,
     eq=_comparison("==", operator.eq),
     equal=equal,
     allclose=allclose,

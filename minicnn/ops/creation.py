@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.arguments import floating, numeric, whole
+from minicnn.arguments import floating, number, numeric, whole
 from minicnn.autograd import Tensor
 from minicnn.backend import Array, device_of, generator, get_array_module, get_default_device, to_device
 from minicnn.ops.shape import lengths
@@ -109,13 +109,21 @@ def arange(
     Whole numbers give int64. If one of the three is a float, the result is float32.
     """
     start, end = (0, start) if end is None else (start, end)
+    given = {"start": start, "end": end, "step": step}
+    real = any(isinstance(bound, (float, np.floating)) for bound in given.values())
+    start, end, step = (_bound("arange", name, bound, dtype if real else np.int64) for name, bound in given.items())
     if step == 0 or (end - start) * step < 0:
         raise ValueError(f"arange: step must lead from start to end, got {start}, {end} and {step}")
     numbers = start + step * np.arange(math.ceil((end - start) / step))
-    real = any(isinstance(bound, (float, np.floating)) for bound in (start, end, step))
     return _made(
         "arange", numbers, (np.float32 if real else np.int64) if dtype is None else dtype, device, requires_grad
     )
+
+
+def _bound(function: str, name: str, value: Any, dtype: Any) -> float:
+    """Return a number; without its fraction, if the dtype is that of whole numbers, as in PyTorch."""
+    number(function, name, value)
+    return value if dtype is None or np.dtype(dtype).kind == "f" else int(value)
 
 
 def linspace(
@@ -128,9 +136,12 @@ def linspace(
     requires_grad: bool = False,
 ) -> Tensor:
     """Return `steps` numbers at equal distances from `start` to `end`, both included."""
-    return _made(
-        "linspace", np.linspace(start, end, whole("linspace", "steps", steps, 0)), dtype, device, requires_grad
-    )
+    first, last = _bound("linspace", "start", start, dtype), _bound("linspace", "end", end, dtype)
+    places = np.arange(whole("linspace", "steps", steps, 0))
+    step = (last - first) / max(steps - 1, 1)
+    # counted from the nearer end, so that both are exact
+    numbers = np.where(places < steps / 2, first + step * places, last - step * (steps - 1 - places))
+    return _made("linspace", numbers, dtype, device, requires_grad)
 
 
 def eye(

@@ -226,6 +226,13 @@ EXPRESSIONS = """
     mask.float().sum(dim=1)
     mask.all()
     mask.any()
+    mask.all(1)
+    mask.any(dim=0, keepdim=True)
+    t.all(counts > 2, dim=-1)
+    t.any(x)
+    t.arange(0.5, 4.7, dtype=t.int64)
+    t.linspace(0.9, 9.9, 7, dtype=t.int64)
+    t.linspace(0, 10, 50)
     counts.max()
     counts.min(1).values
     counts.argmax(1)
