@@ -103,8 +103,8 @@ class Std(Var):
         return self.y
 
     def backward(self, xp: ModuleType, grad_output: Array) -> Array:
-        flat = self.y == 0  # all numbers are equal, and the slope is infinite
-        return super().backward(xp, xp.where(flat, 0, grad_output / (2 * xp.where(flat, 1, self.y))))
+        slope = 2 * xp.where(self.y == 0, 1, self.y)  # where all numbers are equal, their deviations make it 0
+        return super().backward(xp, grad_output / slope)
 
 
 class MaxAll(Function):
