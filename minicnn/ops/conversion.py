@@ -68,10 +68,10 @@ def to(input: Tensor, *args: Any, device: str | None = None, dtype: Any = None, 
     for arg in args:
         if isinstance(arg, Tensor):
             device, dtype = arg.device, arg.dtype
-        elif isinstance(arg, str) or arg is None:
-            device = arg if arg is not None else device
-        else:
+        elif isinstance(arg, type | np.dtype):
             dtype = arg
+        else:
+            device = checked_device(arg)
     if device is not None and input.device != (device := checked_device(device)):
         input = ToDevice(device)(input)
     if dtype is None or input.dtype == (dtype := numeric("to", dtype)):

@@ -58,7 +58,8 @@ def test_names_of_devices(gpu: str) -> None:
     [
         (lambda x: x.to(np.float16), TypeError, "to: dtype must be float32, float64, an integer or bool, got float16"),
         (lambda x: x.to("float32"), ValueError, "device must be 'cpu', 'cuda' or 'cuda:N', got 'float32'"),
-        (lambda x: x.to(3), TypeError, "data type"),
+        (lambda x: x.to(3), ValueError, "device must be 'cpu', 'cuda' or 'cuda:N', got 3"),
+        (lambda x: x.to(str), TypeError, "to: dtype must be float32, float64, an integer or bool, got <U0"),
         (lambda x: x.cuda(1.5), NotImplementedError, "cuda: device must be None, got 1.5"),
     ],
 )
