@@ -34,6 +34,7 @@ from minicnn.ops.activation import log_softmax, relu, sigmoid, softmax, tanh
 from minicnn.ops.algorithms import use_conv
 from minicnn.ops.arithmetic import abs, exp, log, matmul, pow, sqrt
 from minicnn.ops.comparison import all, allclose, any, equal
+from minicnn.ops.conversion import device
 from minicnn.ops.copying import clone
 from minicnn.ops.creation import (
     arange,
@@ -61,7 +62,7 @@ from minicnn.ops.selection import clamp, where
 from minicnn.ops.shape import cat, flatten, permute, reshape, squeeze, stack, transpose, unsqueeze
 from minicnn.saving import TensorFileError, load, save
 
-from minicnn import functional, nn, optim  # isort: skip
+from minicnn import cuda, functional, nn, optim  # isort: skip
 from minicnn.model_summary import summary
 
 float, double, int, long = float32, float64, int32, int64  # PyTorch's other names for them
@@ -105,6 +106,8 @@ __all__ = [
     "cat",
     "clamp",
     "clone",
+    "cuda",
+    "device",
     "double",
     "einsum",
     "empty",

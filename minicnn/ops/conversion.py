@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.arguments import numeric, only
+from minicnn.arguments import numeric, only, whole
 from minicnn.autograd import OWN_PLACE, Function, Tensor, install_methods
 from minicnn.backend import Array, checked_device, device_of, on_device_of, to_device
 
-__all__ = ["ToDevice", "ToDtype", "to"]
+__all__ = ["ToDevice", "ToDtype", "device", "to"]
 
 
 class ToDevice(Function):
@@ -80,6 +80,11 @@ def to(input: Tensor, *args: Any, device: str | None = None, dtype: Any = None, 
         return ToDtype(dtype)(input)
     with on_device_of(input.data):
         return Tensor(input.data.astype(dtype))
+
+
+def device(type: str, index: int | None = None) -> str:
+    """Return the full name of a device that can be used, which is a string here: ``device("cuda", 0)`` is "cuda:0"."""
+    return checked_device(type if index is None else f"{type}:{whole('device', 'index', index, 0)}")
 
 
 def _cuda(input: Tensor, device: Any = None) -> Tensor:
