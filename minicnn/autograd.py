@@ -24,9 +24,9 @@ from minicnn.backend import (
     same_device,
 )
 from minicnn.grad_mode import is_grad_enabled, mode
-from minicnn.tensors import Tensor, clock, install_methods, mark_written
+from minicnn.tensors import Tensor, as_tensor, clock, install_methods, mark_written
 
-__all__ = ["OWN_PLACE", "BackwardStep", "Function", "Tensor", "Window", "install_methods", "mark_written"]
+__all__ = ["OWN_PLACE", "BackwardStep", "Function", "Tensor", "Window", "as_tensor", "install_methods", "mark_written"]
 
 
 # --- operations --------------------------------------------------------------------------------------------------

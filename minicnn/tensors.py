@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 else:
     TensorMethods = object
 
-__all__ = ["Tensor", "clock", "install_methods", "mark_written"]
+__all__ = ["Tensor", "as_tensor", "clock", "install_methods", "mark_written"]
 
 clock = itertools.count()  # operations and writes take their numbers from it: which of two came first
 
@@ -170,6 +170,11 @@ def install_methods(**methods: Any) -> None:
     """Give Tensor operators and methods; called by the pages that define them."""
     for name, method in methods.items():
         setattr(Tensor, name, method)
+
+
+def as_tensor(data: Any) -> Tensor:
+    """Return a tensor itself, and an array as a tensor on its memory: functions take either."""
+    return data if isinstance(data, Tensor) else Tensor(data)
 
 
 def mark_written(tensor: Tensor, by: str) -> None:

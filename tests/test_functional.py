@@ -92,3 +92,33 @@ def test_what_is_no_tensor_and_no_array_of_numbers_is_refused(name: str) -> None
     for wrong in ("text", None, np.array(["a"]), [[1.0], [1.0, 2.0]]):
         with pytest.raises((TypeError, ValueError)):
             getattr(F, name)(wrong, *extra)
+
+
+UNARY = (
+    "abs all any argmax argmin clone exp log max mean min relu sigmoid sqrt std sum tanh var flatten squeeze".split()
+)
+CALLS = {
+    **{name: () for name in UNARY},
+    "clamp": (0.5,),
+    "pow": (2,),
+    "softmax": (0,),
+    "log_softmax": (0,),
+    "permute": ((1, 0),),
+    "reshape": ((4,),),
+    "transpose": (0, 1),
+    "unsqueeze": (0,),
+    "matmul": (np.ones((2, 2)),),
+    "equal": (np.ones((2, 2)),),
+    "allclose": (np.ones((2, 2)),),
+    "zeros_like": (),
+    "ones_like": (),
+    "full_like": (3,),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_arrays_are_taken_as_well_as_tensors(name: str) -> None:
+    """``torch.max(outputs.data, 1)`` is often seen, and ``data`` is an array here."""
+    array = np.array([[1.0, 2.0], [0.5, 4.0]])
+    function = getattr(minicnn, name)
+    np.testing.assert_array_equal(function(array, *CALLS[name]), function(minicnn.Tensor(array), *CALLS[name]))

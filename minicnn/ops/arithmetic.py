@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from minicnn.autograd import OWN_PLACE, Function, Tensor, install_methods
+from minicnn.autograd import OWN_PLACE, Function, Tensor, as_tensor, install_methods
 from minicnn.backend import Array, get_array_module, on_device_of
 from minicnn.ops.conversion import to
 
@@ -265,7 +265,7 @@ def _apply(function: type[Function], symbol: str, a: Any, b: Any) -> Tensor:
 
 def _real(input: Any) -> Tensor:
     """Return whole numbers as float32, as PyTorch does for functions whose values are no whole numbers."""
-    tensor = input if isinstance(input, Tensor) else Tensor(input)
+    tensor = as_tensor(input)
     return tensor if tensor.dtype.kind == "f" else to(tensor, np.float32)
 
 
@@ -299,7 +299,7 @@ def pow(input: Tensor, exponent: Any) -> Tensor:
     if isinstance(exponent, bool) or not isinstance(exponent, numbers.Real):
         raise TypeError(f"**: the exponent must be a plain number, got {exponent!r}")
     if isinstance(exponent, numbers.Integral):
-        return Pow(int(exponent))(input)
+        return Pow(int(exponent))(as_tensor(input))
     return Pow(float(exponent))(_real(input))
 
 

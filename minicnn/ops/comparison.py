@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.arguments import axis
-from minicnn.autograd import Tensor, install_methods
+from minicnn.autograd import Tensor, as_tensor, install_methods
 from minicnn.backend import get_array_module, on_device_of, same_device
 from minicnn.ops.arithmetic import operand
 
@@ -118,22 +118,23 @@ def _plain(value: Any) -> Any:
 
 def equal(input: Tensor, other: Tensor) -> bool:
     """Return whether two tensors have the same shape and the same numbers."""
+    input, other = as_tensor(input), as_tensor(other)
     return input.shape == other.shape and bool((input == other).data.all())
 
 
 def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
     """Return whether all numbers agree: ``|input - other| <= atol + rtol |other|``."""
-    return np.allclose(input.numpy(), other.numpy(), rtol, atol, equal_nan)
+    return np.allclose(as_tensor(input).numpy(), as_tensor(other).numpy(), rtol, atol, equal_nan)
 
 
 def all(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Return whether all numbers, or all along a dimension, are true: not zero."""
-    return _truth("all", input, dim, keepdim)
+    return _truth("all", as_tensor(input), dim, keepdim)
 
 
 def any(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Return whether any number, or any along a dimension, is true: not zero."""
-    return _truth("any", input, dim, keepdim)
+    return _truth("any", as_tensor(input), dim, keepdim)
 
 
 def _truth(name: str, input: Tensor, dim: int | None, keepdim: bool) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.arguments import floating, number, numeric, whole
-from minicnn.autograd import Tensor
+from minicnn.autograd import Tensor, as_tensor
 from minicnn.backend import Array, device_of, generator, get_array_module, get_default_device, to_device
 from minicnn.ops.shape import lengths
 
@@ -196,6 +196,7 @@ def randperm(n: int, *, dtype: Any = np.int64, device: str | None = None, requir
 
 def _like(input: Tensor, given: dict[str, Any]) -> dict[str, Any]:
     """Return the settings of a tensor like `input`, except for what is given."""
+    input = as_tensor(input)
     return {"dtype": input.dtype, "device": input.device} | {k: v for k, v in given.items() if v is not None}
 
 

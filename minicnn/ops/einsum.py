@@ -3,7 +3,7 @@
 from types import ModuleType
 from typing import Any
 
-from minicnn.autograd import Function, Tensor
+from minicnn.autograd import Function, Tensor, as_tensor
 from minicnn.backend import Array, same_device
 
 __all__ = ["Einsum", "einsum"]
@@ -66,7 +66,7 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     array([[11.]], dtype=float32)
     """
     given = operands[0] if len(operands) == 1 and isinstance(operands[0], (tuple, list)) else operands
-    tensors = [operand if isinstance(operand, Tensor) else Tensor(operand) for operand in given]
+    tensors = [as_tensor(operand) for operand in given]
     left, arrow, output = equation.replace(" ", "").partition("->")
     terms = tuple(left.split(","))
     if not arrow:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from minicnn.arguments import axis, floating, number, switch
-from minicnn.autograd import Function, Tensor, install_methods
+from minicnn.autograd import Function, Tensor, as_tensor, install_methods
 from minicnn.backend import Array, get_array_module, on_device_of
 from minicnn.ops.conversion import to
 
@@ -183,12 +183,13 @@ def sum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = N
     dtype : dtype, optional
         Convert the numbers first.
     """
-    return Sum(_dims("sum", dim, input.ndim), keepdim)(to(input, dtype=dtype))
+    input = to(as_tensor(input), dtype=dtype)
+    return Sum(_dims("sum", dim, input.ndim), keepdim)(input)
 
 
 def mean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """Return the mean over all elements, or over one or several dimensions. Parameters as in :func:`sum`."""
-    input = to(input, dtype=dtype)
+    input = to(as_tensor(input), dtype=dtype)
     if input.dtype.kind != "f":
         raise TypeError(f"mean: input must be float32 or float64, got {input.dtype}")
     return Mean(_dims("mean", dim, input.ndim), keepdim)(input)
@@ -210,6 +211,7 @@ def var(
     correction : number, optional
         What the divisor is less than the number of elements by, in place of `unbiased`.
     """
+    input = as_tensor(input)
     return Var(*_spread("var", input, dim, unbiased, keepdim, correction))(input)
 
 
@@ -217,6 +219,7 @@ def std(
     input: Tensor, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
 ) -> Tensor:
     """Return the standard deviation, the square root of :func:`var`, which has the same parameters."""
+    input = as_tensor(input)
     return Std(*_spread("std", input, dim, unbiased, keepdim, correction))(input)
 
 
@@ -257,12 +260,12 @@ def max(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     TypeError
         If `keepdim` is given without `dim`.
     """
-    return _extremes("max", MaxAll, MaxAlong, input, dim, keepdim)
+    return _extremes("max", MaxAll, MaxAlong, as_tensor(input), dim, keepdim)
 
 
 def min(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """Return the smallest element or, along a dimension, the smallest elements and their indices, as :func:`max`."""
-    return _extremes("min", MinAll, MinAlong, input, dim, keepdim)
+    return _extremes("min", MinAll, MinAlong, as_tensor(input), dim, keepdim)
 
 
 def _extremes(
@@ -302,12 +305,12 @@ def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
     Tensor
         Of int64; of several equal elements the first is taken.
     """
-    return _place("argmax", input, dim, keepdim)
+    return _place("argmax", as_tensor(input), dim, keepdim)
 
 
 def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Return where the smallest element is, as :func:`argmax` does for the largest."""
-    return _place("argmin", input, dim, keepdim)
+    return _place("argmin", as_tensor(input), dim, keepdim)
 
 
 def _place(name: str, input: Tensor, dim: int | None, keepdim: bool) -> Tensor:

@@ -4,7 +4,7 @@ from types import ModuleType
 from typing import Any
 
 from minicnn.arguments import number
-from minicnn.autograd import OWN_PLACE, Function, Tensor, install_methods
+from minicnn.autograd import OWN_PLACE, Function, Tensor, as_tensor, install_methods
 from minicnn.backend import Array, same_device
 from minicnn.ops.arithmetic import common_dtype, operand, sum_to
 from minicnn.ops.conversion import to
@@ -67,7 +67,7 @@ def where(condition: Tensor, input: Any, other: Any) -> Tensor:
         Of booleans.
     input, other : Tensor or number
     """
-    mask = condition if isinstance(condition, Tensor) else Tensor(condition)
+    mask = as_tensor(condition)
     if mask.dtype.kind != "b":
         raise TypeError(f"where: condition must hold booleans, got {mask.dtype}")
     a = input if isinstance(input, Tensor) else operand("where", input, other if isinstance(other, Tensor) else mask)
@@ -89,6 +89,7 @@ def clamp(input: Tensor, min: float | None = None, max: float | None = None) -> 
     min, max : number, optional
         The bounds; at least one of them.
     """
+    input = as_tensor(input)
     if min is None and max is None:
         raise ValueError("clamp: min or max must be given, got None for both")
     bounds = [bound for bound in (min, max) if bound is not None]

@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from minicnn.arguments import axis, floating, number, whole
-from minicnn.autograd import OWN_PLACE, Function, Tensor, Window, install_methods
+from minicnn.autograd import OWN_PLACE, Function, Tensor, Window, as_tensor, install_methods
 from minicnn.backend import Array, same_device
 from minicnn.ops.arithmetic import sum_to
 
@@ -174,7 +174,7 @@ def cat(tensors: Any, dim: int = 0) -> Tensor:
     """
     if isinstance(tensors, Tensor) or not isinstance(tensors, Sequence) or not tensors:
         raise ValueError(f"cat: tensors must be a list of at least one Tensor, got {tensors!r}")
-    parts = [tensor if isinstance(tensor, Tensor) else Tensor(tensor) for tensor in tensors]
+    parts = [as_tensor(tensor) for tensor in tensors]
     first = parts[0]
     dim = axis("cat", "dim", dim, first.ndim)
     for i, part in enumerate(parts):
@@ -205,7 +205,7 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
     *shape : int or one tuple of ints
         Of the same number of elements.
     """
-    wanted = lengths(shape)
+    input, wanted = as_tensor(input), lengths(shape)
     known = math.prod(length for length in wanted if length != -1)
     fits = (known and input.numel() % known == 0) if wanted.count(-1) == 1 else known == input.numel()
     if wanted.count(-1) > 1 or any(length < -1 for length in wanted) or not fits:
@@ -223,7 +223,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     start_dim, end_dim : int
         Counted from the end if negative.
     """
-    input = input if isinstance(input, Tensor) else Tensor(input)
+    input = as_tensor(input)
     first = axis("flatten", "start_dim", start_dim, input.ndim)
     last = axis("flatten", "end_dim", end_dim, input.ndim)
     if first > last:
@@ -252,7 +252,7 @@ def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = N
     Tensor
         `input` itself if there is nothing to add.
     """
-    input = input if isinstance(input, Tensor) else Tensor(input)
+    input = as_tensor(input)
     floating("pad", "input", input)
     if mode != "constant":
         raise NotImplementedError(f"pad: mode={mode!r} is not supported; accepted: 'constant'")
@@ -278,7 +278,7 @@ def permute(input: Tensor, *dims: Any) -> Tensor:
     *dims : int or one tuple of ints
         Each dimension of `input` once.
     """
-    wanted = lengths(dims)
+    input, wanted = as_tensor(input), lengths(dims)
     order = tuple(axis("permute", "dims", dim, input.ndim) for dim in wanted) if input.ndim else ()
     if sorted(order) != list(range(input.ndim)) or len(wanted) != input.ndim:
         raise ValueError(f"permute: dims must name each of the {input.ndim} dimensions once, got {wanted}")
@@ -287,6 +287,7 @@ def permute(input: Tensor, *dims: Any) -> Tensor:
 
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Exchange two dimensions, counted from the end if negative, as ``torch.transpose`` does."""
+    input = as_tensor(input)
     dims = list(range(input.ndim))
     i, j = axis("transpose", "dim0", dim0, input.ndim), axis("transpose", "dim1", dim1, input.ndim)
     if dims:
@@ -303,6 +304,7 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     dim : int or tuple of ints, optional
         Counted from the end if negative.
     """
+    input = as_tensor(input)
     given = range(input.ndim) if dim is None else dim if isinstance(dim, (tuple, list)) else (dim,)
     named = {axis("squeeze", "dim", d, input.ndim) for d in given}
     return reshape(input, tuple(n for d, n in enumerate(input.shape) if n != 1 or d not in named))
@@ -310,6 +312,7 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
 
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """Return the tensor with a new dimension of length 1 at position `dim`, counted from the end if negative."""
+    input = as_tensor(input)
     dim = axis("unsqueeze", "dim", dim, input.ndim + 1)
     return reshape(input, (*input.shape[:dim], 1, *input.shape[dim:]))
 
@@ -352,7 +355,7 @@ def repeat(input: Tensor, *repeats: Any) -> Tensor:
 
 def stack(tensors: Any, dim: int = 0) -> Tensor:
     """Join tensors of the same shape along a new dimension, as ``torch.stack`` does."""
-    return cat([unsqueeze(tensor if isinstance(tensor, Tensor) else Tensor(tensor), dim) for tensor in tensors], dim)
+    return cat([unsqueeze(tensor, dim) for tensor in tensors], dim)
 
 
 def _getitem(x: Tensor, index: Any) -> Tensor:
