@@ -14,6 +14,7 @@ __all__ = [
     "image_shape",
     "not_negative",
     "number",
+    "numeric",
     "one_of",
     "only",
     "pair",
@@ -53,6 +54,14 @@ def number(function: str, name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (numbers.Real, np.floating, np.integer)):
         raise TypeError(f"{function}: {name} must be a number, got {value!r}")
     return float(value)
+
+
+def numeric(function: str, dtype: Any) -> Any:
+    """Return a dtype that tensors can have."""
+    found = np.dtype(dtype)
+    if found.kind not in "fiub" or (found.kind == "f" and found.itemsize not in (4, 8)):
+        raise TypeError(f"{function}: dtype must be float32, float64, an integer or bool, got {found}")
+    return found
 
 
 def switch(function: str, name: str, value: Any) -> bool:

@@ -6,21 +6,17 @@ dropped.
 """
 
 import heapq
-import itertools
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
-import numpy as np
-
-from minicnn.arguments import switch
 from minicnn.backend import (
     Array,
     Edits,
     any_shares,
-    asnumpy,
     device_of,
     get_array_module,
     on_device_of,
@@ -28,288 +24,12 @@ from minicnn.backend import (
     same_device,
 )
 from minicnn.grad_mode import is_grad_enabled, mode
+from minicnn.tensors import Tensor, as_tensor, clock, install_methods, mark_written
 
-__all__ = ["OWN_PLACE", "BackwardStep", "Function", "Tensor", "Window"]
-
-
-# --- tensors -----------------------------------------------------------------------------------------------------
-
-
-class Tensor:
-    """An array that remembers how it was computed.
-
-    Parameters
-    ----------
-    data : array_like
-        A NumPy or CuPy array keeps its dtype and is not copied. Python floats, and lists of them, become float32 as
-        in PyTorch.
-    requires_grad : bool
-        Whether :meth:`backward` accumulates the gradient ``d loss / d self`` in :attr:`grad`.
-
-    Attributes
-    ----------
-    data : array
-        The values, a plain NumPy or CuPy array.
-    grad : array or None
-        The accumulated gradient, a plain array of the same shape and dtype.
-    creator : Function or None
-        The operation that made this tensor, None for a leaf.
-
-    Raises
-    ------
-    TypeError
-        If `data` is not numeric, is floating point but neither float32 nor float64, or holds integers and
-        `requires_grad` is True.
-
-    Notes
-    -----
-    Operations save arrays for the backward pass, not copies of them. What changes a tensor in place (an optimiser's
-    step, ``nn.init``, ``load_state_dict``, ``+=``, ``x[index] = value``) leaves a note, and :meth:`backward` refuses to
-    compute with what has changed since the forward pass. Who writes into :attr:`data` directly leaves no note, and gets
-    a wrong gradient.
-
-    Examples
-    --------
-    >>> x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
-    >>> (x * x).sum().backward()
-    >>> x.grad
-    array([2., 4., 6.], dtype=float32)
-    """
-
-    __slots__ = ("__weakref__", "_requires_grad", "creator", "data", "edits", "grad")
-    __array_ufunc__ = None  # numpy_array * tensor then calls Tensor.__rmul__, not NumPy's product for each element
-
-    def __init__(self, data: Any, requires_grad: bool = False) -> None:
-        self.data: Array = _as_array(data)
-        self.grad: Array | None = None
-        self.creator: Function | None = None
-        self.edits = Edits()
-        self._requires_grad = bool(requires_grad)
-        if requires_grad and self.data.dtype.kind != "f":
-            raise TypeError(f"Tensor: only float32 and float64 can require a gradient, got dtype {self.data.dtype}")
-
-    @property
-    def requires_grad(self) -> bool:
-        """Whether a gradient is accumulated, or flows through. Only that of a leaf of real numbers can be changed."""
-        return self._requires_grad
-
-    @requires_grad.setter
-    def requires_grad(self, value: bool) -> None:
-        if not switch("Tensor", "requires_grad", value) and self.creator is not None:
-            raise RuntimeError(
-                f"Tensor: requires_grad can be set to False only for leaves, got a tensor computed by "
-                f"{type(self.creator).__name__}; use tensor.detach()"
-            )
-        if value and self.data.dtype.kind != "f":
-            raise TypeError(f"Tensor: only float32 and float64 can require a gradient, got dtype {self.data.dtype}")
-        self._requires_grad = value
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The length of each dimension."""
-        return tuple(self.data.shape)
-
-    @property
-    def dtype(self) -> Any:
-        """The NumPy dtype."""
-        return self.data.dtype
-
-    @property
-    def ndim(self) -> int:
-        """The number of dimensions."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """The number of elements (NumPy's meaning of the word)."""
-        return int(self.data.size)
-
-    @property
-    def device(self) -> str:
-        """Where the data is: "cpu", or "cuda:0" for the first GPU."""
-        return device_of(self.data)
-
-    def numpy(self) -> np.ndarray:
-        """Return the data as a NumPy array; on the CPU it is :attr:`data` itself, not a copy."""
-        return asnumpy(self.data)
-
-    def item(self) -> Any:
-        """Return the value of a one-element tensor as a Python scalar; ValueError for any other tensor."""
-        if self.size != 1:
-            raise ValueError(f"item: the tensor must have exactly one element, got shape {self.shape}")
-        return self.data.item()
-
-    def detach(self) -> "Tensor":
-        """Return a tensor on the same array that does not remember how it was computed."""
-        detached = Tensor(self.data)
-        detached.edits = self.edits
-        return detached
-
-    def __len__(self) -> int:
-        if self.ndim == 0:
-            raise TypeError("len() of a 0-dimensional tensor")
-        return self.shape[0]
-
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    def __repr__(self) -> str:
-        numbers = np.array2string(self.numpy(), separator=", ", prefix="Tensor(", threshold=100)
-        origin = f", creator={type(self.creator).__name__}" if self.creator is not None else ""
-        wants = ", requires_grad=True" if self.requires_grad and self.creator is None else ""
-        return f"Tensor({numbers}, dtype={self.dtype}{origin}{wants})"
-
-    def backward(self, gradient: Any = None) -> None:
-        """Compute the gradient of this tensor with respect to the leaves, and add it to each leaf's ``grad``.
-
-        Parameters
-        ----------
-        gradient : array, optional
-            ``d loss / d self``, of this tensor's shape. Not needed for a tensor of one element, where it is 1.
-
-        Raises
-        ------
-        RuntimeError
-            If the tensor depends on nothing that requires a gradient, the graph has been freed by an earlier backward
-            pass, or numbers that an operation has saved were changed in place since.
-        ValueError
-            If `gradient` has another shape, or is missing for a tensor of more than one element.
-        """
-        for _ in self.backward_steps(gradient):
-            pass
-
-    def backward_steps(self, gradient: Any = None) -> Iterator["BackwardStep"]:
-        """Do what :meth:`backward` does one operation at a time. Parameters and errors are the same.
-
-        Yields
-        ------
-        BackwardStep
-            The operation, the gradient of its output and the gradients of its inputs.
-        """
-        with on_device_of(self.data):
-            start = _starting_gradient(self, gradient)
-        if self.creator is None:
-            _accumulate(self, start, fresh=False)
-            return
-        # A Function is numbered when it is applied, after everything that it depends on. Taking the highest number
-        # first therefore visits each one only when everything downstream has delivered its gradient.
-        waiting = [(-self.creator.number, self.creator)]
-        gradients: dict[int, Array] = {self.creator.number: start}
-        while waiting:
-            _, function = heapq.heappop(waiting)
-            grad_output = gradients.pop(function.number)
-            inputs = function.inputs
-            if inputs is None:
-                raise RuntimeError(
-                    f"backward: the graph behind {type(function).__name__} was freed by an earlier backward pass; "
-                    "run the forward pass again"
-                )
-            grad_inputs = _checked_gradients(function, grad_output)
-            for origin, grad in zip(inputs, grad_inputs, strict=True):
-                if origin is None or grad is None:
-                    continue
-                source = origin.creator
-                if origin.leaf is not None:
-                    shared = grad is grad_output or sum(grad is other for other in grad_inputs) > 1
-                    _accumulate(origin.leaf, grad, fresh=not shared and owns_memory(grad))
-                elif source is not None and source.number in gradients:
-                    gradients[source.number] = _sum(gradients[source.number], grad)
-                elif source is not None:
-                    gradients[source.number] = grad
-                    heapq.heappush(waiting, (-source.number, source))
-            step = BackwardStep(function, grad_output, grad_inputs)
-            if function.record is None:
-                function.release()
-            else:
-                step = function.record.keep_gradients(step)
-            del function, inputs, origin, source, grad, grad_output, grad_inputs
-            yield step
-            del step
-
-    if TYPE_CHECKING:  # installed by the pages of ops, on the floor above
-        __hash__: Any
-        __eq__: Any
-        __ne__: Any
-
-        def __lt__(self, other: Any) -> "Tensor": ...
-        def __le__(self, other: Any) -> "Tensor": ...
-        def __gt__(self, other: Any) -> "Tensor": ...
-        def __ge__(self, other: Any) -> "Tensor": ...
-        def __and__(self, other: Any) -> "Tensor": ...
-        def __or__(self, other: Any) -> "Tensor": ...
-        def __xor__(self, other: Any) -> "Tensor": ...
-        def __invert__(self) -> "Tensor": ...
-        def __pos__(self) -> "Tensor": ...
-        def __bool__(self) -> bool: ...
-        def __contains__(self, value: Any) -> bool: ...
-        def __iter__(self) -> Iterator["Tensor"]: ...
-        def __index__(self) -> int: ...
-        def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray: ...
-
-        def __add__(self, other: Any) -> "Tensor": ...
-        def __radd__(self, other: Any) -> "Tensor": ...
-        def __sub__(self, other: Any) -> "Tensor": ...
-        def __rsub__(self, other: Any) -> "Tensor": ...
-        def __mul__(self, other: Any) -> "Tensor": ...
-        def __rmul__(self, other: Any) -> "Tensor": ...
-        def __truediv__(self, other: Any) -> "Tensor": ...
-        def __rtruediv__(self, other: Any) -> "Tensor": ...
-        def __pow__(self, exponent: float) -> "Tensor": ...
-        def __neg__(self) -> "Tensor": ...
-        def __matmul__(self, other: Any) -> "Tensor": ...
-        def __rmatmul__(self, other: Any) -> "Tensor": ...
-        def __getitem__(self, index: Any) -> "Tensor": ...
-        def exp(self) -> "Tensor": ...
-        def log(self) -> "Tensor": ...
-        def sum(self, dim: Any = None, keepdim: bool = False) -> "Tensor": ...
-        def mean(self, dim: Any = None, keepdim: bool = False) -> "Tensor": ...
-        def max(self, dim: int | None = None, keepdim: bool = False) -> Any: ...
-        def reshape(self, *shape: Any) -> "Tensor": ...
-        def transpose(self, dim0: int, dim1: int) -> "Tensor": ...
-        def permute(self, *dims: Any) -> "Tensor": ...
-        def flatten(self, start_dim: int = 0, end_dim: int = -1) -> "Tensor": ...
-        def to(self, device: str) -> "Tensor": ...
-        def __setitem__(self, index: Any, value: Any) -> None: ...
-        @property
-        def T(self) -> "Tensor": ...
-
-
-def install_methods(**methods: Any) -> None:
-    """Give Tensor operators and methods; called from the floor above, where the operations are."""
-    for name, method in methods.items():
-        setattr(Tensor, name, method)
-
-
-def mark_written(tensor: Tensor, by: str) -> None:
-    """Note that `by` has just written into the tensor's array: what was computed before must not use it any more."""
-    edits = tensor.edits
-    edits.number, edits.array, edits.by = next(_numbers), tensor.data, by
-
-
-def _as_array(data: Any) -> Array:
-    if isinstance(data, Tensor):
-        raise TypeError("Tensor: data is already a Tensor; use it as it is, or tensor.detach()")
-    if get_array_module(data) is not np:
-        array = data
-    elif hasattr(data, "dtype"):
-        array = np.asarray(data)
-    else:
-        array = np.asarray(data)
-        if array.dtype == np.float64:  # Python floats carry no precision of their own
-            array = array.astype(np.float32)
-    if array.dtype.kind not in "fiub" or (array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8)):
-        raise TypeError(f"Tensor: data must be float32, float64, integers or booleans, got {array.dtype}")
-    if not array.dtype.isnative:  # another byte order, as some file formats have it
-        array = array.astype(array.dtype.newbyteorder("="))
-    return array
+__all__ = ["OWN_PLACE", "BackwardStep", "Function", "Tensor", "Window", "as_tensor", "install_methods", "mark_written"]
 
 
 # --- operations --------------------------------------------------------------------------------------------------
-
-_numbers = itertools.count()
 
 
 @dataclass(eq=False, slots=True)
@@ -378,11 +98,13 @@ class Function:
         "needs_input_grad",
         "number",
         "record",
+        "retained",
     )
 
     inputs: tuple[Origin | None, ...] | None
     needs_input_grad: tuple[bool, ...]
     record: "StepRecorder | None"
+    retained: weakref.ref[Tensor] | None
     textbook: "ClassVar[type[Function] | None]" = None
     algorithm: ClassVar[str] = ""
     needed_by: ClassVar[dict[int, tuple[int, ...]]] = {}
@@ -414,7 +136,8 @@ class Function:
         arrays = [None if tensor is None else tensor.data for tensor in tensors]
         xp = get_array_module(*arrays)
         wanted = tuple(t is not None and t._requires_grad for t in tensors)
-        self.number = next(_numbers)
+        self.number = next(clock)
+        self.retained = None
         self.needs_input_grad = wanted if is_grad_enabled() else (False,) * len(tensors)
         self.hyperparameters = dict(vars(self))
         with self._on_one_device(arrays):
@@ -471,12 +194,87 @@ class StepRecorder(Protocol):
         ...
 
 
+# --- the backward pass ---------------------------------------------------------------------------------------------
+
+
+def backward(tensor: Tensor, gradient: Any = None) -> None:
+    """Compute the gradient of this tensor with respect to the leaves, and add it to each leaf's ``grad``.
+
+    Parameters
+    ----------
+    gradient : array, optional
+        ``d loss / d tensor``, of this tensor's shape. Not needed for a tensor of one element, where it is 1.
+
+    Raises
+    ------
+    RuntimeError
+        If the tensor depends on nothing that requires a gradient, the graph has been freed by an earlier backward
+        pass, or numbers that an operation has saved were changed in place since.
+    ValueError
+        If `gradient` has another shape, or is missing for a tensor of more than one element.
+    """
+    for _ in backward_steps(tensor, gradient):
+        pass
+
+
+def backward_steps(tensor: Tensor, gradient: Any = None) -> Iterator[BackwardStep]:
+    """Do what :meth:`Tensor.backward` does one operation at a time. Parameters and errors are the same.
+
+    Yields
+    ------
+    BackwardStep
+        The operation, the gradient of its output and the gradients of its inputs.
+    """
+    with on_device_of(tensor.data):
+        start = _starting_gradient(tensor, gradient)
+    if tensor.creator is None:
+        _accumulate(tensor, start, fresh=False)
+        return
+    # A Function is numbered when it is applied, after everything that it depends on. Taking the highest number
+    # first therefore visits each one only when everything downstream has delivered its gradient.
+    waiting = [(-tensor.creator.number, tensor.creator)]
+    gradients: dict[int, Array] = {tensor.creator.number: start}
+    while waiting:
+        _, function = heapq.heappop(waiting)
+        grad_output = gradients.pop(function.number)
+        inputs = function.inputs
+        if inputs is None:
+            raise RuntimeError(
+                f"backward: the graph behind {type(function).__name__} was freed by an earlier backward pass; "
+                "run the forward pass again"
+            )
+        retained = function.retained() if function.retained is not None else None
+        if retained is not None:
+            _accumulate(retained, grad_output, fresh=False)
+        grad_inputs = _checked_gradients(function, grad_output)
+        for origin, grad in zip(inputs, grad_inputs, strict=True):
+            if origin is None or grad is None:
+                continue
+            source = origin.creator
+            if origin.leaf is not None:
+                shared = grad is grad_output or sum(grad is other for other in grad_inputs) > 1
+                _accumulate(origin.leaf, grad, fresh=not shared and owns_memory(grad))
+            elif source is not None and source.number in gradients:
+                gradients[source.number] = _sum(gradients[source.number], grad)
+            elif source is not None:
+                gradients[source.number] = grad
+                heapq.heappush(waiting, (-source.number, source))
+        step = BackwardStep(function, grad_output, grad_inputs)
+        if function.record is None:
+            function.release()
+        else:
+            step = function.record.keep_gradients(step)
+        del function, inputs, origin, source, grad, grad_output, grad_inputs, retained
+        yield step
+        del step
+
+
 def _starting_gradient(tensor: Tensor, gradient: Any) -> Array:
     if not tensor.requires_grad:
         raise RuntimeError("backward: this tensor depends on nothing that requires a gradient")
     xp = get_array_module(tensor.data)
     if gradient is None:
-        if tensor.size != 1:
+        if tensor.numel() != 1:
             raise ValueError(
                 f"backward: gradient is required unless the tensor has one element, got shape {tensor.shape}"
             )
@@ -551,3 +349,14 @@ def _sum(a: Array, b: Array) -> Array:
     """Return a + b as an array even for 0-d arrays, whose sum is a scalar in NumPy."""
     with on_device_of(a):
         return get_array_module(a).asarray(a + b)
+
+
+def retain_grad(tensor: Tensor) -> None:
+    """Have the backward pass keep the gradient of a computed tensor in its ``grad``, as it does for leaves."""
+    if not tensor.requires_grad:
+        raise RuntimeError("retain_grad: this tensor depends on nothing that requires a gradient")
+    if tensor.creator is not None:  # which must not keep the tensor alive
+        tensor.creator.retained = weakref.ref(tensor)
+
+
+install_methods(backward=backward, backward_steps=backward_steps, retain_grad=retain_grad)

@@ -291,7 +291,7 @@ def summary(model: nn.Module, input_shape: Sequence[int]) -> Summary:
                 output_shape=info.output_shape,
                 tower_shape=split,
                 arithmetic=info.arithmetic,
-                parameters=sum(parameter.size for parameter in own),
+                parameters=sum(parameter.numel() for parameter in own),
                 macs=info.macs,
                 activation_bytes=0 if info.is_view else math.prod(info.output_shape) * dtype.itemsize,
                 im2col_bytes=info.columns * dtype.itemsize,
@@ -300,7 +300,7 @@ def summary(model: nn.Module, input_shape: Sequence[int]) -> Summary:
                 info=info,
             )
         )
-    parameters = sum(parameter.size for parameter in model.parameters())
+    parameters = sum(parameter.numel() for parameter in model.parameters())
     return Summary(tuple(rows), shape, towers, parameters, _title(model))
 
 

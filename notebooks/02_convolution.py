@@ -257,7 +257,7 @@ print(f"each weight is used  {55 * 55:,} times per image")
 
 for groups in (1, 2):
     conv2 = nn.Conv2d(96, 256, 5, padding=2, groups=groups)
-    count = conv2.weight.size + conv2.bias.size
+    count = conv2.weight.numel() + conv2.bias.numel()
     print(f"groups={groups}: filters {conv2.weight.shape}", end=", ")
     print(f"{count:,} parameters")
 

@@ -381,7 +381,7 @@ def classes(network, x):
         return network(Tensor(x)).numpy().argmax(axis=1)
 
 
-count = sum(parameter.size for parameter in train(0.0)[0].parameters())
+count = sum(parameter.numel() for parameter in train(0.0)[0].parameters())
 print(f"{count:,} parameters for 100 points")
 
 # %%

@@ -59,7 +59,8 @@ def test_an_array_is_not_copied() -> None:
 def test_what_a_tensor_says_of_itself() -> None:
     x = Tensor(np.zeros((2, 3)), requires_grad=True)
     y = x * 2
-    assert (x.shape, x.ndim, x.size, len(x), x.dtype) == ((2, 3), 2, 6, 2, np.float64)
+    assert (x.shape, x.ndim, x.numel(), len(x), x.dtype) == ((2, 3), 2, 6, 2, np.float64)
+    assert (x.size(), x.size(0), x.size(-1), x.dim()) == ((2, 3), 2, 3, 2)
     assert (x.creator, x.grad, x.requires_grad) == (None, None, True)
     assert isinstance(y.creator, Mul)
     assert y.requires_grad
@@ -539,7 +540,7 @@ def test_the_work_grows_in_proportion_to_the_graph(graph: Any, monkeypatch: pyte
     assert large < 2.05 * small
 
     comparisons = []
-    monkeypatch.setattr(autograd, "_numbers", map(Counted, itertools.count()))
+    monkeypatch.setattr(autograd, "clock", map(Counted, itertools.count()))
     for size in (500, 1_000):
         Counted.comparisons = 0
         graph(size).backward()
@@ -643,7 +644,7 @@ def test_no_grad_saves_nothing() -> None:
         assert operation.needs_input_grad == (False,)
         del operation
         assert saved() is None
-        assert y.size == 2
+        assert y.numel() == 2
 
 
 def test_no_grad_is_each_threads_own() -> None:
@@ -680,3 +681,66 @@ def test_bytes_in_another_processors_order_are_turned_round() -> None:
     assert tensor.dtype == np.float32 and tensor.data.dtype.isnative
     minicnn.functional.relu(tensor).sum().backward()
     np.testing.assert_array_equal(tensor.grad, [0, 1, 1])
+
+
+# --- gradients of computed tensors --------------------------------------------------------------------------
+
+
+def test_retain_grad_keeps_the_gradient_of_a_computed_tensor() -> None:
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    y = x * 3
+    y.retain_grad()
+    loss = (y * y).sum() + y.sum()
+    loss.backward()
+    assert y.grad.tolist() == [7, 13]
+    assert x.grad.tolist() == [21, 39]
+
+
+def test_a_retained_gradient_has_memory_of_its_own() -> None:
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    y = x + 1
+    y.retain_grad()
+    gradient = np.ones(2, np.float32)
+    y.backward(gradient)
+    y.grad[0] = 7
+    assert (gradient.tolist(), x.grad.tolist()) == ([1, 1], [1, 1])
+
+
+def test_a_retained_gradient_makes_no_cycle() -> None:
+    gc.disable()
+    try:
+        y = Tensor([1.0], requires_grad=True) * 3
+        y.retain_grad()
+        gone = weakref.ref(y)
+        loss = y.sum()
+        del y
+        assert gone() is None
+        loss.backward()
+    finally:
+        gc.enable()
+
+
+def test_retain_grad_needs_a_gradient() -> None:
+    x = Tensor([1.0], requires_grad=True)
+    x.retain_grad()
+    x.sum().backward()
+    assert x.grad.tolist() == [1]
+    with pytest.raises(RuntimeError, match="retain_grad: this tensor depends on nothing that requires a gradient"):
+        Tensor([1.0]).retain_grad()
+
+
+def test_requires_grad_is_set_in_a_chain() -> None:
+    x = Tensor([1.0])
+    assert x.requires_grad_() is x and x.requires_grad
+    assert not x.requires_grad_(False).requires_grad
+    with pytest.raises(TypeError, match="only float32 and float64 can require a gradient"):
+        Tensor([1]).requires_grad_()
+
+
+def test_lengths_and_lists() -> None:
+    x = Tensor(np.arange(6.0).reshape(2, 3))
+    assert x.tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert type(x.tolist()[0][0]) is float
+    assert x.sum().tolist() == 15
+    with pytest.raises(ValueError, match="size: dim must lie between -2 and 1, got 2"):
+        x.size(2)

@@ -16,13 +16,13 @@ SIGNATURES = {
     "avg_pool2d": "(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, "
     "divisor_override=None)",
     "local_response_norm": "(input, size, alpha=0.0001, beta=0.75, k=1.0)",
-    "relu": "(input)",
+    "relu": "(input, inplace=False)",
     "tanh": "(input)",
     "sigmoid": "(input)",
     "dropout": "(input, p=0.5, training=True)",
     "linear": "(input, weight, bias=None)",
-    "softmax": "(input, dim)",
-    "log_softmax": "(input, dim)",
+    "softmax": "(input, dim, dtype=None)",
+    "log_softmax": "(input, dim, dtype=None)",
     "cross_entropy": "(input, target, weight=None, ignore_index=-100, reduction='mean', label_smoothing=0.0)",
     "flatten": "(input, start_dim=0, end_dim=-1)",
     "pad": "(input, pad, mode='constant', value=None)",
@@ -92,3 +92,33 @@ def test_what_is_no_tensor_and_no_array_of_numbers_is_refused(name: str) -> None
     for wrong in ("text", None, np.array(["a"]), [[1.0], [1.0, 2.0]]):
         with pytest.raises((TypeError, ValueError)):
             getattr(F, name)(wrong, *extra)
+
+
+UNARY = (
+    "abs all any argmax argmin clone exp log max mean min relu sigmoid sqrt std sum tanh var flatten squeeze".split()
+)
+CALLS = {
+    **{name: () for name in UNARY},
+    "clamp": (0.5,),
+    "pow": (2,),
+    "softmax": (0,),
+    "log_softmax": (0,),
+    "permute": ((1, 0),),
+    "reshape": ((4,),),
+    "transpose": (0, 1),
+    "unsqueeze": (0,),
+    "matmul": (np.ones((2, 2)),),
+    "equal": (np.ones((2, 2)),),
+    "allclose": (np.ones((2, 2)),),
+    "zeros_like": (),
+    "ones_like": (),
+    "full_like": (3,),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_arrays_are_taken_as_well_as_tensors(name: str) -> None:
+    """``torch.max(outputs.data, 1)`` is often seen, and ``data`` is an array here."""
+    array = np.array([[1.0, 2.0], [0.5, 4.0]])
+    function = getattr(minicnn, name)
+    np.testing.assert_array_equal(function(array, *CALLS[name]), function(minicnn.Tensor(array), *CALLS[name]))

@@ -110,7 +110,7 @@ def test_each_layer_declares_the_shape_that_it_computes(layer, shape):
     assert layer.output_info(shape).output_shape == layer(np.zeros(shape, np.float32)).shape
     (row,) = minicnn.summary(layer, shape) if len(shape) != 3 else minicnn.summary(layer, (1, *shape))
     assert row.info == layer.output_info(row.input_shape)
-    assert row.parameters == sum(parameter.size for parameter in layer.parameters())
+    assert row.parameters == sum(parameter.numel() for parameter in layer.parameters())
 
 
 def test_there_is_an_example_of_every_layer():

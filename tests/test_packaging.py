@@ -96,7 +96,11 @@ def test_the_wheel_holds_the_whole_package_and_nothing_else(wheel: zipfile.ZipFi
     assert len(pages) >= 4  # what cards and walk pages are made of
     lessons = {path.relative_to(ROOT).as_posix() for path in (ROOT / "minicnn/lessons/student").glob("*.ipynb")}
     assert lessons
-    assert names == modules(ROOT) | pages | lessons | {"minicnn/py.typed", "minicnn/kernels/cuda_kernels.cu"}
+    assert names == modules(ROOT) | pages | lessons | {
+        "minicnn/py.typed",
+        "minicnn/tensor_methods.pyi",
+        "minicnn/kernels/cuda_kernels.cu",
+    }
     assert {"minicnn/kernels/numpy_kernels.py", "minicnn/kernels/numba_kernels.py"} <= names
 
 

@@ -198,7 +198,8 @@ class Contents(Generated):
         module = importlib.import_module(self.arguments[0])
         here = [name for name, thing in vars(module).items() if getattr(thing, "__module__", "") == module.__name__]
         names = getattr(module, "__all__", [name for name in here if not name.startswith("_")])
-        names = [name for name in names if callable(getattr(module, name))]
+        things = {name: getattr(module, name) for name in names}
+        names = [name for name, thing in things.items() if callable(thing) and thing.__module__ != "numpy"]  # dtypes
         listed = [f"   {DESCRIBED.get(f'{module.__name__}.{name}', name)}" for name in names]
         start = [f".. currentmodule:: {module.__name__}", ""]
         yield fenced("\n".join([*start, ".. autosummary::", "   :nosignatures:", "", *listed]), "{eval-rst}")

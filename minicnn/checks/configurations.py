@@ -10,7 +10,10 @@ import numpy as np
 from minicnn import functional as F
 from minicnn.autograd import Tensor
 from minicnn.checks.examples import Example, distinct, normal, positive, seeded_dropout
+from minicnn.ops.einsum import einsum
 from minicnn.ops.fused_cross_entropy import FusedCrossEntropy
+from minicnn.ops.selection import where
+from minicnn.ops.shape import stack
 from minicnn.ops.small_batch_linear import SmallBatchLinear
 
 __all__ = ["configurations"]
@@ -19,6 +22,7 @@ __all__ = ["configurations"]
 def configurations() -> Iterator[Example]:
     """Yield examples, some of which :data:`minicnn.checks.examples.EXAMPLES` has, too."""
     yield from _operators()
+    yield from _einsums()
     yield from _reductions()
     yield from _shapes()
     yield from _activations()
@@ -44,20 +48,38 @@ def _operators() -> Iterator[Example]:
         yield Example("@", f"{a} @ {b}", lambda a, b: a @ b, (normal(*a), normal(*b)))
 
 
+def _einsums() -> Iterator[Example]:
+    for equation in ("bij,bjk->bik", "ij,kj->k", "ij,j,ik->k", "ij->", ",ij->ij", "i,i"):
+        shapes = [[" bijk".index(letter) for letter in term] for term in equation.partition("->")[0].split(",")]
+        yield Example("einsum", equation, partial(einsum, equation), tuple(normal(*shape) for shape in shapes))
+
+
 def _reductions() -> Iterator[Example]:
     for dim in (None, 0, -1, (0, 2)):
         for keepdim in (False, True):
             text = f"dim={dim}, keepdim={keepdim}"
             yield Example("sum", text, partial(Tensor.sum, dim=dim, keepdim=keepdim), (normal(2, 3, 4),))
+            spread = partial(Tensor.std, dim=dim, keepdim=keepdim, correction=0.5)
+            yield Example("std", text, spread, (normal(2, 3, 4),))
+            yield Example("var", text, partial(Tensor.var, dim=dim, keepdim=keepdim), (normal(2, 3, 4),))
             yield Example("mean", text, partial(Tensor.mean, dim=dim, keepdim=keepdim), (normal(2, 3, 4),))
             if isinstance(dim, int) or (dim is None and not keepdim):
                 yield Example("max", text, partial(Tensor.max, dim=dim, keepdim=keepdim), (distinct(2, 3, 4),))
+                yield Example("min", text, partial(Tensor.min, dim=dim, keepdim=keepdim), (distinct(2, 3, 4),))
 
 
 def _shapes() -> Iterator[Example]:
     yield Example("reshape", "(2, 3, 4) to (4, -1)", lambda x: x.reshape(4, -1), (normal(2, 3, 4),))
     yield Example("transpose", "0, 2", lambda x: x.transpose(0, 2), (normal(2, 3, 4),))
     yield Example("permute", "2, 0, 1", lambda x: x.permute(2, 0, 1), (normal(2, 3, 4),))
+    yield Example("squeeze", "(2, 1, 4), dim=1", lambda x: x.squeeze(1), (normal(2, 1, 4),))
+    yield Example("unsqueeze", "(2, 3), dim=-1", lambda x: x.unsqueeze(-1), (normal(2, 3),))
+    yield Example("expand", "(3, 1) to (-1, 4)", lambda x: x.expand(-1, 4), (normal(3, 1),))
+    yield Example("repeat", "(2, 3), 2, 1, 3", lambda x: x.repeat(2, 1, 3), (normal(2, 3),))
+    yield Example("stack", "two of (2, 3), dim=1", lambda *x: stack(x, 1), (normal(2, 3), normal(2, 3)))
+    yield Example("where", "masks of (4,), (2, 1, 4) and (3, 1)", _chosen, (normal(2, 1, 4), normal(3, 1)))
+    for bounds in ((None, 0.5), (-0.5, None), (0.5, -0.5)):
+        yield Example("clamp", f"min={bounds[0]}, max={bounds[1]}", partial(_clamped, *bounds), (distinct(3, 4),))
     yield Example("T", "(2, 3)", lambda x: x.T, (normal(2, 3),))
     yield Example("[]", "[1:, ::2]", lambda x: x[1:, ::2], (normal(3, 4),))
     yield Example("[]", "[..., -1]", lambda x: x[..., -1], (normal(2, 3, 4),))
@@ -70,6 +92,14 @@ def _shapes() -> Iterator[Example]:
     parts = normal(2, 3, 4), normal(2, 1, 4)
     yield Example("cat", "(2, 3, 4) and (2, 1, 4), dim=1", lambda *tensors: F.cat(tensors, 1), parts)
     yield Example("cat", "the same twice", lambda x: F.cat([x, x]), (normal(2, 3),))
+
+
+def _chosen(a: Tensor, b: Tensor) -> Tensor:
+    return where(Tensor(np.array([True, False, True, False])).to(a.device), a, b)
+
+
+def _clamped(low: float | None, high: float | None, x: Tensor) -> Tensor:
+    return x.clamp(low, high)
 
 
 def _activations() -> Iterator[Example]:

@@ -18,10 +18,13 @@ from minicnn.autograd import Function, Tensor
 from minicnn.backend import manual_seed, to_device
 from minicnn.ops.conv import Conv2d
 from minicnn.ops.conv_algorithms import DirectConv2d, WinogradConv2d
+from minicnn.ops.conversion import ToDevice, ToDtype
+from minicnn.ops.einsum import einsum
 from minicnn.ops.fused_cross_entropy import FusedCrossEntropy
 from minicnn.ops.linear import Linear
 from minicnn.ops.loss import CrossEntropy
-from minicnn.ops.shape import Pad, ToDevice
+from minicnn.ops.selection import where
+from minicnn.ops.shape import Pad
 from minicnn.ops.small_batch_linear import SmallBatchLinear
 
 __all__ = ["EXAMPLES", "Example", "applying", "distinct", "normal", "positive", "seeded_dropout"]
@@ -111,6 +114,7 @@ def _loss(
     return loss
 
 
+MASK = np.eye(3, 4, dtype=bool)
 LABELS, CLASS_WEIGHTS = np.array([2, 0, -100, 1]), np.array([0.5, 1.0, 2.0])
 
 # --- the table ----------------------------------------------------------------------------------------------
@@ -131,18 +135,32 @@ EXAMPLES: list[Example] = [
     Example("**", "x ** 1", lambda x: x**1, (normal(3, 4),)),
     Example("exp", "(3, 4)", Tensor.exp, (normal(3, 4),)),
     Example("log", "(3, 4)", Tensor.log, (positive(3, 4),)),
+    Example("sqrt", "(3, 4)", Tensor.sqrt, (positive(3, 4),)),
+    Example("abs", "(3, 4)", Tensor.abs, (distinct(3, 4),)),
     Example("@", "(3, 4) @ (4, 2)", operator.matmul, (normal(3, 4), normal(4, 2))),
     Example("@", "(4,) @ (5, 4, 2)", operator.matmul, (normal(4), normal(5, 4, 2))),
+    Example("einsum", "ij,jk->ik", partial(einsum, "ij,jk->ik"), (normal(3, 4), normal(4, 2))),
+    Example("einsum", "ij->ji", partial(einsum, "ij->ji"), (normal(3, 4),)),
     Example("sum", "(3, 4), dim=0", lambda x: x.sum(0), (normal(3, 4),)),
     Example("sum", "()", lambda x: x.sum(), (normal(),)),
     Example("mean", "(3, 4), dim=1, keepdim=True", lambda x: x.mean(1, True), (normal(3, 4),)),
     Example("max", "(3, 4)", Tensor.max, (distinct(3, 4),)),
     Example("max", "(3, 4), dim=1", lambda x: x.max(1), (distinct(3, 4),)),
+    Example("min", "(3, 4)", Tensor.min, (distinct(3, 4),)),
+    Example("min", "(3, 4), dim=1", lambda x: x.min(1), (distinct(3, 4),)),
+    Example("var", "(3, 4), dim=1", lambda x: x.var(1), (normal(3, 4),)),
+    Example("std", "(3, 4), dim=0, unbiased=False", lambda x: x.std(0, False), (normal(3, 4),)),
+    Example("where", "(3, 4) and (4,)", lambda a, b: where(Tensor(to_device(MASK, a.device)), a, b),
+            (normal(3, 4), normal(4))),
+    Example("clamp", "(3, 4), min=-1, max=1", lambda x: x.clamp(-1, 1), (distinct(3, 4),)),
+    Example("clone", "(3, 4)", Tensor.clone, (normal(3, 4),)),
+    Example("expand", "(3, 1) to (2, 3, 4)", lambda x: x.expand(2, 3, 4), (normal(3, 1),)),
     Example("reshape", "(3, 4) to (2, 6)", lambda x: x.reshape(2, 6), (normal(3, 4),)),
     Example("reshape", "(3, 4) to (3, 4)", lambda x: x.reshape(3, 4), (normal(3, 4),)),
     Example("permute", "(3, 4), 1, 0", lambda x: x.permute(1, 0), (normal(3, 4),)),
     Example("permute", "(3, 4), 0, 1", lambda x: x.permute(0, 1), (normal(3, 4),)),
     Example("to", "the CPU", applying(lambda: ToDevice("cpu")), (normal(3, 4),)),
+    Example("to", "its own dtype", lambda x: ToDtype(x.dtype)(x), (normal(3, 4),)),
     Example("[]", "[1:3]", lambda x: x[1:3], (normal(3, 4),)),
     Example("[]", "[...]", lambda x: x[...], (normal(3, 4),)),
     Example("cat", "(3, 4) and (3, 2), dim=1", lambda *x: F.cat(x, 1), (normal(3, 4), normal(3, 2))),

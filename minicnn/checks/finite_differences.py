@@ -207,7 +207,7 @@ class _Check:
             self.compare(number, part, weights)
             for number, tensor in enumerate(self.tensors)
             if tensor.requires_grad
-            for part, weights in self.directions(tensor.size)
+            for part, weights in self.directions(tensor.numel())
         ]
         if not found:
             return GradcheckReport(ok=True)
@@ -251,14 +251,14 @@ class _Check:
         outputs = self.outputs()
         if not any(output.requires_grad for output in outputs):
             raise _Broken("the output of fn needs no gradient: is there a detach() or a no_grad() inside?")
-        ends = list(itertools.accumulate(output.size for output in outputs))
+        ends = list(itertools.accumulate(output.numel() for output in outputs))
         tampered: list[str] = []
         for number, end in enumerate(ends):
             output = self.outputs()[number]  # fn runs again: backward frees its graph, which outputs may share
             if not output.requires_grad:
                 continue
             _watch(output, tampered)
-            cotangent = self.cotangent[end - output.size : end].reshape(output.shape)
+            cotangent = self.cotangent[end - output.numel() : end].reshape(output.shape)
             try:
                 output.backward(get_array_module(output.data).asarray(cotangent))
             except Exception as error:

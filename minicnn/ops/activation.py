@@ -4,9 +4,10 @@ from types import ModuleType
 from typing import Any
 
 from minicnn import kernels
-from minicnn.arguments import axis, floating
-from minicnn.autograd import Function, Tensor
+from minicnn.arguments import axis, floating, only
+from minicnn.autograd import Function, Tensor, install_methods
 from minicnn.backend import Array
+from minicnn.ops.conversion import to
 from minicnn.ops.elementwise import Elementwise
 
 __all__ = ["LogSoftmax", "ReLU", "Sigmoid", "Softmax", "Tanh", "log_softmax", "relu", "sigmoid", "softmax", "tanh"]
@@ -93,13 +94,14 @@ def _tensor(function: str, input: Any) -> Tensor:
     return tensor
 
 
-def relu(input: Tensor) -> Tensor:
-    """Return ``max(0, input)``, element by element. Any shape.
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """Return ``max(0, input)``, element by element. Any shape; `inplace` must be False.
 
     References
     ----------
     Krizhevsky et al. 2012, section 3.1.
     """
+    only("relu", "inplace", inplace, False)
     return ReLU()(_tensor("relu", input))
 
 
@@ -113,17 +115,18 @@ def sigmoid(input: Tensor) -> Tensor:
     return Sigmoid()(_tensor("sigmoid", input))
 
 
-def _along(function: type[Softmax] | type[LogSoftmax], name: str, input: Any, dim: int) -> Tensor:
-    tensor = _tensor(name, input)
+def _along(function: type[Softmax] | type[LogSoftmax], name: str, input: Any, dim: int, dtype: Any) -> Tensor:
+    tensor = input if isinstance(input, Tensor) else Tensor(input)
+    tensor = _tensor(name, to(tensor, dtype=dtype))
     dim = axis(name, "dim", dim, tensor.ndim)
     if tensor.ndim == 0:
         return function(0)(tensor.reshape(1)).reshape(())
-    if tensor.size == 0:
+    if tensor.numel() == 0:
         return tensor * 1
     return function(dim)(tensor)
 
 
-def softmax(input: Tensor, dim: int) -> Tensor:
+def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     """Return probabilities: positive, adding up to 1 along `dim`, and proportional to ``exp(input)``.
 
     Parameters
@@ -132,18 +135,23 @@ def softmax(input: Tensor, dim: int) -> Tensor:
         Any shape.
     dim : int
         The dimension along which the probabilities add up to 1.
+    dtype : dtype, optional
+        Convert the numbers first.
     """
-    return _along(Softmax, "softmax", input, dim)
+    return _along(Softmax, "softmax", input, dim, dtype)
 
 
-def log_softmax(input: Tensor, dim: int) -> Tensor:
+def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     """Return the logarithm of :func:`softmax`, computed without a probability that could round to 0.
 
     Parameters
     ----------
     input : Tensor
         Any shape.
-    dim : int
+    dim, dtype
         As in :func:`softmax`.
     """
-    return _along(LogSoftmax, "log_softmax", input, dim)
+    return _along(LogSoftmax, "log_softmax", input, dim, dtype)
+
+
+install_methods(relu=relu, tanh=tanh, sigmoid=sigmoid, softmax=softmax, log_softmax=log_softmax)

@@ -1,4 +1,4 @@
-"""Arithmetic with broadcasting: + - * / ** @ neg exp log, and Tensor's operators for them."""
+"""Arithmetic with broadcasting: + - * / ** @ neg exp log sqrt abs, and Tensor's operators for them."""
 
 import numbers
 from types import ModuleType
@@ -6,10 +6,29 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from minicnn.autograd import OWN_PLACE, Function, Tensor, install_methods
+from minicnn.autograd import OWN_PLACE, Function, Tensor, as_tensor, install_methods
 from minicnn.backend import Array, get_array_module, on_device_of
+from minicnn.ops.conversion import to
 
-__all__ = ["Add", "Div", "Exp", "Log", "MatMul", "Mul", "Neg", "Pow", "Sub", "exp", "log", "matmul"]
+__all__ = [
+    "Abs",
+    "Add",
+    "Div",
+    "Exp",
+    "Log",
+    "MatMul",
+    "Mul",
+    "Neg",
+    "Pow",
+    "Sqrt",
+    "Sub",
+    "abs",
+    "exp",
+    "log",
+    "matmul",
+    "pow",
+    "sqrt",
+]
 
 
 def sum_to(grad: Array, shape: tuple[int, ...]) -> Array:
@@ -73,14 +92,17 @@ class Mul(_Binary):
 
 
 class Div(_Binary):
-    """y = a / b;  dL/da = dL/dy / b,  dL/db = -dL/dy a / b^2.  Any shapes that broadcast."""
+    """y = a / b;  dL/da = dL/dy / b,  dL/db = -dL/dy a / b^2.  Any shapes that broadcast.
+
+    Whole numbers give float32, as in PyTorch.
+    """
 
     needed_by: ClassVar = {0: (1,), 1: (0, 1)}
 
     def forward(self, xp: ModuleType, a: Array, b: Array) -> Array:
         self.remember_shapes(a, b)
         self.a, self.b = a, b
-        return a / b
+        return a / b if a.dtype.kind == "f" else xp.divide(a, b, dtype=np.float32)
 
     def backward(self, xp: ModuleType, grad_output: Array) -> Any:
         wants_a, wants_b = self.needs_input_grad
@@ -145,6 +167,32 @@ class Log(Function):
         return grad_output / self.x
 
 
+class Sqrt(Function):
+    """y = x^(1/2);  dL/dx = dL/dy / (2 y).  Any shape."""
+
+    reads = OWN_PLACE
+
+    def forward(self, xp: ModuleType, x: Array) -> Array:
+        self.y = xp.sqrt(x)
+        return self.y
+
+    def backward(self, xp: ModuleType, grad_output: Array) -> Array:
+        return grad_output / (2 * self.y)
+
+
+class Abs(Function):
+    """y = |x|;  dL/dx = dL/dy where x > 0, -dL/dy where x < 0, and 0 at the kink x = 0.  Any shape."""
+
+    reads = OWN_PLACE
+
+    def forward(self, xp: ModuleType, x: Array) -> Array:
+        self.x = x
+        return xp.abs(x)
+
+    def backward(self, xp: ModuleType, grad_output: Array) -> Array:
+        return grad_output * xp.sign(self.x)
+
+
 class MatMul(Function):
     """Y = A B for stacks of matrices;  dL/dA = dL/dY B^T,  dL/dB = A^T dL/dY.
 
@@ -188,23 +236,57 @@ def operand(name: str, value: Any, partner: Tensor) -> Tensor:
     raise TypeError(f"{name}: the other operand must be a Tensor, an array or a number, got {value!r}")
 
 
+def common_dtype(a: Tensor, b: Tensor) -> Any:
+    """Return the dtype of a result, by PyTorch's rules.
+
+    Real numbers win over whole ones, whatever their precision, and these over booleans. Of the same kind, a tensor
+    without dimensions follows the other one; otherwise the larger dtype wins.
+    """
+    kinds = ["biuf".index(x.dtype.kind) for x in (a, b)]
+    ranks = [0 if kind == 0 else 2 if kind == 3 else 1 for kind in kinds]
+    if ranks[0] != ranks[1]:
+        return (a if ranks[0] > ranks[1] else b).dtype
+    if (a.ndim == 0) != (b.ndim == 0):
+        return (b if a.ndim == 0 else a).dtype
+    return np.promote_types(a.dtype, b.dtype)
+
+
 def _apply(function: type[Function], symbol: str, a: Any, b: Any) -> Tensor:
     a = operand(symbol, a, b) if not isinstance(a, Tensor) else a
     b = operand(symbol, b, a)
+    if a.data.dtype is not b.data.dtype and a.dtype != b.dtype:
+        common = common_dtype(a, b)
+        a, b = to(a, common), to(b, common)
     try:
         return function()(a, b)
     except ValueError as error:
         raise ValueError(f"{symbol}: shapes {a.shape} and {b.shape} do not fit together") from error
 
 
+def _real(input: Any) -> Tensor:
+    """Return whole numbers as float32, as PyTorch does for functions whose values are no whole numbers."""
+    tensor = as_tensor(input)
+    return tensor if tensor.dtype.kind == "f" else to(tensor, np.float32)
+
+
 def exp(input: Tensor) -> Tensor:
     """Return e to the power of each element. Any shape."""
-    return Exp()(input)
+    return Exp()(_real(input))
 
 
 def log(input: Tensor) -> Tensor:
     """Return the natural logarithm of each element. Any shape."""
-    return Log()(input)
+    return Log()(_real(input))
+
+
+def sqrt(input: Tensor) -> Tensor:
+    """Return the square root of each element. Any shape."""
+    return Sqrt()(_real(input))
+
+
+def abs(input: Tensor) -> Tensor:
+    """Return the absolute value of each element. Any shape."""
+    return Abs()(input)
 
 
 def matmul(input: Any, other: Any) -> Tensor:
@@ -212,10 +294,13 @@ def matmul(input: Any, other: Any) -> Tensor:
     return _apply(MatMul, "@", input, other)
 
 
-def _pow(x: Tensor, exponent: Any) -> Tensor:
+def pow(input: Tensor, exponent: Any) -> Tensor:
+    """Return each element to the power of a number."""
     if isinstance(exponent, bool) or not isinstance(exponent, numbers.Real):
         raise TypeError(f"**: the exponent must be a plain number, got {exponent!r}")
-    return Pow(int(exponent) if isinstance(exponent, numbers.Integral) else float(exponent))(x)
+    if isinstance(exponent, numbers.Integral):
+        return Pow(int(exponent))(as_tensor(input))
+    return Pow(float(exponent))(_real(input))
 
 
 install_methods(
@@ -230,7 +315,13 @@ install_methods(
     __matmul__=lambda a, b: _apply(MatMul, "@", a, b),
     __rmatmul__=lambda a, b: _apply(MatMul, "@", b, a),
     __neg__=lambda x: Neg()(x),
-    __pow__=_pow,
+    __pow__=pow,
+    __abs__=abs,
+    pow=pow,
+    abs=abs,
     exp=exp,
     log=log,
+    sqrt=sqrt,
+    matmul=matmul,
+    mm=matmul,
 )

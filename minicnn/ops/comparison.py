@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.autograd import Tensor, install_methods
+from minicnn.arguments import axis
+from minicnn.autograd import Tensor, as_tensor, install_methods
 from minicnn.backend import get_array_module, on_device_of, same_device
 from minicnn.ops.arithmetic import operand
 
-__all__: list[str] = []
+__all__ = ["all", "allclose", "any", "equal"]
 
 
 def _elementwise(symbol: str, function: Callable[[Any, Any], Any], a: Tensor, b: Any) -> Any:
@@ -69,13 +70,13 @@ def _iter(x: Tensor) -> Iterator[Tensor]:
 
 
 def _bool(x: Tensor) -> bool:
-    if x.size != 1:
+    if x.numel() != 1:
         raise ValueError(f"bool: a tensor of shape {x.shape} is neither true nor false; use np.any or np.all")
     return bool(x.item())
 
 
 def _index(x: Tensor) -> int:
-    if x.dtype.kind == "f" or x.size != 1:
+    if x.dtype.kind == "f" or x.numel() != 1:
         raise TypeError(f"index: a tensor must hold one integer, got {x.dtype} of shape {x.shape}")
     return int(x.item())
 
@@ -115,7 +116,40 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def equal(input: Tensor, other: Tensor) -> bool:
+    """Return whether two tensors have the same shape and the same numbers."""
+    input, other = as_tensor(input), as_tensor(other)
+    return input.shape == other.shape and bool((input == other).data.all())
+
+
+def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
+    """Return whether all numbers agree: ``|input - other| <= atol + rtol |other|``."""
+    return np.allclose(as_tensor(input).numpy(), as_tensor(other).numpy(), rtol, atol, equal_nan)
+
+
+def all(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """Return whether all numbers, or all along a dimension, are true: not zero."""
+    return _truth("all", as_tensor(input), dim, keepdim)
+
+
+def any(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """Return whether any number, or any along a dimension, is true: not zero."""
+    return _truth("any", as_tensor(input), dim, keepdim)
+
+
+def _truth(name: str, input: Tensor, dim: int | None, keepdim: bool) -> Tensor:
+    along = None if dim is None or input.ndim == 0 else axis(name, "dim", dim, input.ndim)
+    with on_device_of(input.data):
+        found = getattr(input.data != 0, name)(axis=along, keepdims=keepdim)
+        return Tensor(get_array_module(input.data).asarray(found))
+
+
 install_methods(
+    all=all,
+    any=any,
+    eq=_comparison("==", operator.eq),
+    equal=equal,
+    allclose=allclose,
     __eq__=_comparison("==", operator.eq),
     __ne__=_comparison("!=", operator.ne),
     __lt__=_comparison("<", operator.lt),

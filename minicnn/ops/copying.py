@@ -1,11 +1,37 @@
-"""Copies and pickles of tensors. Neither takes a graph along: it may be thousands of operations deep."""
+"""Copies of tensors: clone, which is an operation; deep copies and pickles, which take no graph along.
+
+A graph may be thousands of operations deep.
+"""
 
 import copy
+from types import ModuleType
 from typing import Any
 
-from minicnn.autograd import Tensor, install_methods
+from minicnn.autograd import OWN_PLACE, Function, Tensor, install_methods
+from minicnn.backend import Array
 
-__all__: list[str] = []
+__all__ = ["Clone", "clone"]
+
+
+class Clone(Function):
+    """y = x in memory of its own, in the order of its dimensions;  dL/dx = dL/dy."""
+
+    reads = OWN_PLACE
+
+    def forward(self, xp: ModuleType, x: Array) -> Array:
+        return x.copy()
+
+    def backward(self, xp: ModuleType, grad_output: Array) -> Array:
+        return grad_output
+
+
+def clone(input: Tensor) -> Tensor:
+    """Return a copy, through which gradients flow."""
+    return Clone()(input)
+
+
+def _contiguous(x: Tensor) -> Tensor:
+    return x if x.data.flags.c_contiguous else clone(x)
 
 
 def _rebuilt(kind: type[Tensor], data: Any, grad: Any, requires_grad: bool) -> Tensor:
@@ -32,4 +58,4 @@ def _reduce(x: Tensor) -> Any:
     return _rebuilt, (type(x), x.data, x.grad, x.requires_grad)
 
 
-install_methods(__deepcopy__=_deepcopy, __reduce__=_reduce)
+install_methods(clone=clone, contiguous=_contiguous, __deepcopy__=_deepcopy, __reduce__=_reduce)

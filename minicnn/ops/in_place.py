@@ -1,4 +1,4 @@
-"""What changes a tensor in place: += -= *= /= and x[index] = value, as in PyTorch.
+"""What changes a tensor in place: += -= *= /= and x[index] = value, and methods such as add_ and zero_.
 
 None of them is part of a graph. They serve what is done beside it: ``with no_grad(): w -= lr * w.grad``.
 """
@@ -25,11 +25,28 @@ def _recorded(symbol: str, x: Tensor, value: Any) -> bool:
     return True
 
 
+def _refuse_recorded(symbol: str, x: Tensor, value: Any) -> None:
+    if _recorded(symbol, x, value):
+        raise RuntimeError(
+            f"{symbol}: there is no derivative of it; compute a new tensor, or use `with minicnn.no_grad():`"
+        )
+
+
 def _operator(symbol: str, name: str) -> Callable[[Tensor, Any], Tensor]:
+    change = _change(symbol, name)
+
     def method(x: Tensor, value: Any) -> Tensor:
         if _recorded(symbol, x, value):  # x += y is then x = x + y
             computed: Tensor = getattr(x, f"__{name}__")(value)
             return computed
+        return change(x, value)
+
+    return method
+
+
+def _change(symbol: str, name: str) -> Callable[[Tensor, Any], Tensor]:
+    def method(x: Tensor, value: Any) -> Tensor:
+        _refuse_recorded(symbol, x, value)
         other = operand(symbol, value, x).data
         same_device(symbol, a=x.data, b=other)
         with on_device_of(x.data):
@@ -45,12 +62,13 @@ def _operator(symbol: str, name: str) -> Callable[[Tensor, Any], Tensor]:
     return method
 
 
-def _setitem(x: Tensor, index: Any, value: Any) -> None:
-    symbol = "x[index] = value"
-    if _recorded(symbol, x, value):
-        raise RuntimeError(
-            f"{symbol}: there is no derivative of it; compute a new tensor, or use `with minicnn.no_grad():`"
-        )
+def _scaled(symbol: str, name: str) -> Callable[..., Tensor]:
+    change = _change(symbol, name)
+    return lambda x, other, *, alpha=1: change(x, other if alpha == 1 else other * alpha)
+
+
+def _setitem(x: Tensor, index: Any, value: Any, symbol: str = "x[index] = value") -> None:
+    _refuse_recorded(symbol, x, value)
     parts = index if isinstance(index, tuple) else (index,)
     plain = tuple(part.data if isinstance(part, Tensor) else part for part in parts)
     other = value.data if isinstance(value, Tensor) else value
@@ -61,10 +79,25 @@ def _setitem(x: Tensor, index: Any, value: Any) -> None:
     mark_written(x, symbol)
 
 
+def _fill(symbol: str) -> Callable[[Tensor, Any], Tensor]:
+    def method(x: Tensor, value: Any) -> Tensor:
+        _setitem(x, ..., value, symbol)
+        return x
+
+    return method
+
+
 install_methods(
     __iadd__=_operator("+=", "add"),
     __isub__=_operator("-=", "sub"),
     __imul__=_operator("*=", "mul"),
     __itruediv__=_operator("/=", "truediv"),
     __setitem__=_setitem,
+    add_=_scaled("add_", "add"),
+    sub_=_scaled("sub_", "sub"),
+    mul_=_change("mul_", "mul"),
+    div_=_change("div_", "truediv"),
+    copy_=_fill("copy_"),
+    fill_=_fill("fill_"),
+    zero_=lambda x: _fill("zero_")(x, 0),
 )

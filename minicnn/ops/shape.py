@@ -1,4 +1,4 @@
-"""Operations that move numbers without changing them: to another shape, order, position or device."""
+"""Operations that move numbers without changing them: to another shape, order or position."""
 
 import itertools
 import math
@@ -6,24 +6,29 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-from minicnn.arguments import axis, floating, number, same_dtype, whole
-from minicnn.autograd import OWN_PLACE, Function, Tensor, Window, install_methods
-from minicnn.backend import Array, checked_device, device_of, same_device, to_device
+from minicnn.arguments import axis, floating, number, whole
+from minicnn.autograd import OWN_PLACE, Function, Tensor, Window, as_tensor, install_methods
+from minicnn.backend import Array, same_device
+from minicnn.ops.arithmetic import sum_to
 
 __all__ = [
     "Concatenate",
+    "Expand",
     "Index",
     "Pad",
     "Permute",
     "Reshape",
-    "ToDevice",
     "cat",
+    "expand",
     "flatten",
     "pad",
     "permute",
+    "repeat",
     "reshape",
-    "to",
+    "squeeze",
+    "stack",
     "transpose",
+    "unsqueeze",
 ]
 
 
@@ -59,6 +64,22 @@ class Permute(Function):
         for position, dim in enumerate(self.dims):
             back[dim] = position
         return grad_output.transpose(back)
+
+
+class Expand(Function):
+    """y = x, repeated along dimensions of length 1 without a copy;  dL/dx = sum of dL/dy over the repetitions."""
+
+    views = True
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+
+    def forward(self, xp: ModuleType, x: Array) -> Array:
+        self.input_shape = x.shape
+        return xp.broadcast_to(x, self.shape)
+
+    def backward(self, xp: ModuleType, grad_output: Array) -> Array:
+        return sum_to(grad_output, self.input_shape)
 
 
 class Index(Function):
@@ -104,23 +125,6 @@ class Pad(Function):
             return None
         *_, (above, _), (left, _) = self.margins
         return Window((1, 1), (1, 1), (above, left))
-
-
-class ToDevice(Function):
-    """The same numbers on another device; the gradient is moved back to the device of x."""
-
-    views = True
-    reads = OWN_PLACE
-
-    def __init__(self, device: str) -> None:
-        self.device = device
-
-    def forward(self, xp: ModuleType, x: Array) -> Array:
-        self.input_device = device_of(x)
-        return to_device(x, self.device)
-
-    def backward(self, xp: ModuleType, grad_output: Array) -> Array:
-        return to_device(grad_output, self.input_device)
 
 
 class Concatenate(Function):
@@ -170,7 +174,7 @@ def cat(tensors: Any, dim: int = 0) -> Tensor:
     """
     if isinstance(tensors, Tensor) or not isinstance(tensors, Sequence) or not tensors:
         raise ValueError(f"cat: tensors must be a list of at least one Tensor, got {tensors!r}")
-    parts = [tensor if isinstance(tensor, Tensor) else Tensor(tensor) for tensor in tensors]
+    parts = [as_tensor(tensor) for tensor in tensors]
     first = parts[0]
     dim = axis("cat", "dim", dim, first.ndim)
     for i, part in enumerate(parts):
@@ -180,9 +184,16 @@ def cat(tensors: Any, dim: int = 0) -> Tensor:
                 f"cat: tensors[{i}] has shape {part.shape}, which does not fit {first.shape} along dim={dim}"
             )
     named = {f"tensors[{i}]": part for i, part in enumerate(parts)}
-    same_dtype("cat", **named)
+    for name, part in named.items():
+        if part.dtype != first.dtype:
+            raise TypeError(f"cat: {name} must be {first.dtype}, as tensors[0] is, got {part.dtype}")
     same_device("cat", **{name: part.data for name, part in named.items()})
     return Concatenate(dim)(*parts)
+
+
+def lengths(given: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the numbers of ``f(2, 3)`` and of ``f((2, 3))`` alike."""
+    return tuple(given[0]) if len(given) == 1 and isinstance(given[0], (tuple, list)) else given
 
 
 def reshape(input: Tensor, *shape: Any) -> Tensor:
@@ -194,11 +205,11 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
     *shape : int or one tuple of ints
         Of the same number of elements.
     """
-    wanted = tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else tuple(shape)
+    input, wanted = as_tensor(input), lengths(shape)
     known = math.prod(length for length in wanted if length != -1)
-    fits = (known and input.size % known == 0) if wanted.count(-1) == 1 else known == input.size
+    fits = (known and input.numel() % known == 0) if wanted.count(-1) == 1 else known == input.numel()
     if wanted.count(-1) > 1 or any(length < -1 for length in wanted) or not fits:
-        raise ValueError(f"reshape: shape {wanted} does not hold the {input.size} elements of {input.shape}")
+        raise ValueError(f"reshape: shape {wanted} does not hold the {input.numel()} elements of {input.shape}")
     return Reshape(wanted)(input)
 
 
@@ -212,7 +223,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     start_dim, end_dim : int
         Counted from the end if negative.
     """
-    input = input if isinstance(input, Tensor) else Tensor(input)
+    input = as_tensor(input)
     first = axis("flatten", "start_dim", start_dim, input.ndim)
     last = axis("flatten", "end_dim", end_dim, input.ndim)
     if first > last:
@@ -241,7 +252,7 @@ def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = N
     Tensor
         `input` itself if there is nothing to add.
     """
-    input = input if isinstance(input, Tensor) else Tensor(input)
+    input = as_tensor(input)
     floating("pad", "input", input)
     if mode != "constant":
         raise NotImplementedError(f"pad: mode={mode!r} is not supported; accepted: 'constant'")
@@ -267,7 +278,7 @@ def permute(input: Tensor, *dims: Any) -> Tensor:
     *dims : int or one tuple of ints
         Each dimension of `input` once.
     """
-    wanted = tuple(dims[0]) if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else tuple(dims)
+    input, wanted = as_tensor(input), lengths(dims)
     order = tuple(axis("permute", "dims", dim, input.ndim) for dim in wanted) if input.ndim else ()
     if sorted(order) != list(range(input.ndim)) or len(wanted) != input.ndim:
         raise ValueError(f"permute: dims must name each of the {input.ndim} dimensions once, got {wanted}")
@@ -276,6 +287,7 @@ def permute(input: Tensor, *dims: Any) -> Tensor:
 
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Exchange two dimensions, counted from the end if negative, as ``torch.transpose`` does."""
+    input = as_tensor(input)
     dims = list(range(input.ndim))
     i, j = axis("transpose", "dim0", dim0, input.ndim), axis("transpose", "dim1", dim1, input.ndim)
     if dims:
@@ -283,22 +295,67 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     return Permute(tuple(dims))(input)
 
 
-def to(input: Tensor, device: str) -> Tensor:
-    """Return the tensor on another device, or `input` itself if it is there already.
+def squeeze(input: Tensor, dim: Any = None) -> Tensor:
+    """Return the tensor without its dimensions of length 1, or without those of them that `dim` names.
 
     Parameters
     ----------
     input : Tensor
-    device : str
-        "cpu", "cuda" for the current GPU, "cuda:0", "cuda:1" ... for a certain one.
-
-    Raises
-    ------
-    DeviceError
-        If CuPy, a GPU, or this GPU is absent.
+    dim : int or tuple of ints, optional
+        Counted from the end if negative.
     """
-    device = checked_device(device)
-    return input if input.device == device else ToDevice(device)(input)
+    input = as_tensor(input)
+    given = range(input.ndim) if dim is None else dim if isinstance(dim, (tuple, list)) else (dim,)
+    named = {axis("squeeze", "dim", d, input.ndim) for d in given}
+    return reshape(input, tuple(n for d, n in enumerate(input.shape) if n != 1 or d not in named))
+
+
+def unsqueeze(input: Tensor, dim: int) -> Tensor:
+    """Return the tensor with a new dimension of length 1 at position `dim`, counted from the end if negative."""
+    input = as_tensor(input)
+    dim = axis("unsqueeze", "dim", dim, input.ndim + 1)
+    return reshape(input, (*input.shape[:dim], 1, *input.shape[dim:]))
+
+
+def expand(input: Tensor, *sizes: Any) -> Tensor:
+    """Return the tensor with dimensions of length 1 repeated to a larger length, without a copy.
+
+    Parameters
+    ----------
+    input : Tensor
+    *sizes : int or one tuple of ints
+        The new shape; -1 leaves a length as it is. It may have more dimensions in front.
+    """
+    wanted = lengths(sizes)
+    own = (*[-1] * (len(wanted) - input.ndim), *input.shape)
+    shape = tuple(had if want == -1 else want for had, want in zip(own, wanted, strict=False))
+    fits = len(wanted) >= input.ndim and all(had in (-1, 1, n) for had, n in zip(own, shape, strict=False))
+    if not fits or min(shape, default=0) < 0:
+        raise ValueError(f"expand: sizes must be lengths that {input.shape} can be repeated to, got {wanted}")
+    return Expand(shape)(input)
+
+
+def repeat(input: Tensor, *repeats: Any) -> Tensor:
+    """Return the tensor repeated along each dimension, as ``torch.Tensor.repeat`` and ``numpy.tile`` do.
+
+    Parameters
+    ----------
+    input : Tensor
+    *repeats : int or one tuple of ints
+        How often, for each dimension; for more dimensions than there are, new ones are made in front.
+    """
+    times = [whole("repeat", "repeats", count, 0) for count in lengths(repeats)]
+    if len(times) < input.ndim:
+        raise ValueError(f"repeat: repeats must be at least {input.ndim} numbers, one a dimension, got {tuple(times)}")
+    own = [*[1] * (len(times) - input.ndim), *input.shape]
+    pairs = list(zip(times, own, strict=True))
+    apart = reshape(input, tuple(part for _, length in pairs for part in (1, length)))
+    return reshape(expand(apart, [n for pair in pairs for n in pair]), tuple(count * length for count, length in pairs))
+
+
+def stack(tensors: Any, dim: int = 0) -> Tensor:
+    """Join tensors of the same shape along a new dimension, as ``torch.stack`` does."""
+    return cat([unsqueeze(tensor, dim) for tensor in tensors], dim)
 
 
 def _getitem(x: Tensor, index: Any) -> Tensor:
@@ -307,12 +364,26 @@ def _getitem(x: Tensor, index: Any) -> Tensor:
     return Index(plain if isinstance(index, tuple) else plain[0])(x)
 
 
+def _t(x: Tensor) -> Tensor:
+    if x.ndim > 2:
+        raise ValueError(
+            f"t: the tensor must have at most two dimensions, got shape {x.shape}; use transpose or permute"
+        )
+    return permute(x, *reversed(range(x.ndim)))
+
+
 install_methods(
     __getitem__=_getitem,
     reshape=reshape,
+    view=reshape,
+    view_as=lambda x, other: reshape(x, other.shape),
     flatten=flatten,
+    squeeze=squeeze,
+    unsqueeze=unsqueeze,
+    expand=expand,
+    repeat=repeat,
     permute=permute,
-    to=to,
     transpose=transpose,
+    t=_t,
     T=property(lambda x: permute(x, *reversed(range(x.ndim)))),
 )

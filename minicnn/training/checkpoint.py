@@ -21,9 +21,10 @@ from minicnn import models, nn
 from minicnn.backend import asnumpy, get_default_device, to_device
 from minicnn.data.preparation import Preparation
 from minicnn.errors import MinicnnError
-from minicnn.files import printable, regular_file, write_atomically
+from minicnn.files import printable, write_atomically
 from minicnn.models import Network
 from minicnn.optim import Optimizer
+from minicnn.saving import reading_safetensors
 from minicnn.training.loop import DivergedError
 
 __all__ = [
@@ -278,26 +279,13 @@ def _write(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], setti
 @contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[Any, dict[str, Any]]]:
     """Open a checkpoint for reading, and turn every error that comes from its contents into a CheckpointError."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        if regular_file(path).st_size > MAX_BYTES:
-            raise ValueError(f"it is larger than {MAX_BYTES >> 30} GiB")
-        with safe_open(path, framework="numpy") as file:
-            checksum, _, text = (file.metadata() or {}).get("minicnn", "").partition(" ")
-            if not text:
-                raise ValueError("it is not a checkpoint of minicnn")
-            if checksum != f"{zlib.crc32(text.encode()):08x}":
-                raise ValueError("it is corrupt: its description has changed since it was written")
-            yield file, json.loads(text)
-    except OSError as error:
-        raise CheckpointError(f"{os.fspath(path)} cannot be read: {error.strerror or error}") from error
-    except SafetensorError as error:
-        raise CheckpointError(f"{os.fspath(path)} is truncated, corrupt or not a checkpoint: {error}") from error
-    except KeyError as error:
-        raise CheckpointError(f"{os.fspath(path)} cannot be used: {error} is missing in it") from error
-    except (ValueError, TypeError, AttributeError, ArithmeticError, MemoryError, RecursionError) as error:
-        raise CheckpointError(f"{os.fspath(path)} cannot be used: {error or type(error).__name__}") from error
+    with reading_safetensors(path, CheckpointError, "a checkpoint", MAX_BYTES) as file:
+        checksum, _, text = (file.metadata() or {}).get("minicnn", "").partition(" ")
+        if not text:
+            raise ValueError("it is not a checkpoint of minicnn")
+        if checksum != f"{zlib.crc32(text.encode()):08x}":
+            raise ValueError("it is corrupt: its description has changed since it was written")
+        yield file, json.loads(text)
 
 
 def _model(file: Any, settings: Mapping[str, Any]) -> SavedModel:

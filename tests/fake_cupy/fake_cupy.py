@@ -31,11 +31,11 @@ HEADER = Path(__file__).parents[1] / "kernels" / "cuda_on_cpu.h"
 COMPILER = shutil.which("g++")
 
 FUNCTIONS = (
-    "abs arange argmax array_equal asfortranarray broadcast_to concatenate divide empty empty_like exp expand_dims "
-    "full isfinite log matmul maximum minimum multiply ones ones_like outer pad put_along_axis shares_memory sqrt "
-    "stack sum take_along_axis tanh where zeros zeros_like"
+    "abs arange argmax argmin array_equal asfortranarray broadcast_to concatenate divide einsum empty empty_like exp "
+    "expand_dims full isfinite log matmul maximum minimum multiply ones ones_like outer pad put_along_axis "
+    "shares_memory sign sqrt stack sum take_along_axis tanh where zeros zeros_like"
 ).split()
-METHODS = "all any argmax astype fill max mean min ravel reshape squeeze sum swapaxes tolist transpose".split()
+METHODS = "all any argmax argmin astype fill max mean min ravel reshape squeeze sum swapaxes tolist transpose".split()
 VIEWS = "ravel reshape squeeze swapaxes tolist transpose".split()
 CONSTANTS = "bool_ float32 float64 inf int32 int64 nan newaxis uint8 uint64".split()
 

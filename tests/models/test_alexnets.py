@@ -33,7 +33,7 @@ def paper():
 @pytest.mark.parametrize("variant", PARAMETERS)
 def test_parameters_and_multiply_accumulates(variant):
     network, summary = shapes_of(alexnet, variant=variant)
-    assert sum(parameter.size for parameter in network.parameters()) == summary.parameters == PARAMETERS[variant]
+    assert sum(parameter.numel() for parameter in network.parameters()) == summary.parameters == PARAMETERS[variant]
     assert summary.macs == MACS[variant]
 
 

@@ -62,7 +62,7 @@ def test_alexnet_cifars_first_values(arguments, behind_lrn):
         if kind == "bias":
             assert (parameter.data == 0).all()
             continue
-        fan_in, fan_out = parameter.data[0].size, parameter.size // parameter.shape[1]
+        fan_in, fan_out = parameter.data[0].size, parameter.numel() // parameter.shape[1]
         std = (2 / (fan_in + fan_out)) ** 0.5 if "activation" in arguments else (2 / fan_in) ** 0.5
         std = 0.01 if layer == "fc8" else std * (2**0.75 if layer in behind_lrn else 1)
         assert parameter.data.std() == pytest.approx(std, rel=0.04), name

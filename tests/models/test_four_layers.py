@@ -24,7 +24,7 @@ SHAPES = {
 def test_layers_and_shapes(activation):
     net = four_layer(activation)
     assert {name: parameter.shape for name, parameter in net.named_parameters()} == SHAPES
-    assert sum(parameter.size for parameter in net.parameters()) == 85_098
+    assert sum(parameter.numel() for parameter in net.parameters()) == 85_098
     act = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}[activation]
     assert [type(layer) for layer in net] == [nn.Conv2d, act, nn.MaxPool2d] * 3 + [nn.Flatten, nn.Linear]
     x = np.zeros((2, 3, 32, 32), np.float32)
@@ -44,7 +44,7 @@ def test_first_values(init):
         if name.endswith("bias"):
             assert (parameter.data == 0).all()
             continue
-        fan_in, fan_out = parameter.data[0].size, parameter.size // parameter.shape[1]
+        fan_in, fan_out = parameter.data[0].size, parameter.numel() // parameter.shape[1]
         std = {"normal": 0.01, "xavier": (2 / (fan_in + fan_out)) ** 0.5, "he": (2 / fan_in) ** 0.5}[init]
         assert parameter.data.std() == pytest.approx(std, rel=0.05)
         assert parameter.data.mean() == pytest.approx(0, abs=0.05 * std)

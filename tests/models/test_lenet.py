@@ -38,7 +38,7 @@ def test_first_values_keep_the_size_of_activations():
         if name.endswith("bias"):
             assert (parameter.data == 0).all()
         else:
-            fan_in, fan_out = parameter.data[0].size, parameter.size // parameter.shape[1]
+            fan_in, fan_out = parameter.data[0].size, parameter.numel() // parameter.shape[1]
             assert abs(parameter.data).max() <= (6 / (fan_in + fan_out)) ** 0.5
             assert parameter.data.std() == pytest.approx((2 / (fan_in + fan_out)) ** 0.5, rel=0.15)
 

@@ -12,7 +12,7 @@ from minicnn import Tensor, models, nn, optim
 from minicnn.backend import asnumpy, device_of, on_device_of, to_device
 from minicnn.data import Preparation
 from minicnn.models import TwoTowers
-from minicnn.ops.shape import ToDevice
+from minicnn.ops.conversion import ToDevice
 from minicnn.training import load_model, save_model
 
 LABELS = np.array([3, 0, 9])

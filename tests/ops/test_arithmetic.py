@@ -254,3 +254,50 @@ def test_matrices_that_do_not_fit(a_shape: tuple[int, ...], b_shape: tuple[int, 
         Tensor(np.ones(a_shape)) @ Tensor(np.ones(b_shape))
     assert str(a_shape) in str(error.value)
     assert str(b_shape) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        (np.ones(2, np.float32), np.ones(2, np.int64), np.float32),
+        (np.ones(2, np.float32), np.ones(2, np.float64), np.float64),
+        (np.ones(2, np.float32), np.ones((), np.float64), np.float32),
+        (np.ones(2, np.int64), np.ones((), np.float64), np.float64),
+        (np.ones(2, np.uint8), np.ones((), np.int64), np.uint8),
+        (np.ones(2, np.uint8), np.ones(2, np.int64), np.int64),
+        (np.ones(2, np.bool_), np.ones(2, np.uint8), np.uint8),
+        (np.ones(2, np.bool_), np.ones((), np.int32), np.int32),
+    ],
+)
+def test_tensors_of_different_dtypes(a: np.ndarray, b: np.ndarray, expected: type, device: str) -> None:
+    x, y = Tensor(a).to(device), Tensor(b).to(device)
+    assert (x + y).dtype == (y * x).dtype == expected
+    assert (x + y).tolist() == [2, 2]
+
+
+def test_the_gradient_of_a_tensor_of_lower_precision_is_its_own() -> None:
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    y = Tensor(np.array([3.0, 4.0]), requires_grad=True)
+    (x * y).sum().backward()
+    assert (x.grad.dtype, y.grad.dtype) == (np.float32, np.float64)
+    assert (x.grad.tolist(), y.grad.tolist()) == ([3, 4], [1, 2])
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, np.uint8, np.int32, np.int64])
+def test_a_quotient_of_whole_numbers_is_float32(dtype: type, device: str) -> None:
+    y = Tensor(np.array([1, 0], dtype)).to(device) / Tensor(np.array([1, 1], dtype)).to(device)
+    assert (y.dtype, y.tolist()) == (np.float32, [1, 0])
+
+
+@pytest.mark.parametrize("function", [Tensor.exp, Tensor.log, Tensor.sqrt, lambda x: x**0.5])
+def test_functions_of_whole_numbers_are_float32(function: Callable[[Tensor], Tensor]) -> None:
+    y = function(Tensor([1, 4]))
+    assert y.dtype == np.float32
+    np.testing.assert_array_equal(y.data, function(Tensor([1.0, 4.0])).data)
+
+
+def test_the_slope_of_abs_is_zero_at_the_kink() -> None:
+    x = Tensor([-2.0, 0.0, 3.0], requires_grad=True)
+    abs(x).sum().backward()
+    assert x.grad.tolist() == [-1, 0, 1]
+    assert Tensor([-2, 3]).abs().tolist() == [2, 3]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import minicnn
 from minicnn import Tensor, nn
 
 COMPARISONS = [operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge]
@@ -95,7 +96,6 @@ def test_the_best_loss_so_far() -> None:
         (lambda x: ~x, TypeError, "~: the tensor must hold booleans or integers, got float64"),
         (lambda x: x & True, TypeError, "&: the operands must hold booleans or integers, got Tensor"),
         (lambda x: (x == 1) | 1.5, TypeError, r"\|: the operands must hold booleans or integers, got 1.5"),
-        (abs, TypeError, "abs"),
         (lambda x: round(x[0]), TypeError, "__round__"),
         (lambda x: 2**x, TypeError, r"\*\*"),
         (lambda x: x // 2, TypeError, "//"),
@@ -194,3 +194,18 @@ def test_an_array_is_not_fetched_from_a_gpu(gpu: str) -> None:
     assert found.numpy().all()
     with pytest.raises(TypeError, match="device"):
         x == Tensor([1.0, 2.0])  # noqa: B015
+
+
+def test_equal_and_allclose() -> None:
+    x = Tensor([1.0, 2.0, np.nan])
+    assert x[:2].equal(Tensor([1.0, 2.0])) is True
+    assert minicnn.equal(x, x) is False  # NaN
+    assert minicnn.equal(x, x[:2]) is False
+    assert minicnn.allclose(x, x, equal_nan=True) and not x.allclose(x)
+    assert minicnn.allclose(Tensor([1.0]), Tensor([1.01]), rtol=0.1)
+
+
+def test_all_and_any(device: str) -> None:
+    x = Tensor([1.0, 0.0]).to(device)
+    assert (x.any().item(), x.all().item(), (x < 2).all().item(), (x > 2).any().item()) == (True, False, True, False)
+    assert x.eq(0).tolist() == [False, True]

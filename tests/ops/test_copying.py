@@ -54,3 +54,19 @@ def test_a_computed_tensor_is_not_copied_deeply(length):
     with pytest.raises(RuntimeError, match="deepcopy: only leaves can be copied, got a tensor computed by Add"):
         copy.deepcopy(deep(length))
     assert copy.deepcopy(deep(length).detach()).data.tolist() == [1 + length, 2 + length]
+
+
+def test_clone_is_a_copy_that_gradients_flow_through(dtype, device):
+    x = Tensor(np.array([[1.0, 2.0], [3.0, 4.0]], dtype)).to(device).requires_grad_()
+    y = x.clone()
+    assert y.data is not x.data
+    (y * y).sum().backward()
+    assert x.grad.tolist() == [[2, 4], [6, 8]]
+
+
+def test_contiguous_copies_only_what_is_not_in_order():
+    x = Tensor(np.arange(6.0).reshape(2, 3))
+    assert x.contiguous() is x
+    y = x.T.contiguous()
+    assert y.data.flags.c_contiguous
+    assert y.tolist() == [[0, 3], [1, 4], [2, 5]]

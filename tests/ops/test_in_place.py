@@ -92,3 +92,53 @@ def test_elements_are_assigned() -> None:
     assert x.data.tolist() == [[1, 1, 1], [4, 2, 3]]
     x[x > 2] = 0
     assert x.data.tolist() == [[1, 1, 1], [0, 2, 0]]
+
+
+METHODS = {
+    "add_": lambda x, y: x + y,
+    "sub_": lambda x, y: x - y,
+    "mul_": lambda x, y: x * y,
+    "div_": lambda x, y: x / y,
+    "copy_": lambda x, y: y,
+    "fill_": lambda x, y: y,
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("value", [2.0, np.array([2.0, 4.0], np.float32)], ids=["number", "row"])
+def test_methods(name: str, value: Any, device: str) -> None:
+    array = np.array([[1.0, 2.0], [3.0, 4.0]], np.float32)
+    x = Tensor(array.copy()).to(device)
+    before = x.data
+    other = value if isinstance(value, float) else Tensor(value).to(device)
+    assert getattr(x, name)(other) is x
+    assert x.data is before
+    np.testing.assert_array_equal(x.numpy(), np.broadcast_to(METHODS[name](array, value), (2, 2)))
+
+
+def test_a_factor_for_what_is_added() -> None:
+    x = Tensor([1.0, 2.0])
+    assert x.add_(Tensor([10.0, 20.0]), alpha=0.5).tolist() == [6, 12]
+    assert x.sub_(np.array([1.0, 1.0], np.float32), alpha=2).tolist() == [4, 10]
+    assert x.zero_().tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("name", [*METHODS, "zero_"])
+def test_methods_never_make_a_new_tensor(name: str) -> None:
+    """Unlike ``y += x``, which a graph turns into ``y = y + x``."""
+    value = () if name == "zero_" else (Tensor([1.0], requires_grad=True),)
+    with pytest.raises(RuntimeError, match=f"{name}: (there is no derivative of it|a leaf that requires a gradient)"):
+        getattr(Tensor([2.0], requires_grad=True) * 2, name)(*value)
+    with pytest.raises(RuntimeError, match=f"{name}: a leaf that requires a gradient cannot be changed in place"):
+        getattr(Tensor([2.0], requires_grad=True), name)(*value)
+    weight = nn.Parameter([2.0])
+    with minicnn.no_grad():
+        getattr(weight, name)(*value)
+
+
+def test_a_backward_pass_notices_methods() -> None:
+    x, w = Tensor([2.0]), Tensor([3.0], requires_grad=True)
+    y = w * x
+    x.zero_()
+    with pytest.raises(RuntimeError, match="changed in place since, by zero_"):
+        y.backward()

@@ -1,4 +1,4 @@
-"""sum, mean, max."""
+"""Reductions: sum, mean, variance, the largest and the smallest."""
 
 import math
 from collections.abc import Callable
@@ -159,3 +159,86 @@ def test_max_of_nothing() -> None:
             nothing.max(*arguments)
     values, indices = nothing.max(1)
     assert values.shape == indices.shape == (0,)
+
+
+@pytest.mark.parametrize("keepdim", [False, True])
+@pytest.mark.parametrize("dim", [0, 1, -1])
+def test_min_is_max_of_the_negative(
+    dim: int, keepdim: bool, dtype: type, device: str, rng: np.random.Generator
+) -> None:
+    x = Tensor(rng.standard_normal(SHAPE).astype(dtype)).to(device)
+    values, indices = x.min(dim, keepdim)
+    expected = (-x).max(dim, keepdim)
+    np.testing.assert_array_equal(values.numpy(), -expected.values.numpy())
+    np.testing.assert_array_equal(indices.numpy(), expected.indices.numpy())
+    assert x.min().item() == -(-x).max().item()
+
+
+def test_ties_of_the_smallest() -> None:
+    x = Tensor(np.array([[1.0, 1.0, 3.0], [2.0, 2.0, 2.0]]), requires_grad=True)
+    x.min(1).values.backward(np.array([10.0, 20.0]))
+    np.testing.assert_array_equal(x.grad, [[10, 0, 0], [20, 0, 0]])
+    x.grad = None
+    x.min().backward(10.0)
+    np.testing.assert_array_equal(x.grad, [[5, 5, 0], [0, 0, 0]])
+
+
+@pytest.mark.parametrize("name", ["argmax", "argmin"])
+def test_places(name: str, device: str, rng: np.random.Generator) -> None:
+    array = rng.standard_normal(SHAPE)
+    x = Tensor(array).to(device)
+    for dim in (None, 0, 1, -1):
+        for keepdim in (False, True):
+            y = getattr(x, name)(dim, keepdim)
+            assert y.dtype == np.int64
+            np.testing.assert_array_equal(y.numpy(), getattr(np, name)(array, axis=dim, keepdims=keepdim))
+    with pytest.raises(ValueError, match=f"{name}: input has no elements to choose from"):
+        getattr(Tensor(np.ones((0, 3))), name)(0)
+    with pytest.raises(ValueError, match=f"{name}: dim must lie between -3 and 2, got 3"):
+        getattr(x, name)(3)
+
+
+@pytest.mark.parametrize("keepdim", [False, True])
+@pytest.mark.parametrize("dim", [None, 0, -1, (0, 2), [1, 2]], ids=repr)
+@pytest.mark.parametrize("correction", [0, 1, 0.5])
+def test_var_and_std_are_their_definition(
+    dim: Any, keepdim: bool, correction: float, dtype: type, rng: np.random.Generator
+) -> None:
+    x = rng.standard_normal(SHAPE).astype(dtype) + dtype(3)
+    dims = dims_of(dim, 3)
+    spread = Tensor(x).var(dim, keepdim=keepdim, correction=correction)
+    deviation = Tensor(x).std(dim, keepdim=keepdim, correction=correction)
+    kept = tuple(1 if i in dims else size for i, size in enumerate(SHAPE))
+    shape = kept if keepdim else tuple(size for i, size in enumerate(SHAPE) if i not in dims)
+    assert (spread.shape, deviation.shape, spread.dtype, deviation.dtype) == (shape, shape, dtype, dtype)
+    for goal, places in groups(SHAPE, dims).items():
+        row = [float(x[place]) for place in places]
+        middle = math.fsum(row) / len(row)
+        exact = math.fsum((value - middle) ** 2 for value in row) / (len(row) - correction)
+        tolerance = 100 * float(np.finfo(dtype).eps)
+        assert float(spread.data.reshape(kept)[goal]) == pytest.approx(exact, rel=tolerance)
+        assert float(deviation.data.reshape(kept)[goal]) == pytest.approx(math.sqrt(exact), rel=tolerance)
+
+
+def test_the_spread_of_one_number_is_nan_and_of_equal_numbers_zero() -> None:
+    assert math.isnan(Tensor([3.0]).var().item())
+    assert Tensor([3.0]).var(unbiased=False).item() == 0
+    x = Tensor([2.0, 2.0], requires_grad=True)
+    y = x.std()
+    y.backward()
+    assert (y.item(), x.grad.tolist()) == (0, [0, 0])
+
+
+def test_spreads_refuse() -> None:
+    with pytest.raises(TypeError, match="std: input must be float32 or float64, got int64"):
+        Tensor([1, 2]).std()
+    with pytest.raises(TypeError, match="var: correction must be a number, got 'a'"):
+        Tensor([1.0, 2.0]).var(correction="a")
+    with pytest.raises(TypeError, match="var: unbiased must be True or False, got 2"):
+        Tensor([1.0, 2.0]).var(0, 2)
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, np.uint8, np.int32, np.int64])
+def test_sums_of_whole_numbers_are_int64(dtype: type, device: str) -> None:
+    y = Tensor(np.array([[1, 1], [1, 0]], dtype)).to(device).sum(0)
+    assert (y.dtype, y.tolist()) == (np.int64, [2, 1])

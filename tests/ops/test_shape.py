@@ -33,7 +33,7 @@ def test_reshape(shape: tuple[int, ...], wanted: tuple[int, ...], result: tuple[
     x = Tensor(counted(*shape, dtype=dtype), requires_grad=True)
     for y in (x.reshape(wanted), x.reshape(*wanted), x.reshape(list(wanted))):
         assert (y.shape, y.dtype) == (result, dtype)
-        assert y.data.ravel().tolist() == list(range(x.size))
+        assert y.data.ravel().tolist() == list(range(x.numel()))
     gradient = counted(*result)
     y.backward(gradient)
     np.testing.assert_array_equal(x.grad.ravel(), gradient.ravel())
@@ -285,3 +285,84 @@ def test_cat_of_one_and_of_the_same_twice() -> None:
 def test_cat_refuses(tensors: Any, dim: int, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=f"cat: {message}"):
         F.cat(tensors, dim)
+
+
+def test_cat_takes_whole_numbers_of_one_dtype() -> None:
+    assert F.cat([Tensor([1, 2]), Tensor([3])]).data.tolist() == [1, 2, 3]
+    with pytest.raises(TypeError, match=r"cat: tensors\[1\] must be int64, as tensors\[0\] is, got float32"):
+        F.cat([Tensor([1]), Tensor([1.0])])
+
+
+# --- what reshaping and repeating are made of -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shape", "change", "expected"),
+    [
+        ((2, 1, 3, 1), lambda x: x.squeeze(), (2, 3)),
+        ((2, 1, 3, 1), lambda x: x.squeeze(1), (2, 3, 1)),
+        ((2, 1, 3, 1), lambda x: x.squeeze(0), (2, 1, 3, 1)),
+        ((2, 1, 3, 1), lambda x: x.squeeze((1, -1)), (2, 3)),
+        ((), lambda x: x.squeeze(0), ()),
+        ((2, 3), lambda x: x.unsqueeze(0), (1, 2, 3)),
+        ((2, 3), lambda x: x.unsqueeze(-1), (2, 3, 1)),
+        ((), lambda x: x.unsqueeze(0), (1,)),
+        ((2, 3), lambda x: x.view(3, -1), (3, 2)),
+        ((2, 3), lambda x: x.view_as(Tensor(np.ones(6))), (6,)),
+        ((2, 3), lambda x: x.t(), (3, 2)),
+        ((2,), lambda x: x.t(), (2,)),
+    ],
+)
+def test_views(shape: tuple[int, ...], change: Any, expected: tuple[int, ...]) -> None:
+    x = Tensor(counted(*shape))
+    y = change(x)
+    assert y.shape == expected
+    assert np.shares_memory(y.data, x.data)
+
+
+@pytest.mark.parametrize("sizes", [(3, 4), (-1, 4), (2, 3, 4), (2, -1, 1), (0, 3, 1)])
+def test_expand_is_broadcasting(sizes: tuple[int, ...], dtype: type, device: str) -> None:
+    x = Tensor(counted(3, 1, dtype=dtype)).to(device)
+    shape = tuple(had if want == -1 else want for had, want in zip((1, 3, 1)[-len(sizes) :], sizes, strict=True))
+    for y in (x.expand(*sizes), x.expand(sizes), x.expand(list(sizes))):
+        assert y.dtype == dtype
+        np.testing.assert_array_equal(y.numpy(), np.broadcast_to(x.numpy(), shape))
+
+
+@pytest.mark.parametrize("times", [(2, 3), (1, 1), (2, 1, 3), (0, 2)])
+def test_repeat_is_numpys_tile(times: tuple[int, ...]) -> None:
+    x = Tensor(counted(2, 3), requires_grad=True)
+    np.testing.assert_array_equal(x.repeat(*times).data, np.tile(x.data, times))
+    x.repeat(times).sum().backward()
+    np.testing.assert_array_equal(x.grad, np.full((2, 3), np.prod(times)))
+
+
+@pytest.mark.parametrize("dim", [0, 1, 2, -1, -3])
+def test_stack_is_numpys(dim: int) -> None:
+    tensors = [Tensor(counted(2, 3) + i) for i in range(3)]
+    arrays = [tensor.data for tensor in tensors]
+    np.testing.assert_array_equal(minicnn.stack(tensors, dim).data, np.stack(arrays, dim))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        (lambda x: x.squeeze(2), ValueError, "squeeze: dim must lie between -2 and 1, got 2"),
+        (lambda x: x.unsqueeze(3), ValueError, "unsqueeze: dim must lie between -3 and 2, got 3"),
+        (lambda x: x.expand(3, 3), ValueError, r"expand: sizes must be lengths that \(2, 3\) can be repeated to"),
+        (lambda x: x.expand(3), ValueError, r"expand: .*, got \(3,\)"),
+        (lambda x: x.expand(-1, 2, 3), ValueError, r"expand: .*, got \(-1, 2, 3\)"),
+        (lambda x: x.repeat(2), ValueError, r"repeat: repeats must be at least 2 numbers, one a dimension, got \(2,\)"),
+        (lambda x: x.repeat(2, -1), ValueError, "repeat: repeats must be at least 0, got -1"),
+        (lambda x: x.repeat(2, 1.5), TypeError, "repeat: repeats must be an integer, got 1.5"),
+        (lambda x: minicnn.stack([x, x.T]), ValueError, r"cat: tensors\[1\] has shape"),
+        (
+            lambda x: x.view(1, 2, 3).t(),
+            ValueError,
+            r"t: the tensor must have at most two dimensions, got shape \(1, 2",
+        ),
+    ],
+)
+def test_refusals(wrong: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        wrong(Tensor(counted(2, 3)))

@@ -363,9 +363,9 @@ def test_a_file_that_claims_to_be_huge_takes_no_memory(path: Path) -> None:
         header[f"model.{name}"] = {
             "dtype": "F32",
             "shape": list(parameter.shape),
-            "data_offsets": [offset, offset + 4 * parameter.size],
+            "data_offsets": [offset, offset + 4 * parameter.numel()],
         }
-        offset += 4 * parameter.size
+        offset += 4 * parameter.numel()
     settings = {"config": huge.config, "classes": ["a"], "input": {"size": 32, "crop": 32}, "info": {}, "checksums": {}}
     text = json.dumps(settings)
     head = {"__metadata__": {"minicnn": f"{zlib.crc32(text.encode()):08x} {text}"}, **header}

@@ -433,7 +433,7 @@ def test_the_page_of_alexnet_is_saved_in_ten_megabytes(tmp_path: Path) -> None:
     with nn.init.skip_arrays():
         network = models.build({"model": "alexnet"})
     for parameter in network.parameters():  # quicker than the paper's, and as hard to compress
-        fan_in = max(1, parameter.size // parameter.shape[0])
+        fan_in = max(1, parameter.numel() // parameter.shape[0])
         parameter.data = RNG.standard_normal(parameter.shape, np.float32) * np.float32(math.sqrt(2 / fan_in))
     network.eval()
     trace, _ = walked(network, side=224)
