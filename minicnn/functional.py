@@ -10,6 +10,7 @@ array([0., 0., 2.], dtype=float32)
 
 from minicnn.ops.activation import log_softmax, relu, sigmoid, softmax, tanh
 from minicnn.ops.conv import conv2d
+from minicnn.ops.conv_transpose import conv_transpose2d
 from minicnn.ops.dropout import dropout
 from minicnn.ops.linear import linear
 from minicnn.ops.loss import cross_entropy
@@ -21,6 +22,7 @@ __all__ = [
     "avg_pool2d",
     "cat",
     "conv2d",
+    "conv_transpose2d",
     "cross_entropy",
     "dropout",
     "flatten",

@@ -276,7 +276,8 @@ for groups in (1, 2):
 
 # %%
 col = np.empty((1, 2, 2, 1, 3, 3))  # (C, KH, KW, N, OH, OW)
-kernels.im2col(x.numpy(), 2, 2, 1, 1, 0, 0, col)  # stride 1, 1, padding 0, 0
+# windows of 2x2, stride 1, padding 0, dilation 1: each in height and width
+kernels.im2col(x.numpy(), 2, 2, 1, 1, 0, 0, 1, 1, col)
 X = col.reshape(4, 9)  # C KH KW rows, N OH OW columns
 W = filter_.reshape(1, 4)
 print("X, a column for each window:")

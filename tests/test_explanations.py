@@ -27,7 +27,8 @@ IMAGES = np.random.default_rng(1).standard_normal((2, 4, 8, 8)).astype(np.float3
         (Sum, "y = sum of x over some dimensions", "dL/dx = dL/dy for every element that went into the sum", ""),
         (
             DirectConv2d,  # a kind of Conv2d, which has the equations
-            "y[n, f, oh, ow] = b[f] + sum over c, kh, kw of  w[f, c, kh, kw] x[n, c, oh SH - PH + kh, ow SW - PW + kw]",
+            "y[n, f, oh, ow] = b[f] + sum over c, kh, kw of  "
+            "w[f, c, kh, kw] x[n, c, oh SH - PH + kh DH, ow SW - PW + kw DW]",
             "dL/dW = dL/dY X^T\ndL/dx = col2im(W^T dL/dY)\ndL/db = sum of dL/dY over n, oh, ow",
             "Krizhevsky et al. 2012, section 3.5",
         ),

@@ -12,6 +12,7 @@ import minicnn.functional as F
 SIGNATURES = {
     "cat": "(tensors, dim=0)",
     "conv2d": "(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)",
+    "conv_transpose2d": "(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1)",
     "max_pool2d": "(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False)",
     "avg_pool2d": "(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, "
     "divisor_override=None)",

@@ -90,7 +90,7 @@ def test_a_step_knows_its_arrays_and_they_are_the_engines_own() -> None:
     assert conv.input_shapes == ((2, 4, 8, 8), (6, 2, 3, 3), (6,)) and conv.output_shape == (2, 6, 8, 8)
     assert list(conv.inputs) == ["x", "w", "b"]
     assert conv.inputs["x"] is x.data and conv.inputs["w"] is network[0].weight.data and conv.output is y.data
-    assert conv.hyperparameters == {"stride": (1, 1), "padding": (1, 1), "groups": 2}
+    assert conv.hyperparameters == {"stride": (1, 1), "padding": (1, 1), "groups": 2, "dilation": (1, 1)}
     assert set(conv.saved) == {"x", "w"} and conv.saved["w"] is network[0].weight.data
     assert relu.inputs["x"] is y.data and relu.output is z.data and relu.saved["y"] is z.data
     assert (conv.gradients_in, conv.gradients_out, conv.norms) == ({}, {}, {})
@@ -117,7 +117,7 @@ def test_a_step_prints_as_a_few_lines() -> None:
     lines = repr(conv).splitlines()
     assert lines[0] == f"conv: Conv2d ({conv.algorithm}), forward (operation 1)"
     assert "    paper  Krizhevsky et al. 2012, section 3.5" in lines
-    assert "    with   stride=(1, 1), padding=(1, 1), groups=2" in lines
+    assert "    with   stride=(1, 1), padding=(1, 1), groups=2, dilation=(1, 1)" in lines
     assert "    w      (6, 2, 3, 3)" in lines and "    y      (2, 6, 8, 8)" in lines
     assert "    saved  x float32[2, 4, 8, 8], w float32[6, 2, 3, 3]" in lines
     back = list(loss.backward_steps())[-1]

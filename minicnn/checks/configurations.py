@@ -125,6 +125,17 @@ def _convolutions() -> Iterator[Example]:
         yield Example("conv2d", text, partial(F.conv2d, stride=stride, padding=padding, groups=groups), inputs)
     depthwise = normal(2, 3, 5, 3), normal(6, 1, 3, 2), normal(6)
     yield Example("conv2d", "groups=3, one channel each", partial(F.conv2d, padding=1, groups=3), depthwise)
+    for padding, dilation in itertools.product((1, "same", "valid"), (1, 2, (1, 3))):
+        text = f"7x8 image, 3x2 kernel, padding={padding}, dilation={dilation}"
+        convolution = partial(F.conv2d, padding=padding, dilation=dilation)
+        yield Example("conv2d", text, convolution, (normal(2, 2, 7, 8), normal(3, 2, 3, 2), normal(3)))
+    yield Example("conv2d", "one image, no batch", F.conv2d, (normal(2, 5, 4), normal(3, 2, 3, 2), normal(3)))
+    for stride, padding, output_padding, dilation in ((1, 0, 0, 1), (2, 1, 1, 1), ((3, 1), (0, 2), 0, 2), (1, 1, 1, 2)):
+        for groups in (1, 2):
+            options = stride, padding, output_padding, groups, dilation
+            inputs = normal(2, 4, 3, 4), normal(4, 2, 3, 2), normal(2 * groups)
+            text = "stride={}, padding={}, output_padding={}, groups={}, dilation={}".format(*options)
+            yield Example("conv_transpose2d", text, lambda *x, o=options: F.conv_transpose2d(*x, *o), inputs)
     yield Example("conv2d", "no bias, 1x1 kernel", F.conv2d, (normal(2, 3, 3, 5), normal(2, 3, 1, 1)))
     full = normal(2, 2, 3, 5), normal(3, 2, 3, 5)
     yield Example("conv2d", "kernel as large as the image", F.conv2d, full)
@@ -167,6 +178,8 @@ def _pools() -> Iterator[Example]:
     for (kernel_size, stride, padding), ceil_mode in itertools.product(windows, (False, True)):
         window = {"kernel_size": kernel_size, "stride": stride, "padding": padding, "ceil_mode": ceil_mode}
         yield Example("max_pool2d", _settings(window), partial(F.max_pool2d, **window), (distinct(2, 2, 5, 6),))
+        gaps = {**window, "dilation": (2, 3)}
+        yield Example("max_pool2d", _settings(gaps), partial(F.max_pool2d, **gaps), (distinct(2, 2, 8, 11),))
         for extra in ({}, {"count_include_pad": False}, {"divisor_override": 5}):
             average = {**window, **extra}
             yield Example("avg_pool2d", _settings(average), partial(F.avg_pool2d, **average), (normal(1, 2, 5, 6),))

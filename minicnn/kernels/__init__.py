@@ -8,7 +8,8 @@ thread: :func:`minicnn.backend.split` calls them for one part of a batch per cor
 A function of ``numpy_kernels`` is a kernel if its name is public. Calling it here, as ``kernels.im2col(...)``, runs the
 version for the arrays that it is given.
 
-Letters: N images, C channels, H W height and width, KH KW kernel, SH SW stride, PH PW padding, OH OW output.
+Letters: N images, C channels, H W height and width, KH KW kernel, SH SW stride, PH PW padding,
+DH DW dilation, OH OW output.
 """
 
 import importlib.util

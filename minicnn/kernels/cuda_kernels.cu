@@ -4,7 +4,8 @@
 // They are the functions of numpy_kernels.py, whose docstrings say what each computes; cuda_kernels.py launches them.
 // In a backward pass, the thread of each input gathers its sum, in the order in which numpy_kernels.py adds.
 //
-// Letters: N images, C channels, H W height and width, KH KW kernel, SH SW stride, PH PW padding, OH OW output.
+// Letters: N images, C channels, H W height and width, KH KW kernel, SH SW stride, PH PW padding,
+// DH DW dilation, OH OW output.
 // All arrays are contiguous, and REAL is float or double.
 
 #ifdef BIG_ARRAYS  // of more than a billion numbers; for others 32 bits are enough, and divisions are much faster
@@ -31,7 +32,7 @@ typedef long long Label;
 // A thread writes one channel of one window.
 extern "C" __global__ void im2col(
     const REAL* x, Size N, Size C, Size H, Size W, Size OH, Size OW,
-    Size KH, Size KW, Size SH, Size SW, Size PH, Size PW, REAL* col
+    Size KH, Size KW, Size SH, Size SW, Size PH, Size PW, Size DH, Size DW, REAL* col
 ) {
     const Size windows = N * OH * OW;
     for (EACH(i, C * windows)) {
@@ -40,7 +41,7 @@ extern "C" __global__ void im2col(
         REAL* place = col + c * (KH * KW * windows) + i % windows;
         for (Size kh = 0; kh < KH; kh++) {
             for (Size kw = 0; kw < KW; kw++) {
-                const Size h = oh * SH - PH + kh, w = ow * SW - PW + kw;
+                const Size h = oh * SH - PH + kh * DH, w = ow * SW - PW + kw * DW;
                 const bool inside = 0 <= h && h < H && 0 <= w && w < W;
                 *place = inside ? image[h * W + w] : 0;
                 place += windows;
@@ -50,20 +51,22 @@ extern "C" __global__ void im2col(
 }
 
 // A thread sums the gradient of one pixel. At position kh of a window, the pixel's row h belongs to the window that
-// starts at oh SH - PH = h - kh, if there is one: every SH-th kh has one.
+// starts at oh SH - PH = h - kh DH, if there is one. Without dilation every SH-th kh has one, and no other is tried.
 extern "C" __global__ void col2im(
     const REAL* col, Size N, Size C, Size H, Size W, Size OH, Size OW,
-    Size KH, Size KW, Size SH, Size SW, Size PH, Size PW, REAL* x
+    Size KH, Size KW, Size SH, Size SW, Size PH, Size PW, Size DH, Size DW, REAL* x
 ) {
     const Size windows = N * OH * OW;
     for (EACH(i, N * C * H * W)) {
         const Size w = i % W, h = i / W % H, c = i / W / H % C, n = i / W / H / C;
+        const Size step_h = DH == 1 ? SH : 1, step_w = DW == 1 ? SW : 1;
         REAL total = 0;
-        for (Size kh = (h + PH) % SH; kh < KH; kh += SH) {
-            const Size oh = (h + PH - kh) / SH;
-            for (Size kw = (w + PW) % SW; kw < KW; kw += SW) {
-                const Size ow = (w + PW - kw) / SW;
-                if (0 <= oh && oh < OH && 0 <= ow && ow < OW) {
+        for (Size kh = (h + PH) % step_h; kh < KH; kh += step_h) {
+            const Size oh = (h + PH - kh * DH) / SH;
+            for (Size kw = (w + PW) % step_w; kw < KW; kw += step_w) {
+                const Size ow = (w + PW - kw * DW) / SW;
+                const bool starts = oh * SH == h + PH - kh * DH && ow * SW == w + PW - kw * DW;
+                if (starts && 0 <= oh && oh < OH && 0 <= ow && ow < OW) {
                     total += col[((c * KH + kh) * KW + kw) * windows + (n * OH + oh) * OW + ow];
                 }
             }
@@ -78,20 +81,20 @@ extern "C" __global__ void col2im(
 // A thread searches one window, which has at least one pixel.
 extern "C" __global__ void max_pool2d_forward(
     const REAL* x, Size planes, Size H, Size W, Size OH, Size OW,
-    Size KH, Size KW, Size SH, Size SW, Size PH, Size PW, REAL* y, Place* index
+    Size KH, Size KW, Size SH, Size SW, Size PH, Size PW, Size DH, Size DW, REAL* y, Place* index
 ) {
     for (EACH(i, planes * OH * OW)) {
         const Size top = i / OW % OH * SH - PH, left = i % OW * SW - PW;
         const REAL* image = x + i / OW / OH * H * W;
-        const Size first_h = max(top, (Size)0), first_w = max(left, (Size)0);
-        REAL best = image[first_h * W + first_w];
-        Size place = (first_h - top) * KW + first_w - left;
-        for (Size h = first_h; h < min(top + KH, H); h++) {
-            for (Size w = first_w; w < min(left + KW, W); w++) {
-                const REAL value = image[h * W + w];
+        const Size first_kh = top < 0 ? (DH - 1 - top) / DH : 0, first_kw = left < 0 ? (DW - 1 - left) / DW : 0;
+        REAL best = image[(top + first_kh * DH) * W + left + first_kw * DW];
+        Size place = first_kh * KW + first_kw;
+        for (Size kh = first_kh; kh < KH && top + kh * DH < H; kh++) {
+            for (Size kw = first_kw; kw < KW && left + kw * DW < W; kw++) {
+                const REAL value = image[(top + kh * DH) * W + left + kw * DW];
                 if (value > best || value != value) {  // NaN is the one number that is not itself
                     best = value;
-                    place = (h - top) * KW + w - left;
+                    place = kh * KW + kw;
                 }
             }
         }
@@ -103,17 +106,19 @@ extern "C" __global__ void max_pool2d_forward(
 // A thread goes through the windows that contain its pixel, and takes the gradient where it was the maximum.
 extern "C" __global__ void max_pool2d_backward(
     const REAL* grad_y, const Place* index, Size planes, Size H, Size W, Size OH, Size OW,
-    Size KH, Size KW, Size SH, Size SW, Size PH, Size PW, REAL* grad_x
+    Size KH, Size KW, Size SH, Size SW, Size PH, Size PW, Size DH, Size DW, REAL* grad_x
 ) {
     for (EACH(i, planes * H * W)) {
         const Size w = i % W, h = i / W % H;
         const Size plane = i / W / H * OH * OW;
+        const Size step_h = DH == 1 ? SH : 1, step_w = DW == 1 ? SW : 1;  // as in col2im
         REAL total = 0;
-        for (Size kh = (h + PH) % SH; kh < KH; kh += SH) {
-            const Size oh = (h + PH - kh) / SH;
-            for (Size kw = (w + PW) % SW; kw < KW; kw += SW) {
-                const Size ow = (w + PW - kw) / SW;
-                if (0 <= oh && oh < OH && 0 <= ow && ow < OW) {
+        for (Size kh = (h + PH) % step_h; kh < KH; kh += step_h) {
+            const Size oh = (h + PH - kh * DH) / SH;
+            for (Size kw = (w + PW) % step_w; kw < KW; kw += step_w) {
+                const Size ow = (w + PW - kw * DW) / SW;
+                const bool starts = oh * SH == h + PH - kh * DH && ow * SW == w + PW - kw * DW;
+                if (starts && 0 <= oh && oh < OH && 0 <= ow && ow < OW) {
                     const Size window = plane + oh * OW + ow;
                     if (index[window] == kh * KW + kw) {
                         total += grad_y[window];

@@ -53,31 +53,34 @@ def _launch(name: str, threads: int, *arguments: Any) -> None:
         _compiled(name, real.name, big_windows, big_arrays)((blocks,), (THREADS,), tuple(values))
 
 
-def im2col(x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, col: Array) -> None:
+def im2col(x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, DH: int, DW: int, col: Array) -> None:
     (N, C, H, W), (OH, OW) = x.shape, col.shape[4:]
     x = cupy.ascontiguousarray(x)
-    _launch("im2col", C * N * OH * OW, x, N, C, H, W, OH, OW, KH, KW, SH, SW, PH, PW, col)
+    _launch("im2col", C * N * OH * OW, x, N, C, H, W, OH, OW, KH, KW, SH, SW, PH, PW, DH, DW, col)
 
 
-def col2im(col: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, x: Array) -> None:
+def col2im(col: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, DH: int, DW: int, x: Array) -> None:
     (N, C, H, W), (OH, OW) = x.shape, col.shape[4:]
     col = cupy.ascontiguousarray(col)
-    _launch("col2im", x.size, col, N, C, H, W, OH, OW, KH, KW, SH, SW, PH, PW, x)
+    _launch("col2im", x.size, col, N, C, H, W, OH, OW, KH, KW, SH, SW, PH, PW, DH, DW, x)
 
 
-def max_pool2d_forward(x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, y: Array, index: Array) -> None:
+def max_pool2d_forward(
+    x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, DH: int, DW: int, y: Array, index: Array
+) -> None:
     (N, C, H, W), (OH, OW) = x.shape, y.shape[2:]
     x = cupy.ascontiguousarray(x)
-    _launch("max_pool2d_forward", y.size, x, N * C, H, W, OH, OW, KH, KW, SH, SW, PH, PW, y, index)
+    _launch("max_pool2d_forward", y.size, x, N * C, H, W, OH, OW, KH, KW, SH, SW, PH, PW, DH, DW, y, index)
 
 
 def max_pool2d_backward(
-    grad_y: Array, index: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, grad_x: Array
-) -> None:
+    grad_y: Array, index: Array,
+    KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, DH: int, DW: int, grad_x: Array,
+) -> None:  # fmt: skip
     (N, C, H, W), (OH, OW) = grad_x.shape, grad_y.shape[2:]
     grad_y, index = cupy.ascontiguousarray(grad_y), cupy.ascontiguousarray(index)
     sizes = N * C, H, W, OH, OW
-    _launch("max_pool2d_backward", grad_x.size, grad_y, index, *sizes, KH, KW, SH, SW, PH, PW, grad_x)
+    _launch("max_pool2d_backward", grad_x.size, grad_y, index, *sizes, KH, KW, SH, SW, PH, PW, DH, DW, grad_x)
 
 
 def avg_pool2d_forward(

@@ -108,7 +108,12 @@ def _largest(
 
 
 @kernel
-def max_pool2d_forward(x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, y: Array, index: Array) -> None:
+def max_pool2d_forward(
+    x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, DH: int, DW: int, y: Array, index: Array
+) -> None:
+    if DH != 1 or DW != 1:
+        _dilated(x, KH, KW, SH, SW, PH, PW, DH, DW, y, index)
+        return
     N, C, H, W = x.shape
     OH, OW = y.shape[2], y.shape[3]
     source, target, places = x.reshape(-1), y.reshape(-1), index.reshape(-1)
@@ -153,6 +158,23 @@ def max_pool2d_forward(x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW
                 )
         if not in_vectors:
             _put_nan_in(source, plane, target, places, H, W, OH, OW, KH, KW, SH, SW, PH, PW)
+
+
+@kernel
+def _dilated(
+    x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, DH: int, DW: int, y: Array, index: Array
+) -> None:
+    """Compute the same for windows with gaps, plainly."""
+    N, C, H, W = x.shape
+    for n, c, oh, ow in np.ndindex(y.shape):
+        top, left, seen = oh * SH - PH, ow * SW - PW, False
+        for kh in range(KH):
+            for kw in range(KW):
+                h, w = top + kh * DH, left + kw * DW
+                if 0 <= h < H and 0 <= w < W:
+                    value = x[n, c, h, w]
+                    if not seen or value > y[n, c, oh, ow] or value != value:
+                        y[n, c, oh, ow], index[n, c, oh, ow], seen = value, kh * KW + kw, True
 
 
 @kernel

@@ -34,7 +34,7 @@ def _pad(x: Array, PH: int, PW: int) -> Array:
 
 
 @kernel
-def im2col(x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, col: Array) -> None:
+def im2col(x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, DH: int, DW: int, col: Array) -> None:
     framed = _pad(x, PH, PW) if PH or PW else x
     N, C, H, W = framed.shape
     OH, OW, step = col.shape[4], u(col.shape[5]), u(SW)
@@ -44,7 +44,7 @@ def im2col(x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, col: 
         for kh in range(KH):
             for kw in range(KW):
                 for n in range(N):
-                    i = u(((n * C + c) * H + kh) * W + kw)
+                    i = u(((n * C + c) * H + kh * DH) * W + kw * DW)
                     for _ in range(OH):
                         if SW == 1:  # a case of its own, because a contiguous copy is vectorised
                             for ow in range(OW):
@@ -57,7 +57,7 @@ def im2col(x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, col: 
 
 
 @kernel
-def col2im(col: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, x: Array) -> None:
+def col2im(col: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, DH: int, DW: int, x: Array) -> None:
     N, C, H, W = x.shape
     framed = np.zeros((N, C, H + 2 * PH, W + 2 * PW), x.dtype)  # what is added to the frame is dropped
     H, W = framed.shape[2], framed.shape[3]
@@ -68,7 +68,7 @@ def col2im(col: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, x: 
         for kh in range(KH):
             for kw in range(KW):
                 for n in range(N):
-                    i = u(((n * C + c) * H + kh) * W + kw)
+                    i = u(((n * C + c) * H + kh * DH) * W + kw * DW)
                     for _ in range(OH):
                         if SW == 1:
                             for ow in range(OW):
@@ -83,14 +83,15 @@ def col2im(col: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, x: 
 
 @kernel
 def max_pool2d_backward(
-    grad_y: Array, index: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, grad_x: Array
-) -> None:
+    grad_y: Array, index: Array,
+    KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, DH: int, DW: int, grad_x: Array,
+) -> None:  # fmt: skip
     N, C, OH, OW = grad_y.shape
     H, W = grad_x.shape[2], grad_x.shape[3]
     source, places, target = grad_y.reshape(-1), index.reshape(-1), grad_x.reshape(-1)
     shift = np.empty(KH * KW, np.int64)  # from a window's corner to each of its places, along the flat array
     for place in range(KH * KW):
-        shift[place] = place // KW * W + place % KW
+        shift[place] = place // KW * DH * W + place % KW * DW
     j = u(0)
     for plane in range(N * C):
         target[u(plane * H * W) : u((plane + 1) * H * W)] = 0  # just before it is needed in the cache

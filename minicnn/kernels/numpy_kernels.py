@@ -16,20 +16,23 @@ Array = Any
 
 
 def _windows(
-    H: int, W: int, OH: int, OW: int, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int
-) -> Iterator[tuple[int, int, slice, slice, slice, slice]]:
+    H: int, W: int, OH: int, OW: int,
+    KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, DH: int = 1, DW: int = 1,
+) -> Iterator[tuple[int, int, slice, slice, slice, slice]]:  # fmt: skip
     """Yield, for every position (kh, kw) of a window, the outputs that read an input there, and these inputs.
 
     The outputs ``[oh_slice, ow_slice]`` read the inputs ``[h_slice, w_slice]``, one each; the other outputs read the
     padding there.
     """
     for kh in range(KH):
-        first_oh, last_oh = max(0, -((kh - PH) // SH)), min(OH - 1, (H - 1 + PH - kh) // SH)
+        top = kh * DH - PH  # the row that the first window reads there
+        first_oh, last_oh = max(0, -(top // SH)), min(OH - 1, (H - 1 - top) // SH)
         for kw in range(KW):
-            first_ow, last_ow = max(0, -((kw - PW) // SW)), min(OW - 1, (W - 1 + PW - kw) // SW)
+            left = kw * DW - PW
+            first_ow, last_ow = max(0, -(left // SW)), min(OW - 1, (W - 1 - left) // SW)
             if first_oh > last_oh or first_ow > last_ow:
                 continue
-            h, w = first_oh * SH + kh - PH, first_ow * SW + kw - PW
+            h, w = first_oh * SH + top, first_ow * SW + left
             yield (
                 kh,
                 kw,
@@ -40,25 +43,25 @@ def _windows(
             )
 
 
-def im2col(x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, col: Array) -> None:
-    """Lay every window out as a column: ``col[c, kh, kw, n, oh, ow] = x[n, c, oh SH - PH + kh, ow SW - PW + kw]``.
+def im2col(x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, DH: int, DW: int, col: Array) -> None:
+    """Lay every window out as a column: ``col[c, kh, kw, n, oh, ow] = x[n, c, oh SH - PH + kh DH, ...]``.
 
     The padding is zero. x (N, C, H, W); col (C, KH, KW, N, OH, OW).
     """
     (_, _, H, W), (OH, OW) = x.shape, col.shape[4:]
     col[...] = 0
-    for kh, kw, oh, ow, h, w in _windows(H, W, OH, OW, KH, KW, SH, SW, PH, PW):
+    for kh, kw, oh, ow, h, w in _windows(H, W, OH, OW, KH, KW, SH, SW, PH, PW, DH, DW):
         col[:, kh, kw, :, oh, ow] = x[:, :, h, w].swapaxes(0, 1)
 
 
-def col2im(col: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, x: Array) -> None:
+def col2im(col: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, DH: int, DW: int, x: Array) -> None:
     """Do the transpose of :func:`im2col`: each pixel gets the sum of the windows' entries that were read from it.
 
     col (C, KH, KW, N, OH, OW); x (N, C, H, W), overwritten.
     """
     (_, _, H, W), (OH, OW) = x.shape, col.shape[4:]
     x[...] = 0
-    for kh, kw, oh, ow, h, w in _windows(H, W, OH, OW, KH, KW, SH, SW, PH, PW):
+    for kh, kw, oh, ow, h, w in _windows(H, W, OH, OW, KH, KW, SH, SW, PH, PW, DH, DW):
         x[:, :, h, w] += col[:, kh, kw, :, oh, ow].swapaxes(0, 1)
 
 
@@ -147,16 +150,18 @@ def winograd_grad_w(x: Array, grad_y: Array, PH: int, PW: int, grad_w: Array) ->
     grad_w[...] = np.einsum("ak,abgfc,bl->gfckl", g, sums, g, optimize=True).reshape(grad_w.shape)
 
 
-def max_pool2d_forward(x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, y: Array, index: Array) -> None:
+def max_pool2d_forward(
+    x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, DH: int, DW: int, y: Array, index: Array
+) -> None:
     """Take each window's maximum, and its index in the window (``kh KW + kw``): of equal ones, the first.
 
     Padding counts as minus infinity, and NaN as larger than everything; of several NaNs the last one is taken, as in
-    PyTorch. x (N, C, H, W); y and index (N, C, OH, OW).
+    PyTorch. Every window has at least one pixel. x (N, C, H, W); y and index (N, C, OH, OW).
     """
     (_, _, H, W), (OH, OW) = x.shape, y.shape[2:]
     y[...] = -np.inf
     seen = np.zeros(y.shape, bool)  # also a window of minus infinities has a first element
-    for kh, kw, oh, ow, h, w in _windows(H, W, OH, OW, KH, KW, SH, SW, PH, PW):
+    for kh, kw, oh, ow, h, w in _windows(H, W, OH, OW, KH, KW, SH, SW, PH, PW, DH, DW):
         value, best = x[:, :, h, w], y[:, :, oh, ow]
         better = (value > best) | np.isnan(value) | ~seen[:, :, oh, ow]
         best[better] = value[better]
@@ -165,15 +170,16 @@ def max_pool2d_forward(x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW
 
 
 def max_pool2d_backward(
-    grad_y: Array, index: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, grad_x: Array
-) -> None:
+    grad_y: Array, index: Array,
+    KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, DH: int, DW: int, grad_x: Array,
+) -> None:  # fmt: skip
     """Add each output's gradient to the input that was its maximum.
 
     grad_y and index (N, C, OH, OW); grad_x (N, C, H, W), overwritten.
     """
     (_, _, H, W), (OH, OW) = grad_x.shape, grad_y.shape[2:]
     grad_x[...] = 0
-    for kh, kw, oh, ow, h, w in _windows(H, W, OH, OW, KH, KW, SH, SW, PH, PW):
+    for kh, kw, oh, ow, h, w in _windows(H, W, OH, OW, KH, KW, SH, SW, PH, PW, DH, DW):
         won = index[:, :, oh, ow] == kh * KW + kw
         grad_x[:, :, h, w] += np.where(won, grad_y[:, :, oh, ow], 0)
 

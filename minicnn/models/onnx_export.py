@@ -83,6 +83,9 @@ def onnx_model(
         for path, layer in network.named_layers():
             graph.path, graph.layer, graph.input_shape = path, layer, value.shape
             value = layer(value)
+            if not isinstance(value, Tensor):  # a pool with return_indices
+                kind = type(layer).__name__
+                raise ExportError(f"{path} ({kind}): it must return one tensor, got a {type(value).__name__}")
             graph.output_shape = value.shape
             try:
                 layer.to_onnx(graph)

@@ -136,7 +136,7 @@ def _half(layer: nn.Module, side: int) -> nn.Module:
         inputs = layer.in_channels // layer.groups
         with nn.init.skip_arrays():
             half: nn.Module = nn.Conv2d(
-                inputs, layer.out_channels // 2, size, stride, padding, bias=layer.bias is not None
+                inputs, layer.out_channels // 2, size, stride, padding, layer.dilation, bias=layer.bias is not None
             )
     elif isinstance(layer, nn.Linear):
         with nn.init.skip_arrays():

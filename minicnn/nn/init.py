@@ -65,7 +65,7 @@ def new_array(shape: tuple[int, ...], dtype: Any, device: str | None = None) -> 
 
 
 def weight_and_bias(
-    layer: str, shape: tuple[int, ...], bias: bool, device: str | None, dtype: Any
+    layer: str, shape: tuple[int, ...], bias: bool, device: str | None, dtype: Any, outputs: int | None = None
 ) -> tuple[Parameter, Parameter | None]:
     """Return a layer's parameters as PyTorch makes them: both from U(-b, b), b = 1 / sqrt(fan_in).
 
@@ -79,6 +79,8 @@ def weight_and_bias(
         Whether there is a bias, of shape (out,).
     device, dtype
         Of the parameters.
+    outputs : int, optional
+        The length of the bias, if it is another.
     """
     if not isinstance(bias, bool):
         raise TypeError(f"{layer}: bias must be True or False, got {bias!r}")
@@ -89,7 +91,7 @@ def weight_and_bias(
     uniform_(weight, -bound, bound)
     if not bias:
         return weight, None
-    return weight, uniform_(Parameter(new_array(shape[:1], dtype or np.float32, device)), -bound, bound)
+    return weight, uniform_(Parameter(new_array((outputs or shape[0],), dtype or np.float32, device)), -bound, bound)
 
 
 def uniform_(tensor: T, a: float = 0.0, b: float = 1.0, generator: np.random.Generator | None = None) -> T:

@@ -3,7 +3,7 @@
 The same convolution by faster algorithms is in ``conv_algorithms``.
 
 Letters: N images, C channels, H W height and width, F filters, KH KW kernel, SH SW stride, PH PW padding,
-OH OW output height and width, G groups, CG = C / G.
+DH DW dilation, OH OW output height and width, G groups, CG = C / G.
 """
 
 from collections.abc import Iterator
@@ -11,23 +11,26 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 from minicnn import kernels
-from minicnn.arguments import image, pair, same_dtype, whole
+from minicnn.arguments import pair, same_dtype, whole
 from minicnn.autograd import Function, Tensor, Window
 from minicnn.backend import Array, empty, piece_bytes, split
 from minicnn.ops.algorithms import choose
+from minicnn.ops.shape import Pad
+from minicnn.ops.windows import batched, margins, reach
 
 __all__ = ["Conv2d", "conv2d"]
 
 
 class Conv2d(Function):
-    """y[n, f, oh, ow] = b[f] + sum over c, kh, kw of  w[f, c, kh, kw] x[n, c, oh SH - PH + kh, ow SW - PW + kw].
+    """y[n, f, oh, ow] = b[f] + sum over c, kh, kw of  w[f, c, kh, kw] x[n, c, oh SH - PH + kh DH, ow SW - PW + kw DW].
 
     With each window written as a column, X (CG KH KW, N OH OW), and each filter as a row, W (F/G, CG KH KW), this is
     Y = W X + b for each of the G groups of channels. Hence, with col2im adding up what several windows read,
 
         dL/dW = dL/dY X^T,    dL/dx = col2im(W^T dL/dY),    dL/db = sum of dL/dY over n, oh, ow.
 
-    Shapes: x (N, C, H, W), w (F, CG, KH, KW), b (F,), y (N, F, OH, OW) with OH = (H + 2 PH - KH) // SH + 1.
+    Shapes: x (N, C, H, W), w (F, CG, KH, KW), b (F,), y (N, F, OH, OW) with OH = (H + 2 PH - RH) // SH + 1, where
+    RH = (KH - 1) DH + 1 is how far a window reaches: dilation leaves DH - 1 rows between those that it reads.
     X is KH KW / (SH SW) times as large as x: it is made for a few images at a time, and made again for the backward
     pass rather than kept. G = 2 are the two towers of Krizhevsky et al. 2012, section 3.5 and figure 2.
     """
@@ -35,19 +38,21 @@ class Conv2d(Function):
     algorithm = "im2col"
     needed_by: ClassVar = {0: (1,), 1: (0,)}
 
-    def __init__(self, stride: tuple[int, int], padding: tuple[int, int], groups: int) -> None:
-        self.stride, self.padding, self.groups = stride, padding, groups
+    def __init__(
+        self, stride: tuple[int, int], padding: tuple[int, int], groups: int, dilation: tuple[int, int] = (1, 1)
+    ) -> None:
+        self.stride, self.padding, self.groups, self.dilation = stride, padding, groups, dilation
 
     @property
     def reads(self) -> Window:
-        return Window(self.w.shape[2:], self.stride, self.padding)
+        return Window(reach(self.w.shape[2:], self.dilation), self.stride, self.padding)
 
     def forward(self, xp: ModuleType, x: Array, w: Array, b: Array | None) -> Array:
         self.x, self.w = xp.ascontiguousarray(x), w
         N, _, H, W = x.shape
-        F, _, KH, KW = w.shape
-        OH = (H + 2 * self.padding[0] - KH) // self.stride[0] + 1
-        OW = (W + 2 * self.padding[1] - KW) // self.stride[1] + 1
+        F, (RH, RW) = len(w), reach(w.shape[2:], self.dilation)
+        OH = (H + 2 * self.padding[0] - RH) // self.stride[0] + 1
+        OW = (W + 2 * self.padding[1] - RW) // self.stride[1] + 1
         y = empty(xp, (N, F, OH, OW), x.dtype)
         rows = self.filters_as_rows()
         bias = 0 if b is None else b[:, None, None]
@@ -83,7 +88,8 @@ class Conv2d(Function):
                 if wants_x:
                     xp.matmul(rows.swapaxes(1, 2), grad_y, out=col)  # (G, CG KH KW, F/G) @ (G, F/G, n OH OW)
                     grad_col = col.reshape(G * CG, KH, KW, -1, OH, OW)
-                    kernels.col2im(grad_col, KH, KW, *self.stride, *self.padding, grad_x[images])  # type: ignore[index]
+                    window = KH, KW, *self.stride, *self.padding, *self.dilation
+                    kernels.col2im(grad_col, *window, grad_x[images])  # type: ignore[index]
 
         split(xp, N, some_images)
         grad_w, grad_b = (sum(parts) for parts in zip(*(sums[start] for start in sorted(sums)), strict=True))
@@ -110,7 +116,7 @@ class Conv2d(Function):
             n = images.stop - images.start
             col = buffer[: n * image_size].reshape(C, KH, KW, n, OH, OW)
             if filled:
-                kernels.im2col(self.x[images], KH, KW, *self.stride, *self.padding, col)
+                kernels.im2col(self.x[images], KH, KW, *self.stride, *self.padding, *self.dilation, col)
             yield images, col.reshape(self.groups, C // self.groups * KH * KW, n * OH * OW)
 
 
@@ -127,31 +133,32 @@ def conv2d(
 
     Parameters
     ----------
-    input : Tensor of shape (N, C, H, W)
-        Images, float32 or float64.
+    input : Tensor of shape (N, C, H, W) or (C, H, W)
+        Images, float32 or float64, or one image.
     weight : Tensor of shape (F, C / groups, KH, KW)
         Filters, of the same dtype.
     bias : Tensor of shape (F,), optional
         One number added to each filter's whole output.
     stride : int or pair of ints
         Steps between windows, in height and width.
-    padding : int or pair of ints
-        Zeros around the image, in height and width.
-    dilation : int
-        Only 1 is supported.
+    padding : int, pair of ints, "same" or "valid"
+        Zeros around the image, in height and width. "valid" is none; "same" is as many as keep the image's size at
+        stride 1, with one more behind than before it where the number is odd.
+    dilation : int or pair of ints
+        Steps between the pixels that a window reads: 2 leaves a gap of one pixel between them.
     groups : int
         Channels and filters are divided into this many groups, and a filter sees the channels of its own group: 2 makes
         AlexNet's two towers.
 
     Returns
     -------
-    Tensor of shape (N, F, OH, OW)
-        ``OH = (H + 2 padding - KH) // stride + 1``, and OW likewise.
+    Tensor of shape (N, F, OH, OW) or (F, OH, OW)
+        ``OH = (H + 2 padding - dilation (KH - 1) - 1) // stride + 1``, and OW likewise.
 
     Raises
     ------
-    NotImplementedError
-        For a dilation other than 1, or padding given as a string.
+    TypeError, ValueError
+        If an argument is of the wrong kind, or does not fit the others: the message names it.
 
     See Also
     --------
@@ -161,15 +168,11 @@ def conv2d(
     ----------
     Krizhevsky et al. 2012, sections 3.2 (two towers) and 3.5 (the layers).
     """
-    if isinstance(padding, str):
-        raise NotImplementedError(f"conv2d: padding must be an integer or a pair of integers, got {padding!r}")
-    if pair("conv2d", "dilation", dilation, 1) != (1, 1):
-        raise NotImplementedError(f"conv2d: dilation must be 1, got {dilation!r}")
-    input, weight = (t if isinstance(t, Tensor) else Tensor(t) for t in (input, weight))
+    input, alone = batched("conv2d", input)
+    weight = weight if isinstance(weight, Tensor) else Tensor(weight)
     bias = bias if bias is None or isinstance(bias, Tensor) else Tensor(bias)
-    image("conv2d", input)
     same_dtype("conv2d", input=input, weight=weight, bias=bias)
-    (SH, SW), (PH, PW) = pair("conv2d", "stride", stride, 1), pair("conv2d", "padding", padding, 0)
+    stride, dilation = pair("conv2d", "stride", stride, 1), pair("conv2d", "dilation", dilation, 1)
     groups = whole("conv2d", "groups", groups, 1)
     if weight.ndim != 4 or 0 in weight.shape:
         raise ValueError(f"conv2d: weight must have shape (F, C / groups, KH, KW), none of them 0, got {weight.shape}")
@@ -185,9 +188,14 @@ def conv2d(
         )
     if bias is not None and bias.shape != (F,):
         raise ValueError(f"conv2d: bias must have shape ({F},), one number a filter, got {bias.shape}")
-    if KH > H + 2 * PH or KW > W + 2 * PW:
-        raise ValueError(
-            f"conv2d: weight has a {KH}x{KW} kernel, larger than the padded input of {H + 2 * PH}x{W + 2 * PW}"
-        )
-    operation = choose(Conv2d, input.data, input.shape, weight.shape, (SH, SW), (PH, PW), groups)
-    return operation((SH, SW), (PH, PW), groups)(input, weight, bias)
+    window = reach((KH, KW), dilation)
+    padding, behind = margins("conv2d", padding, window, stride)
+    if behind != padding:
+        input = Pad(((0, 0), (0, 0), (0, behind[0] - padding[0]), (0, behind[1] - padding[1])), 0.0)(input)
+    high, wide = H + padding[0] + behind[0], W + padding[1] + behind[1]
+    if window[0] > high or window[1] > wide:
+        gaps = f" that reaches over {window[0]}x{window[1]} with dilation={dilation}" if window != (KH, KW) else ""
+        raise ValueError(f"conv2d: weight has a {KH}x{KW} kernel{gaps}, larger than the padded input of {high}x{wide}")
+    operation = choose(Conv2d, input.data, input.shape, weight.shape, stride, padding, groups, dilation)
+    y = operation(stride, padding, groups, dilation)(input, weight, bias)
+    return y.reshape(y.shape[1:]) if alone else y

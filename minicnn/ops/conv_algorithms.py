@@ -130,9 +130,14 @@ class WinogradConv2d(DirectConv2d):
 # --- when they run --------------------------------------------------------------------------------------------------
 
 
-def direct_is_possible(running: str, x: Shape, w: Shape, stride: Pair, padding: Pair, groups: int) -> bool:
-    """On the CPU, unless there are windows of nothing but padding: then dL/dx is no convolution of dL/dY."""
-    return running != "cuda" and padding[0] < w[2] and padding[1] < w[3]
+def direct_is_possible(
+    running: str, x: Shape, w: Shape, stride: Pair, padding: Pair, groups: int, dilation: Pair
+) -> bool:
+    """On the CPU, without dilation.
+
+    Unless there are windows of nothing but padding: then dL/dx is no convolution of dL/dY.
+    """
+    return running != "cuda" and dilation == (1, 1) and padding[0] < w[2] and padding[1] < w[3]
 
 
 def direct_is_faster(running: str, *case: Any) -> bool:
@@ -140,15 +145,19 @@ def direct_is_faster(running: str, *case: Any) -> bool:
     return running == "numba"
 
 
-def winograd_is_possible(running: str, x: Shape, w: Shape, stride: Pair, padding: Pair, groups: int) -> bool:
+def winograd_is_possible(
+    running: str, x: Shape, w: Shape, stride: Pair, padding: Pair, groups: int, dilation: Pair
+) -> bool:
     """For kernels of 3x3 and 5x5 at stride 1, if channels and filters fill whole vectors."""
     F, CG, KH, KW = w
     whole_vectors = CG % VECTOR_CHANNELS == 0 and F // groups % VECTOR_CHANNELS == 0
     fits = KH == KW and KH in KERNEL_SIZES and stride == (1, 1) and whole_vectors
-    return fits and direct_is_possible(running, x, w, stride, padding, groups)
+    return fits and direct_is_possible(running, x, w, stride, padding, groups, dilation)
 
 
-def winograd_is_faster(running: str, x: Shape, w: Shape, stride: Pair, padding: Pair, groups: int) -> bool:
+def winograd_is_faster(
+    running: str, x: Shape, w: Shape, stride: Pair, padding: Pair, groups: int, dilation: Pair
+) -> bool:
     """With enough pixels, as transforming the filters takes as long as sliding them over some hundred of them."""
     (N, _, H, W), (_, _, KH, KW), (PH, PW) = x, w, padding
     enough = N * (H + 2 * PH - KH + 1) * (W + 2 * PW - KW + 1) >= ENOUGH

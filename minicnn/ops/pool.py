@@ -1,15 +1,17 @@
 """Pooling: the maximum, or the average, of each window.
 
-Letters: N images, C channels, H W height and width, KH KW window, SH SW stride, PH PW padding, OH OW output.
+Letters: N images, C channels, H W height and width, KH KW window, SH SW stride, PH PW padding, DH DW dilation,
+OH OW output.
 """
 
 from types import ModuleType
 from typing import Any
 
 from minicnn import kernels
-from minicnn.arguments import image, pair, whole
+from minicnn.arguments import pair, switch, whole
 from minicnn.autograd import Function, Tensor, Window
-from minicnn.backend import Array, empty, split
+from minicnn.backend import Array, empty, get_array_module, split
+from minicnn.ops.windows import batched, reach
 
 __all__ = ["AvgPool2d", "MaxPool2d", "avg_pool2d", "max_pool2d"]
 
@@ -28,6 +30,8 @@ def output_length(length: int, window: int, stride: int, padding: int, ceil_mode
 
 
 class _Pool2d(Function):
+    dilation: Pair = (1, 1)
+
     def __init__(self, kernel_size: Pair, stride: Pair, padding: Pair, ceil_mode: bool) -> None:
         self.kernel_size, self.stride, self.padding, self.ceil_mode = kernel_size, stride, padding, ceil_mode
 
@@ -37,12 +41,12 @@ class _Pool2d(Function):
 
     @property
     def reads(self) -> Window:
-        return Window(self.kernel_size, self.stride, self.padding)
+        return Window(reach(self.kernel_size, self.dilation), self.stride, self.padding)
 
     def output_shape(self, x: Array) -> tuple[int, int, int, int]:
         N, C, H, W = x.shape
-        KH, KW, SH, SW, PH, PW = self.window()
-        return N, C, output_length(H, KH, SH, PH, self.ceil_mode), output_length(W, KW, SW, PW, self.ceil_mode)
+        (RH, RW), (SH, SW), (PH, PW) = reach(self.kernel_size, self.dilation), self.stride, self.padding
+        return N, C, output_length(H, RH, SH, PH, self.ceil_mode), output_length(W, RW, SW, PW, self.ceil_mode)
 
 
 class MaxPool2d(_Pool2d):
@@ -53,25 +57,39 @@ class MaxPool2d(_Pool2d):
     Shapes: x (N, C, H, W), y (N, C, OH, OW). Krizhevsky et al. 2012, section 3.4: 3x3 windows at stride 2.
     """
 
+    def __init__(
+        self, kernel_size: Pair, stride: Pair, padding: Pair, ceil_mode: bool, dilation: Pair = (1, 1)
+    ) -> None:
+        super().__init__(kernel_size, stride, padding, ceil_mode)
+        self.dilation = dilation
+
     def forward(self, xp: ModuleType, x: Array) -> Array:
         self.input_shape = x.shape
         KH, KW = self.kernel_size
-        x = xp.ascontiguousarray(x)
+        x, window = xp.ascontiguousarray(x), (*self.window(), *self.dilation)
         y = empty(xp, self.output_shape(x), x.dtype)
         # the position of each maximum in its window: a byte is enough for windows up to 16x16
         self.index = empty(xp, y.shape, xp.uint8 if KH * KW <= 256 else xp.int32)
-        split(xp, len(x), lambda i, j: kernels.max_pool2d_forward(x[i:j], *self.window(), y[i:j], self.index[i:j]))
+        split(xp, len(x), lambda i, j: kernels.max_pool2d_forward(x[i:j], *window, y[i:j], self.index[i:j]))
         return y
 
     def backward(self, xp: ModuleType, grad_output: Array) -> Array:
-        grad_y, index = xp.ascontiguousarray(grad_output), self.index
+        grad_y, index, window = xp.ascontiguousarray(grad_output), self.index, (*self.window(), *self.dilation)
         grad_x = empty(xp, self.input_shape, grad_y.dtype)
         split(
             xp,
             len(grad_x),
-            lambda i, j: kernels.max_pool2d_backward(grad_y[i:j], index[i:j], *self.window(), grad_x[i:j]),
+            lambda i, j: kernels.max_pool2d_backward(grad_y[i:j], index[i:j], *window, grad_x[i:j]),
         )
         return grad_x
+
+    def places(self, xp: ModuleType) -> Array:
+        """Return the index of each maximum among the pixels of its channel, h W + w, known after forward."""
+        (_, KW, SH, SW, PH, PW), (DH, DW), (OH, OW) = self.window(), self.dilation, self.index.shape[2:]
+        index = self.index.astype(xp.int64)
+        h = xp.arange(OH)[:, None] * SH - PH + index // KW * DH
+        w = xp.arange(OW) * SW - PW + index % KW * DW
+        return h * self.input_shape[3] + w
 
 
 class AvgPool2d(_Pool2d):
@@ -125,19 +143,41 @@ class AvgPool2d(_Pool2d):
         return high[:, None] * wide[None, :]
 
 
-def _checked(function: str, input: Any, kernel_size: Any, stride: Any, padding: Any) -> tuple[Tensor, Pair, Pair, Pair]:
+def _checked(
+    function: str,
+    input: Any,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    ceil_mode: bool,
+    dilation: Pair = (1, 1),
+) -> tuple[Tensor, bool, Pair, Pair, Pair]:
     """Check the arguments that both kinds of pooling have."""
-    tensor = input if isinstance(input, Tensor) else Tensor(input)
-    image(function, tensor)
+    tensor, alone = batched(function, input)
     kernel = pair(function, "kernel_size", kernel_size, 1)
     steps = kernel if stride is None else pair(function, "stride", stride, 1)
-    pad = pair(function, "padding", padding, 0)
+    pad, window = pair(function, "padding", padding, 0), reach(kernel, dilation)
     if 2 * pad[0] > kernel[0] or 2 * pad[1] > kernel[1]:
         raise ValueError(f"{function}: padding must be at most half of kernel_size={kernel}, got {padding!r}")
-    high, wide = tensor.shape[2] + 2 * pad[0], tensor.shape[3] + 2 * pad[1]
-    if kernel[0] > high or kernel[1] > wide:
-        raise ValueError(f"{function}: kernel_size {kernel_size!r} is larger than the padded input of {high}x{wide}")
-    return tensor, kernel, steps, pad
+    sides = zip(tensor.shape[2:], window, steps, pad, strict=True)
+    if min(output_length(*side, ceil_mode) for side in sides) < 1:
+        high, wide = tensor.shape[2] + 2 * pad[0], tensor.shape[3] + 2 * pad[1]
+        gaps = f" that reaches over {window[0]}x{window[1]} with dilation={dilation}" if window != kernel else ""
+        raise ValueError(
+            f"{function}: kernel_size {kernel_size!r}{gaps} is larger than the padded input of {high}x{wide}"
+        )
+    return tensor, alone, kernel, steps, pad
+
+
+def _has_pixels(operation: MaxPool2d, x: Tensor) -> bool:
+    """Whether every window has a pixel of the image: dilation can leave nothing in it but padding."""
+    outputs = operation.output_shape(x.data)[2:]
+    settings = operation.kernel_size, operation.stride, operation.padding, operation.dilation
+    return all(
+        any(0 <= output * S - P + k * D < length for k in range(K))
+        for length, count, K, S, P, D in zip(x.shape[2:], outputs, *settings, strict=True)
+        for output in range(count)
+    )
 
 
 def max_pool2d(
@@ -148,44 +188,53 @@ def max_pool2d(
     dilation: Any = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
-) -> Tensor:
+) -> Any:
     """Return the maximum of each window.
 
     Parameters
     ----------
-    input : Tensor of shape (N, C, H, W)
+    input : Tensor of shape (N, C, H, W) or (C, H, W)
+        Images, or one image.
     kernel_size : int or pair of ints
         The size of the window. If it is larger than the stride, windows overlap, as in AlexNet: 3 at stride 2.
     stride : int or pair of ints, optional
         Steps between windows; the window size by default.
     padding : int or pair of ints
         Minus infinity around the image, at most half the window wide.
-    dilation : int
-        Only 1 is supported.
+    dilation : int or pair of ints
+        Steps between the pixels of a window: 2 leaves a gap of one pixel between them.
     ceil_mode : bool
         Let the last window extend beyond the edge instead of ignoring the rest of the image (as Caffe does).
     return_indices : bool
-        Only False is supported.
+        Return where the maxima are, too.
 
     Returns
     -------
-    Tensor of shape (N, C, OH, OW)
+    Tensor of shape (N, C, OH, OW) or (C, OH, OW)
+        With `return_indices` a tuple ``(maxima, indices)``; an index is ``h * W + w``, of int64.
 
     Raises
     ------
-    NotImplementedError
-        For a dilation other than 1, or returned indices.
+    ValueError
+        Also if a window has no pixel in it: with dilation and padding it can reach around a small image.
 
     References
     ----------
     Krizhevsky et al. 2012, section 3.4.
     """
-    if pair("max_pool2d", "dilation", dilation, 1) != (1, 1):
-        raise NotImplementedError(f"max_pool2d: dilation must be 1, got {dilation!r}")
-    if return_indices:
-        raise NotImplementedError(f"max_pool2d: return_indices must be False, got {return_indices!r}")
-    tensor, kernel, steps, pad = _checked("max_pool2d", input, kernel_size, stride, padding)
-    return MaxPool2d(kernel, steps, pad, bool(ceil_mode))(tensor)
+    dilation = pair("max_pool2d", "dilation", dilation, 1)
+    return_indices = switch("max_pool2d", "return_indices", return_indices)
+    tensor, alone, kernel, steps, pad = _checked("max_pool2d", input, kernel_size, stride, padding, ceil_mode, dilation)
+    operation = MaxPool2d(kernel, steps, pad, bool(ceil_mode), dilation)
+    if dilation != (1, 1) and not _has_pixels(operation, tensor):
+        raise ValueError(
+            f"max_pool2d: every window must have a pixel of the input, got dilation={dilation} and padding={pad} "
+            f"for {tensor.shape[2]}x{tensor.shape[3]} pixels"
+        )
+    y = operation(tensor)
+    found = [y, Tensor(operation.places(get_array_module(y.data)))] if return_indices else [y]
+    found = [one.reshape(one.shape[1:]) for one in found] if alone else found
+    return tuple(found) if return_indices else found[0]
 
 
 def avg_pool2d(
@@ -201,7 +250,7 @@ def avg_pool2d(
 
     Parameters
     ----------
-    input : Tensor of shape (N, C, H, W)
+    input : Tensor of shape (N, C, H, W) or (C, H, W)
     kernel_size, stride, padding, ceil_mode
         As in :func:`max_pool2d`, with zeros as padding.
     count_include_pad : bool
@@ -211,9 +260,10 @@ def avg_pool2d(
 
     Returns
     -------
-    Tensor of shape (N, C, OH, OW)
+    Tensor of shape (N, C, OH, OW) or (C, OH, OW)
     """
-    tensor, kernel, steps, pad = _checked("avg_pool2d", input, kernel_size, stride, padding)
+    tensor, alone, kernel, steps, pad = _checked("avg_pool2d", input, kernel_size, stride, padding, ceil_mode)
     if divisor_override is not None:
         divisor_override = whole("avg_pool2d", "divisor_override", divisor_override, 1)
-    return AvgPool2d(kernel, steps, pad, bool(ceil_mode), bool(count_include_pad), divisor_override)(tensor)
+    y = AvgPool2d(kernel, steps, pad, bool(ceil_mode), bool(count_include_pad), divisor_override)(tensor)
+    return y.reshape(y.shape[1:]) if alone else y

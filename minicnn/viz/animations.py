@@ -214,7 +214,7 @@ class _Convolution:
         """Return X: (KH KW, OH OW)."""
         KH, KW = self.kernel.shape
         col = np.empty((1, KH, KW, 1, self.OH, self.OW))
-        kernels.im2col(self.image[None, None], KH, KW, *self.stride, *self.padding, col)
+        kernels.im2col(self.image[None, None], KH, KW, *self.stride, *self.padding, 1, 1, col)
         return col.reshape(KH * KW, self.count)
 
     def added_up(self, columns: NDArray[Any], done: int) -> NDArray[Any]:
@@ -222,7 +222,7 @@ class _Convolution:
         KH, KW = self.kernel.shape
         some = np.where(np.arange(self.count) < done, columns, 0).reshape(1, KH, KW, 1, self.OH, self.OW)
         images = np.empty((1, 1, *self.image.shape))
-        kernels.col2im(some, KH, KW, *self.stride, *self.padding, images)
+        kernels.col2im(some, KH, KW, *self.stride, *self.padding, 1, 1, images)
         image: NDArray[Any] = images[0, 0]
         return image
 

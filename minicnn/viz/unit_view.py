@@ -48,12 +48,13 @@ def window_and_filter(
     """
     x, w, b = record.inputs
     settings = record.hyperparameters
-    (SH, SW), (PH, PW) = settings["stride"], settings["padding"]
+    (SH, SW), (PH, PW), (DH, DW) = settings["stride"], settings["padding"], settings["dilation"]
     weight = asnumpy(w)
     F, CG, KH, KW = weight.shape
     group = channel // (F // settings["groups"])
     seen = np.pad(asnumpy(x)[example, group * CG : (group + 1) * CG], [(0, 0), (PH, PH), (PW, PW)])
-    window = seen[:, row * SH : row * SH + KH, column * SW : column * SW + KW]
+    top, left = row * SH, column * SW
+    window = seen[:, top : top + KH * DH : DH, left : left + KW * DW : DW]
     return window, weight[channel], 0.0 if b is None else float(asnumpy(b)[channel])
 
 

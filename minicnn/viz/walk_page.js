@@ -210,8 +210,10 @@
     const left = unit.column * conv.stride[1] - conv.padding[1];
     const column = new Float32Array(CG * KH * KW);
     for (let c = 0, k = 0; c < CG; c++) {
-      for (let h = top; h < top + KH; h++) {
-        for (let w = left; w < left + KW; w++, k++) {
+      for (let kh = 0; kh < KH; kh++) {
+        for (let kw = 0; kw < KW; kw++, k++) {
+          const h = top + kh * conv.dilation[0];
+          const w = left + kw * conv.dilation[1];
           if (h >= 0 && h < H && w >= 0 && w < W) column[k] = x[((group * CG + c) * H + h) * W + w];
         }
       }

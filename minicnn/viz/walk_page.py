@@ -217,7 +217,7 @@ def _unit_data(record: OperationRecord, towers: int, example: int, arrays: _Arra
     if issubclass(record.operation, Conv2d):
         x, w, b = record.inputs
         assert x is not None and w is not None
-        settings = {name: record.hyperparameters[name] for name in ("stride", "padding", "groups")}
+        settings = {name: record.hyperparameters[name] for name in ("stride", "padding", "dilation", "groups")}
         bias = None if b is None else asnumpy(b)[channels].tolist()
         filters = asnumpy(w)[channels]
         found["conv"] = settings | {"x": arrays.exact(x[example], x), "w": arrays.exact(filters, w), "b": bias}

@@ -79,21 +79,21 @@ def test_cuda_kernels_have_the_same_signatures(cuda_kernels: ModuleType) -> None
 
 
 @small
-@hypothesis.given(case=cases())
+@hypothesis.given(case=cases(dilated=True))
 def test_cuda_im2col(cupy: ModuleType, case: Case) -> None:
-    compare("im2col", (case.numbers(case.shape), *case.window, case.rubbish(case.columns)[0]), (7,), cupy, 0)
+    compare("im2col", (case.numbers(case.shape), *case.dilated, case.rubbish(case.columns)[0]), (9,), cupy, 0)
 
 
 @small
-@hypothesis.given(case=cases())
+@hypothesis.given(case=cases(dilated=True))
 def test_cuda_col2im(cupy: ModuleType, case: Case) -> None:
     """To the last bit: it adds in the same order."""
-    compare("col2im", (case.numbers(case.columns), *case.window, case.rubbish(case.shape)[0]), (7,), cupy, 0)
+    compare("col2im", (case.numbers(case.columns), *case.dilated, case.rubbish(case.shape)[0]), (9,), cupy, 0)
 
 
 @small
 @hypothesis.given(
-    case=cases(pooling=True),
+    case=cases(pooling=True, dilated=True),
     place=st.sampled_from([np.uint8, np.int32]),
     special=st.sampled_from(["", "ties", "nan", "inf"]),
 )
@@ -104,11 +104,11 @@ def test_cuda_max_pool2d(cupy: ModuleType, case: Case, place: Any, special: str)
     elif special:
         x[case.random.random(x.shape) < 0.3] = -np.inf if special == "inf" else np.nan
     y, index = case.rubbish(case.output)[0], case.rubbish(case.output, place)[0]
-    compare("max_pool2d_forward", (x, *case.window, y, index), (7, 8), cupy, 0)
+    compare("max_pool2d_forward", (x, *case.dilated, y, index), (9, 10), cupy, 0)
 
-    numpy_kernels.max_pool2d_forward(x, *case.window, y, index)
+    numpy_kernels.max_pool2d_forward(x, *case.dilated, y, index)
     grad_y, grad_x = case.numbers(case.output), case.rubbish(case.shape)[0]
-    compare("max_pool2d_backward", (grad_y, index, *case.window, grad_x), (8,), cupy, 0)
+    compare("max_pool2d_backward", (grad_y, index, *case.dilated, grad_x), (10,), cupy, 0)
 
 
 @small
@@ -126,9 +126,9 @@ def test_cuda_max_pool2d_of_a_window_that_a_byte_cannot_number(cupy: ModuleType)
     x = np.zeros((1, 1, 20, 20), np.float32)
     x[0, 0, 19, 18] = 1
     y, index = np.empty((1, 1, 1, 1), np.float32), np.empty((1, 1, 1, 1), np.int32)
-    compare("max_pool2d_forward", (x, 20, 20, 1, 1, 0, 0, y, index), (7, 8), cupy, 0)
+    compare("max_pool2d_forward", (x, 20, 20, 1, 1, 0, 0, 1, 1, y, index), (9, 10), cupy, 0)
     grad_y, index[...] = np.full_like(y, 3), 19 * 20 + 18
-    compare("max_pool2d_backward", (grad_y, index, 20, 20, 1, 1, 0, 0, np.empty_like(x)), (8,), cupy, 0)
+    compare("max_pool2d_backward", (grad_y, index, 20, 20, 1, 1, 0, 0, 1, 1, np.empty_like(x)), (10,), cupy, 0)
 
 
 # --- response normalisation ---------------------------------------------------------------------------------
@@ -246,13 +246,13 @@ def everything(cupy: ModuleType, dtype: Any, rng: Any) -> None:
     window, x = (3, 2, 2, 1, 1, 1), rng.standard_normal((2, 3, 5, 4)).astype(dtype)
     y, col, divisor = (rng.standard_normal(shape).astype(dtype) for shape in ((2, 3, 3, 5), (3, 3, 2, 2, 3, 5), (3, 5)))
     index = np.zeros(y.shape, np.uint8)
-    numpy_kernels.max_pool2d_forward(x, *window, y, index)
+    numpy_kernels.max_pool2d_forward(x, *window, 1, 1, y, index)
     flat, vector = x.reshape(2, 3, 20), x.reshape(-1)
     tolerance = 3e-5 if dtype == np.float32 else 1e-12
-    compare("im2col", (x, *window, col), (7,), cupy, 0)
-    compare("col2im", (col, *window, x), (7,), cupy, 0)
-    compare("max_pool2d_forward", (x, *window, y, index), (7, 8), cupy, 0)
-    compare("max_pool2d_backward", (y, index, *window, x), (8,), cupy, 0)
+    compare("im2col", (x, *window, 1, 1, col), (9,), cupy, 0)
+    compare("col2im", (col, *window, 1, 1, x), (9,), cupy, 0)
+    compare("max_pool2d_forward", (x, *window, 1, 1, y, index), (9, 10), cupy, 0)
+    compare("max_pool2d_backward", (y, index, *window, 1, 1, x), (10,), cupy, 0)
     compare("avg_pool2d_forward", (x, *window, divisor, y), (8,), cupy, tolerance)
     compare("avg_pool2d_backward", (y, *window, divisor, x), (8,), cupy, tolerance)
     compare("lrn_forward", (flat, 2, 1, 1.0, 0.5, 0.7, flat), (6,), cupy, tolerance)
@@ -309,14 +309,14 @@ def test_cuda_kernels_read_arrays_that_are_not_contiguous(cupy: ModuleType, dtyp
     window, x = (3, 2, 2, 1, 1, 1), rng.standard_normal((2, 3, 5, 4)).astype(dtype)
     y, col, divisor = (rng.standard_normal(shape).astype(dtype) for shape in ((2, 3, 3, 5), (3, 3, 2, 2, 3, 5), (3, 5)))
     index = np.zeros(y.shape, np.uint8)
-    numpy_kernels.max_pool2d_forward(x, *window, np.empty_like(y), index)
+    numpy_kernels.max_pool2d_forward(x, *window, 1, 1, np.empty_like(y), index)
     flat, vector = x.reshape(2, 3, 20), x.reshape(-1)
     scores, rows, labels, v = x.reshape(8, 15), vector[:8], np.arange(8), vector[:15]
     for name, inputs, settings, output in (
-        ("im2col", (x,), window, col),
-        ("col2im", (col,), window, x),
-        ("max_pool2d_forward", (x,), window, (y, index)),
-        ("max_pool2d_backward", (y, index), window, x),
+        ("im2col", (x,), (*window, 1, 1), col),
+        ("col2im", (col,), (*window, 1, 1), x),
+        ("max_pool2d_forward", (x,), (*window, 1, 1), (y, index)),
+        ("max_pool2d_backward", (y, index), (*window, 1, 1), x),
         ("avg_pool2d_forward", (x,), (*window, divisor), y),
         ("avg_pool2d_backward", (y,), (*window, divisor), x),
         ("lrn_forward", (flat,), (2, 1, 1.0, 0.5, 0.7), flat),

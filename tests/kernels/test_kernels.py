@@ -122,54 +122,58 @@ def test_current_names_the_back_end_for_an_array(gpu: str, kernel_file: str) -> 
 
 
 @small
-@hypothesis.given(cases())
+@hypothesis.given(cases(dilated=True))
 def test_im2col(case: Case) -> None:
     x = case.numbers(case.shape)
     a, b = case.rubbish(case.columns)
-    numpy_kernels.im2col(x, *case.window, a)
-    numba_kernels.im2col(x, *case.window, b)
+    numpy_kernels.im2col(x, *case.dilated, a)
+    numba_kernels.im2col(x, *case.dilated, b)
     np.testing.assert_array_equal(a, b)
 
 
 @small
-@hypothesis.given(cases())
+@hypothesis.given(cases(dilated=True))
 def test_col2im(case: Case) -> None:
     col = case.numbers(case.columns)
     a, b = case.rubbish(case.shape)
-    numpy_kernels.col2im(col, *case.window, a)
-    numba_kernels.col2im(col, *case.window, b)
+    numpy_kernels.col2im(col, *case.dilated, a)
+    numba_kernels.col2im(col, *case.dilated, b)
     np.testing.assert_allclose(a, b, rtol=0, atol=TOLERANCE[case.dtype])
 
 
 @small
-@hypothesis.given(cases())
+@hypothesis.given(cases(dilated=True))
 def test_col2im_is_the_transpose_of_im2col(case: Case) -> None:
     case.dtype = np.float64
     for file in (numpy_kernels, numba_kernels):
         x, col = case.numbers(case.shape), case.numbers(case.columns)
         columns_of_x, sums_of_col = case.rubbish(case.columns)[0], case.rubbish(case.shape)[0]
-        file.im2col(x, *case.window, columns_of_x)
-        file.col2im(col, *case.window, sums_of_col)
+        file.im2col(x, *case.dilated, columns_of_x)
+        file.col2im(col, *case.dilated, sums_of_col)
         assert np.vdot(columns_of_x, col) == pytest.approx(np.vdot(x, sums_of_col), rel=1e-10, abs=1e-10)
 
 
 @hypothesis.settings(max_examples=30)
-@hypothesis.given(cases())
+@hypothesis.given(cases(dilated=True))
 def test_im2col_and_col2im_do_what_they_are_defined_to(case: Case) -> None:
     hypothesis.assume(np.prod(case.columns) < 3000)
     x, col = case.numbers(case.shape), case.numbers(case.columns)
     for file in (numpy_kernels, numba_kernels):
         columns, sums = case.rubbish(case.columns)[0], case.rubbish(case.shape)[0]
-        file.im2col(x, *case.window, columns)
-        np.testing.assert_array_equal(columns, naive.im2col(x, case.kernel, case.stride, case.padding))
-        file.col2im(col, *case.window, sums)
-        expected = naive.col2im(col.astype(np.float64), case.shape, case.kernel, case.stride, case.padding)
+        file.im2col(x, *case.dilated, columns)
+        np.testing.assert_array_equal(columns, naive.im2col(x, case.kernel, case.stride, case.padding, case.dilation))
+        file.col2im(col, *case.dilated, sums)
+        expected = naive.col2im(
+            col.astype(np.float64), case.shape, case.kernel, case.stride, case.padding, case.dilation
+        )
         np.testing.assert_allclose(sums, expected, rtol=0, atol=TOLERANCE[case.dtype])
 
 
 @small
 @hypothesis.given(
-    cases(pooling=True), st.sampled_from([np.uint8, np.int32]), st.sampled_from(["", "ties", "nan", "inf"])
+    cases(pooling=True) | cases(pooling=True, dilated=True),
+    st.sampled_from([np.uint8, np.int32]),
+    st.sampled_from(["", "ties", "nan", "inf"]),
 )
 def test_max_pool2d(case: Case, index_dtype: Any, special: str) -> None:
     x = case.numbers(case.shape)
@@ -178,15 +182,15 @@ def test_max_pool2d(case: Case, index_dtype: Any, special: str) -> None:
     elif special:
         x[case.random.random(x.shape) < 0.3] = -np.inf if special == "inf" else np.nan
     (y, same_y), (index, same_index) = case.rubbish(case.output), case.rubbish(case.output, index_dtype)
-    numpy_kernels.max_pool2d_forward(x, *case.window, y, index)
-    numba_kernels.max_pool2d_forward(x, *case.window, same_y, same_index)
+    numpy_kernels.max_pool2d_forward(x, *case.dilated, y, index)
+    numba_kernels.max_pool2d_forward(x, *case.dilated, same_y, same_index)
     np.testing.assert_array_equal(y, same_y)
     np.testing.assert_array_equal(index, same_index)
 
     grad_y = case.numbers(case.output)
     a, b = case.rubbish(case.shape)
-    numpy_kernels.max_pool2d_backward(grad_y, index, *case.window, a)
-    numba_kernels.max_pool2d_backward(grad_y, index, *case.window, b)
+    numpy_kernels.max_pool2d_backward(grad_y, index, *case.dilated, a)
+    numba_kernels.max_pool2d_backward(grad_y, index, *case.dilated, b)
     np.testing.assert_allclose(a, b, rtol=0, atol=TOLERANCE[case.dtype])
 
 

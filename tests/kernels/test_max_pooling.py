@@ -54,7 +54,7 @@ def test_the_papers_windows(size: Any, padding: Any, overhang: int, dtype: Any, 
             found = []
             for kernels in (numpy_kernels, numba_kernels):
                 y, index = np.full((2, 3, OH, OW), 7, dtype), np.full((2, 3, OH, OW), 77, place)
-                kernels.max_pool2d_forward(x, 3, 3, 2, 2, PH, PW, y, index)
+                kernels.max_pool2d_forward(x, 3, 3, 2, 2, PH, PW, 1, 1, y, index)
                 found.append((y, index))
             for expected, actual in zip(*found, strict=True):
                 np.testing.assert_array_equal(actual, expected)

@@ -202,6 +202,7 @@ def test_what_onnx_cannot_say_is_refused_with_the_name_of_the_layer() -> None:
     refused: list[tuple[nn.Module, str]] = [
         (nn.LocalResponseNorm(4), r"odd \(LocalResponseNorm\): size must be odd, got 4"),
         (nn.AvgPool2d(2, divisor_override=3), r"odd \(AvgPool2d\): ONNX has no divisor_override"),
+        (nn.MaxPool2d(2, return_indices=True), r"odd \(MaxPool2d\): it must return one tensor, got a tuple"),
         (Own(), r"odd \(Own\): there is no ONNX rule for it: its class does not define to_onnx"),
         (nn.Conv2d(3, 3, 1, dtype="float64"), r"odd\.weight must be float32, got float64"),
         (nn.Flatten(0), r"odd \(Flatten\): it must make \(N, features\)"),

@@ -136,7 +136,7 @@ def test_refusals(make, error, message):
 
 def test_every_layer_is_public():
     assert len(every_layer.KINDS) >= 11
-    for module in (minicnn.nn.layers, minicnn.nn.normalisation, minicnn.nn.windows):
+    for module in (minicnn.nn.layers, minicnn.nn.normalisation, minicnn.nn.windows, minicnn.nn.convolution):
         here = {name for name, thing in vars(module).items() if getattr(thing, "__module__", "") == module.__name__}
         assert {name for name in here if name[0] != "_"} - {"Pair"} == set(module.__all__)
         assert set(module.__all__) <= set(nn.__all__)

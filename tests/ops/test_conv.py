@@ -21,9 +21,11 @@ def as_pair(value: Any) -> tuple[int, int]:
     return value if isinstance(value, tuple) else (value, value)
 
 
-def check_values(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Any, padding: Any, groups: int) -> None:
-    y = F.conv2d(Tensor(x), Tensor(w), None if b is None else Tensor(b), stride, padding, groups=groups)
-    expected = naive.conv2d(x, w, b, as_pair(stride), as_pair(padding), groups)
+def check_values(
+    x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Any, padding: Any, groups: int, dilation: Any = 1
+) -> None:
+    y = F.conv2d(Tensor(x), Tensor(w), None if b is None else Tensor(b), stride, padding, dilation, groups)
+    expected = naive.conv2d(x, w, b, as_pair(stride), as_pair(padding), groups, as_pair(dilation))
     assert (y.shape, y.dtype) == (expected.shape, x.dtype)
     # a sum of w[0].size products, each of size about 1
     np.testing.assert_allclose(y.data, expected, rtol=0, atol=10 * w[0].size * np.finfo(x.dtype).eps)
@@ -46,6 +48,55 @@ def test_gradients_for_every_mix_of_stride_padding_and_groups(
     w = Tensor(rng.standard_normal((4, 4 // groups, 3, 2)), requires_grad=True)
     b = Tensor(rng.standard_normal(4), requires_grad=True)
     assert minicnn.gradcheck(lambda x, w, b: F.conv2d(x, w, b, stride, padding, 1, groups), (x, w, b))
+
+
+@pytest.mark.parametrize("dilation", [2, 3, (1, 2), (4, 1)])
+@pytest.mark.parametrize(("stride", "padding", "groups"), [(1, 0, 1), (2, 3, 2), ((1, 3), (0, 2), 1), (1, (4, 1), 4)])
+def test_dilation_leaves_gaps(
+    stride: Any, padding: Any, groups: int, dilation: Any, kernel_file: str, dtype: type, rng: np.random.Generator
+) -> None:
+    arrays = [rng.standard_normal(shape).astype(dtype) for shape in ((2, 4, 9, 8), (4, 4 // groups, 3, 2), (4,))]
+    check_values(*arrays, stride, padding, groups, dilation)
+    if dtype is np.float64:
+        x, w, b = (Tensor(array, requires_grad=True) for array in arrays)
+        assert minicnn.gradcheck(lambda x, w, b: F.conv2d(x, w, b, stride, padding, dilation, groups), (x[:1], w, b))
+
+
+def test_a_dilated_kernel_is_one_with_zeros_in_its_gaps(kernel_file: str, rng: np.random.Generator) -> None:
+    x, w = rng.standard_normal((2, 3, 9, 9)), rng.standard_normal((4, 3, 3, 2))
+    wide = np.zeros((4, 3, 5, 4))
+    wide[:, :, ::2, ::3] = w
+    gaps = F.conv2d(x, w, padding=2, stride=2, dilation=(2, 3))
+    np.testing.assert_allclose(gaps.data, F.conv2d(x, wide, padding=2, stride=2).data, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("dilation", [1, 2, (3, 1)])
+@pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (2, 4), (5, 2)])
+def test_padding_that_keeps_the_size(
+    kernel: tuple[int, int], dilation: Any, kernel_file: str, rng: np.random.Generator
+) -> None:
+    """Where the zeros are odd in number, the last row or column of them is behind the image."""
+    x, w = rng.standard_normal((2, 2, 5, 7)), rng.standard_normal((3, 2, *kernel))
+    zeros = [(size - 1) * gap for size, gap in zip(kernel, as_pair(dilation), strict=True)]
+    framed = np.pad(x, [(0, 0), (0, 0), *((total // 2, total - total // 2) for total in zeros)])
+    y = F.conv2d(x, w, padding="same", dilation=dilation)
+    assert y.shape == (2, 3, 5, 7)
+    np.testing.assert_allclose(y.data, F.conv2d(framed, w, dilation=dilation).data, rtol=0, atol=1e-12)
+    tensors = [Tensor(array, requires_grad=True) for array in (x[:1], w)]
+    assert minicnn.gradcheck(lambda x, w: F.conv2d(x, w, None, 1, "same", dilation), tensors)
+
+
+def test_valid_is_no_padding(rng: np.random.Generator) -> None:
+    x, w = rng.standard_normal((2, 2, 5, 7)), rng.standard_normal((3, 2, 3, 2))
+    np.testing.assert_array_equal(F.conv2d(x, w, None, 2, "valid").data, F.conv2d(x, w, None, 2).data)
+
+
+def test_one_image_without_a_batch(kernel_file: str, rng: np.random.Generator) -> None:
+    x, w, b = (Tensor(rng.standard_normal(shape), requires_grad=True) for shape in ((2, 5, 4), (3, 2, 3, 2), (3,)))
+    y = F.conv2d(x, w, b, 2, 1)
+    np.testing.assert_array_equal(y.data, F.conv2d(x.reshape(1, 2, 5, 4), w, b, 2, 1).data[0])
+    y.sum().backward()
+    assert x.grad.shape == x.shape
 
 
 @pytest.mark.parametrize(
@@ -155,11 +206,11 @@ def test_arrays_will_do(rng: np.random.Generator) -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"dilation": 2}, NotImplementedError, "dilation must be 1, got 2"),
-        ({"dilation": (1, 2)}, NotImplementedError, r"dilation must be 1, got \(1, 2\)"),
         ({"dilation": 0}, ValueError, "dilation must be at least 1, got 0"),
-        ({"padding": "same"}, NotImplementedError, "padding must be an integer or a pair of integers, got 'same'"),
-        ({"padding": "valid"}, NotImplementedError, "padding must be an integer or a pair of integers, got 'valid'"),
+        ({"dilation": 1.5}, TypeError, "dilation must be an integer or a pair of integers, got 1.5"),
+        ({"dilation": 3}, ValueError, r"weight has a 3x3 kernel that reaches over 7x7 with dilation=\(3, 3\), larger"),
+        ({"padding": "same", "stride": 2}, ValueError, r"stride must be 1 with padding='same', got \(2, 2\)"),
+        ({"padding": "full"}, ValueError, "padding must be 'same', 'valid', an integer or a pair, got 'full'"),
         ({"padding": (1, 1, 2, 2)}, TypeError, r"padding must be an integer or a pair .* got \(1, 1, 2, 2\)"),
         (
             {"padding": ((1, 2), (1, 2))},
@@ -186,8 +237,8 @@ def test_arrays_will_do(rng: np.random.Generator) -> None:
         ({"weight": (6, 4, 8, 10), "padding": 1}, ValueError, "weight has a 8x10 kernel, larger than .* input of 7x9"),
         ({"bias": (5,)}, ValueError, r"bias must have shape \(6,\), one number a filter, got \(5,\)"),
         ({"bias": (6, 1, 1)}, ValueError, r"bias must have shape \(6,\), one number a filter, got \(6, 1, 1\)"),
-        ({"input": (4, 5, 7)}, ValueError, r"input must have shape \(N, C, H, W\), got \(4, 5, 7\); add a batch dim"),
-        ({"input": (4, 5)}, ValueError, r"input must have shape \(N, C, H, W\), got \(4, 5\)"),
+        ({"input": (4, 5)}, ValueError, r"input must have shape \(N, C, H, W\) or \(C, H, W\), got \(4, 5\)"),
+        ({"input": (5, 5, 7)}, ValueError, "input has 5 channels, but weight of shape"),
         (
             {"input": (1, 4, 0, 7), "padding": 2},
             ValueError,

@@ -40,7 +40,7 @@ def test_which_convolution_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     def chosen(running: str = "numba", **changes: Any) -> type[Conv2d]:
         monkeypatch.setattr(kernels, "current", lambda array: running)
         layer: dict[str, Any] = {"x": (128, 384, 13, 13), "w": (384, 192, 3, 3)}
-        layer |= {"stride": (1, 1), "padding": (1, 1), "groups": 2} | changes
+        layer |= {"stride": (1, 1), "padding": (1, 1), "groups": 2, "dilation": (1, 1)} | changes
         return choose(Conv2d, np.empty(0), *layer.values())
 
     assert chosen() is WinogradConv2d
@@ -57,6 +57,7 @@ def test_which_convolution_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     for change in others:
         assert chosen(**change) is DirectConv2d
     assert chosen(padding=(1, 3)) is Conv2d
+    assert chosen(dilation=(2, 1)) is chosen(dilation=(1, 2)) is Conv2d
     minicnn.set_num_threads(129)
     assert chosen() is DirectConv2d
     minicnn.set_num_threads(2)
@@ -103,6 +104,7 @@ def test_what_an_algorithm_cannot_compute_falls_back_to_the_automatic_choice(
         (forced if algorithm == "direct" else best, (2, 16, 6, 6), (16, 16, 4, 4), {}),
         (forced if algorithm == "direct" else best, (2, 8, 6, 6), (16, 8, 3, 3), {}),
         (Conv2d, (2, 16, 6, 6), (16, 16, 3, 3), {"padding": 3}),
+        (Conv2d, (2, 16, 6, 6), (16, 16, 3, 3), {"dilation": 2}),
     ]
     for expected, x, w, settings in cases:
         with minicnn.use_conv(algorithm):

@@ -125,6 +125,40 @@ def test_how_many_windows(length: int, window: Any, floor: int, ceil: int, kerne
         assert pool(x, *window, ceil_mode=True).shape == (1, 1, ceil, ceil)
 
 
+GAPS = [(2, None, 0, 2), (3, 2, 1, (1, 2)), (4, 1, 2, 2), ((2, 3), (2, 1), (1, 0), (4, 2)), (1, 2, 0, 5)]
+
+
+@pytest.mark.parametrize("ceil_mode", [False, True])
+@pytest.mark.parametrize("window", GAPS)
+def test_max_with_gaps_and_where_it_is(
+    window: Any, ceil_mode: bool, kernel_file: str, dtype: type, rng: np.random.Generator
+) -> None:
+    x = rng.integers(-5, 5, (2, 3, 8, 9)).astype(dtype)  # with many ties
+    tensor = Tensor(x, requires_grad=True)
+    y, indices = F.max_pool2d(tensor, *window, ceil_mode, True)
+    *usual, dilation = window
+    gaps = dilation if isinstance(dilation, tuple) else (dilation, dilation)
+    expected, winners = naive.max_pool2d(x, *pairs((usual[0], usual[1], usual[2])), ceil_mode, gaps)
+    assert (y.dtype, indices.dtype) == (dtype, np.int64)
+    np.testing.assert_array_equal(y.data, expected)
+    gradient = rng.integers(-5, 5, y.shape).astype(dtype)
+    y.backward(gradient)
+    grad_x = np.zeros(x.shape)
+    for (n, c, oh, ow), (h, w) in winners.items():
+        assert indices.data[n, c, oh, ow] == h * 9 + w
+        grad_x[n, c, h, w] += gradient[n, c, oh, ow]
+    np.testing.assert_array_equal(tensor.grad, grad_x)
+
+
+def test_indices_find_the_maxima_again(kernel_file: str, rng: np.random.Generator) -> None:
+    x = rng.standard_normal((2, 3, 7, 6))
+    for window in ((3, 2, 0), (3, 2, 1), ((2, 4), 1, (1, 2))):
+        y, indices = F.max_pool2d(x, *window, return_indices=True)
+        found = np.take_along_axis(x.reshape(2, 3, 42), indices.data.reshape(2, 3, -1), axis=2)
+        np.testing.assert_array_equal(found.reshape(y.shape), y.data)
+        assert not indices.requires_grad
+
+
 # --- what is special about the maximum ----------------------------------------------------------------------
 
 
@@ -185,6 +219,17 @@ def test_windows_of_more_than_a_bytes_worth_of_pixels(kernel_file: str, rng: np.
         assert x.grad[0, 0, kernel[0] - 1, kernel[1] - 1] == 4
 
 
+def test_a_window_larger_than_the_picture_hangs_over_if_it_may(kernel_file: str, rng: np.random.Generator) -> None:
+    x = rng.standard_normal((2, 2, 2, 3))
+    for pool, expected in ((F.max_pool2d, x.max((2, 3))), (F.avg_pool2d, x.mean((2, 3)))):
+        y = pool(x, 4, ceil_mode=True)
+        np.testing.assert_allclose(y.data, expected[:, :, None, None], rtol=1e-12)
+        with pytest.raises(ValueError, match="kernel_size 4 is larger than the padded input of 2x3"):
+            pool(x, 4)
+        with pytest.raises(ValueError, match="kernel_size 4 is larger than the padded input of 2x3"):
+            pool(x, 4, 2, ceil_mode=True)  # as in PyTorch: rounded up, none fits
+
+
 # --- what both have in common -------------------------------------------------------------------------------
 
 both = pytest.mark.parametrize("pool", [F.max_pool2d, F.avg_pool2d])
@@ -209,6 +254,17 @@ def test_the_number_of_threads_changes_nothing(
 
 
 @both
+def test_one_image_without_a_batch(pool: Any, kernel_file: str, rng: np.random.Generator) -> None:
+    x = Tensor(rng.standard_normal((2, 5, 4)), requires_grad=True)
+    y = pool(x, 3, 2, 1)
+    np.testing.assert_array_equal(y.data, pool(x.reshape(1, 2, 5, 4), 3, 2, 1).data[0])
+    y.sum().backward()
+    assert x.grad.shape == x.shape
+    _, indices = F.max_pool2d(x, 2, return_indices=True)
+    assert indices.shape == (2, 2, 2)
+
+
+@both
 def test_batches_of_nothing(pool: Any, kernel_file: str, dtype: type) -> None:
     for shape in ((0, 3, 5, 5), (2, 0, 5, 5)):
         x = Tensor(np.ones(shape, dtype), requires_grad=True)
@@ -219,8 +275,8 @@ def test_batches_of_nothing(pool: Any, kernel_file: str, dtype: type) -> None:
 
 
 REFUSALS = [
-    ({"input": (3, 5, 5)}, ValueError, r"input must have shape \(N, C, H, W\), got \(3, 5, 5\); add a batch dimension"),
-    ({"input": (5, 5)}, ValueError, r"input must have shape \(N, C, H, W\), got \(5, 5\)"),
+    ({"input": (5, 5)}, ValueError, r"input must have shape \(N, C, H, W\) or \(C, H, W\), got \(5, 5\)"),
+    ({"input": (3, 0, 5)}, ValueError, r"input must have at least one pixel"),
     ({"input": (1, 3, 0, 5), "kernel_size": 2, "padding": 1}, ValueError, r"input must have at least one pixel"),
     (
         {"input": (1, 3, 5, 0), "kernel_size": 2, "padding": 1},
@@ -261,13 +317,23 @@ def test_whole_numbers_are_refused(pool: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"dilation": 2}, NotImplementedError, "dilation must be 1, got 2"),
-        ({"dilation": (2, 1)}, NotImplementedError, r"dilation must be 1, got \(2, 1\)"),
+        ({"dilation": 0}, ValueError, "dilation must be at least 1, got 0"),
         ({"dilation": 1.0}, TypeError, "dilation must be an integer or a pair of integers, got 1.0"),
-        ({"return_indices": True}, NotImplementedError, "return_indices must be False, got True"),
+        ({"return_indices": 1}, TypeError, "return_indices must be True or False, got 1"),
+        ({"dilation": 5}, ValueError, r"kernel_size 2 that reaches over 6x6 with dilation=\(5, 5\) is larger than"),
+        (
+            {"dilation": 2, "padding": 2},
+            ValueError,
+            r"padding must be at most half of kernel_size=\(2, 2\), got 2",
+        ),
+        (
+            {"dilation": 6, "padding": 1},
+            ValueError,
+            r"every window must have a pixel of the input, got dilation=\(6, 6\) and padding=\(1, 1\) for 5x5 pixels",
+        ),
     ],
 )
-def test_what_max_pooling_does_not_do(changes: dict[str, Any], error: type[Exception], message: str) -> None:
+def test_what_max_pooling_refuses(changes: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=f"max_pool2d: {message}"):
         F.max_pool2d(Tensor(np.ones((1, 1, 5, 5))), 2, **changes)
 

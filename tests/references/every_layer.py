@@ -15,6 +15,13 @@ SHAPE = (2, 4, 7, 9)
 WITH_ARGUMENTS: list[tuple[nn.Module, tuple[int, ...]]] = [
     (nn.Conv2d(4, 6, (3, 2), (2, 3), (1, 2), groups=2), SHAPE),
     (nn.Conv2d(4, 6, 3, bias=False), SHAPE),
+    (nn.Conv2d(4, 6, (3, 2), padding=(2, 1), dilation=(2, 3), groups=2), SHAPE),
+    (nn.Conv2d(4, 6, (3, 2), padding="same", dilation=(2, 1)), SHAPE),
+    (nn.Conv2d(4, 6, 3, 2, padding="valid"), SHAPE),
+    (nn.ConvTranspose2d(4, 6, 3), SHAPE),
+    (nn.ConvTranspose2d(4, 6, (3, 2), (2, 3), (1, 0), (1, 2), groups=2, dilation=(2, 1), bias=False), SHAPE),
+    (nn.MaxPool2d((3, 2), 2, 1, dilation=(1, 3)), SHAPE),
+    (nn.MaxPool2d(2, 2, 1, dilation=2, ceil_mode=True), SHAPE),
     (nn.MaxPool2d(3, 2), SHAPE),
     (nn.MaxPool2d(3, 2, ceil_mode=True), (2, 4, 8, 10)),
     (nn.MaxPool2d(2, 2, 1, ceil_mode=True), (2, 4, 7, 8)),

@@ -36,12 +36,18 @@ def window_starts(length: int, window: int, stride: int, padding: int, ceil_mode
 
 
 def windows(
-    shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair, ceil_mode: bool = False
+    shape: tuple[int, ...],
+    kernel: Pair,
+    stride: Pair,
+    padding: Pair,
+    ceil_mode: bool = False,
+    dilation: Pair = (1, 1),
 ) -> list[list[list[Pair]]]:
     """For each output row and column, the places (h, w) of its window, padding and overhang included."""
-    rows = window_starts(shape[-2], kernel[0], stride[0], padding[0], ceil_mode)
-    columns = window_starts(shape[-1], kernel[1], stride[1], padding[1], ceil_mode)
-    return [[[(top + kh, left + kw) for kh, kw in np.ndindex(*kernel)] for left in columns] for top in rows]
+    high, wide = (list(range(0, size * gap, gap)) for size, gap in zip(kernel, dilation, strict=True))
+    rows = window_starts(shape[-2], high[-1] + 1, stride[0], padding[0], ceil_mode)
+    columns = window_starts(shape[-1], wide[-1] + 1, stride[1], padding[1], ceil_mode)
+    return [[[(top + h, left + w) for h, w in product(high, wide)] for left in columns] for top in rows]
 
 
 def inside(place: Pair, H: int, W: int, PH: int = 0, PW: int = 0) -> bool:
@@ -49,10 +55,10 @@ def inside(place: Pair, H: int, W: int, PH: int = 0, PW: int = 0) -> bool:
     return -PH <= place[0] < H + PH and -PW <= place[1] < W + PW
 
 
-def im2col(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair) -> np.ndarray:
+def im2col(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair = (1, 1)) -> np.ndarray:
     """(N, C, H, W) -> (C, KH, KW, N, OH, OW)."""
     N, C, H, W = x.shape
-    table = windows(x.shape, kernel, stride, padding)
+    table = windows(x.shape, kernel, stride, padding, dilation=dilation)
     col = np.zeros((C, *kernel, N, len(table), len(table[0])), x.dtype)
     for c, kh, kw, n, oh, ow in np.ndindex(*col.shape):
         place = table[oh][ow][kh * kernel[1] + kw]
@@ -61,10 +67,12 @@ def im2col(x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair) -> np.ndarr
     return col
 
 
-def col2im(col: np.ndarray, shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair) -> np.ndarray:
+def col2im(
+    col: np.ndarray, shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair, dilation: Pair = (1, 1)
+) -> np.ndarray:
     """(C, KH, KW, N, OH, OW) -> (N, C, H, W): each column element is added to the pixel it was read from."""
     _, _, H, W = shape
-    table = windows(shape, kernel, stride, padding)
+    table = windows(shape, kernel, stride, padding, dilation=dilation)
     x = np.zeros(shape, col.dtype)
     for c, kh, kw, n, oh, ow in np.ndindex(*col.shape):
         place = table[oh][ow][kh * kernel[1] + kw]
@@ -73,10 +81,18 @@ def col2im(col: np.ndarray, shape: tuple[int, ...], kernel: Pair, stride: Pair, 
     return x
 
 
-def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Pair, padding: Pair, groups: int) -> np.ndarray:
+def conv2d(
+    x: np.ndarray,
+    w: np.ndarray,
+    b: np.ndarray | None,
+    stride: Pair,
+    padding: Pair,
+    groups: int,
+    dilation: Pair = (1, 1),
+) -> np.ndarray:
     N, C, H, W = x.shape
     F, CG, KH, KW = w.shape
-    table = windows(x.shape, (KH, KW), stride, padding)
+    table = windows(x.shape, (KH, KW), stride, padding, dilation=dilation)
     y = np.zeros((N, F, len(table), len(table[0])))
     for n, f, oh, ow in np.ndindex(*y.shape):
         group = f // (F // groups)
@@ -89,12 +105,34 @@ def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Pair, pad
     return y
 
 
+def conv_transpose2d(
+    x: np.ndarray,
+    w: np.ndarray,
+    size: Pair,
+    stride: Pair,
+    padding: Pair,
+    groups: int,
+    dilation: Pair = (1, 1),
+) -> np.ndarray:
+    """Every pixel of x writes its window, times w, into an output of this size. x (N, C, H, W); w (C, F/G, KH, KW)."""
+    (N, C, H, W), (_, FG, KH, KW) = x.shape, w.shape
+    y = np.zeros((N, groups * FG, *size))
+    for n, c, h, w_ in np.ndindex(N, C, H, W):
+        group = c // (C // groups)
+        for f, kh, kw in product(range(FG), range(KH), range(KW)):
+            row = h * stride[0] + kh * dilation[0] - padding[0]
+            column = w_ * stride[1] + kw * dilation[1] - padding[1]
+            if inside((row, column), *size):
+                y[n, group * FG + f, row, column] += float(w[c, f, kh, kw]) * float(x[n, c, h, w_])
+    return y
+
+
 def max_pool2d(
-    x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair, ceil_mode: bool
+    x: np.ndarray, kernel: Pair, stride: Pair, padding: Pair, ceil_mode: bool, dilation: Pair = (1, 1)
 ) -> tuple[np.ndarray, dict[tuple[int, ...], Pair]]:
     """Return the largest of each window, and for each output the place of the first largest (or last NaN)."""
     N, C, H, W = x.shape
-    table = windows(x.shape, kernel, stride, padding, ceil_mode)
+    table = windows(x.shape, kernel, stride, padding, ceil_mode, dilation)
     y = np.empty((N, C, len(table), len(table[0])), x.dtype)
     winners = {}
     for n, c, oh, ow in np.ndindex(*y.shape):

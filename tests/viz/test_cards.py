@@ -293,6 +293,48 @@ def test_a_receptive_field_is_what_changes_the_unit(layers: list[nn.Module]) -> 
             assert seen == all(inside), (i, j)
 
 
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [nn.Conv2d(1, 2, (3, 2), stride=(1, 2), padding=(2, 1), dilation=(2, 3))],
+        [nn.Conv2d(1, 1, (2, 4), padding="same", dilation=(3, 1)), nn.MaxPool2d(2, 2, 1, dilation=2)],
+        [nn.MaxPool2d(3, dilation=2), nn.Conv2d(1, 1, 2, padding="same")],
+    ],
+    ids=["conv", "same", "max"],
+)
+def test_a_receptive_field_reaches_over_the_gaps_of_dilation(layers: list[nn.Module]) -> None:
+    """No pixel outside of it counts, and those in its corners do."""
+    side = 18
+    seen: dict[tuple[int, ...], set[tuple[int, int]]] = {}
+    for place in np.ndindex(side, side):
+        pictures = np.zeros((1, 1, side, side), np.float32)
+        pictures[(0, 0, *place)] = np.nan
+        with minicnn.trace() as trace:
+            nn.Sequential(*layers)(Tensor(pictures))
+        for unit in np.argwhere(np.isnan(trace.records[-1].output[0, 0])):
+            seen.setdefault(tuple(unit), set()).add((place[0], place[1]))
+    field = receptive_field(trace.records[-1])
+    assert field is not None
+    complete = 0
+    for unit, pixels in seen.items():
+        first = [start + at * step for at, start, step in zip(unit, field.start, field.step, strict=True)]
+        last = [at + size - 1 for at, size in zip(first, field.size, strict=True)]
+        assert all(f <= at <= t for pixel in pixels for at, f, t in zip(pixel, first, last, strict=True))
+        if min(first) >= 0 and max(last) < side:
+            complete += 1
+            assert {tuple(first), tuple(last)} <= pixels
+    assert complete > 0
+
+
+def test_the_window_of_a_dilated_unit_has_no_gaps() -> None:
+    x = RNG.standard_normal((1, 4, 9, 9)).astype(np.float32)
+    with minicnn.trace() as trace:
+        y = nn.Conv2d(4, 6, (3, 2), (2, 1), 1, (2, 3), groups=2)(Tensor(x))
+    window, weights, bias = window_and_filter(trace.records[0], 4, 3, 2)
+    assert window.shape == weights.shape == (2, 3, 2)
+    assert float((window * weights).sum()) + bias == pytest.approx(float(y.data[0, 4, 3, 2]), rel=1e-5)
+
+
 def test_alexnets_receptive_fields() -> None:
     network = models.build({"model": "alexnet", "in_size": 67, "num_classes": 10})
     trace, _ = walked(network, side=67)
