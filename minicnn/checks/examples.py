@@ -150,6 +150,7 @@ EXAMPLES: list[Example] = [
     Example("pad", "(3, 4), (1, 0, 0, 2)", partial(F.pad, pad=(1, 0, 0, 2), value=0.5), (normal(3, 4),)),
     Example("pad", "(3, 4), nothing", applying(lambda: Pad(((0, 0), (0, 0)), 0.0)), (normal(3, 4),)),
     Example("relu", "(3, 4)", F.relu, (distinct(3, 4),)),
+    Example("leaky_relu", "(3, 4), negative_slope=0.1", partial(F.leaky_relu, negative_slope=0.1), (distinct(3, 4),)),
     Example("tanh", "(3, 4)", F.tanh, (normal(3, 4),)),
     Example("sigmoid", "(3, 4)", F.sigmoid, (normal(3, 4),)),
     Example("softmax", "(3, 4), dim=1", partial(F.softmax, dim=1), (normal(3, 4),)),
@@ -193,5 +194,9 @@ EXAMPLES: list[Example] = [
             _loss(FusedCrossEntropy, "none"), (normal(4, 3), LABELS)),
     Example("cross_entropy", "fused, weight, label_smoothing=0.1, a label that is ignored",
             _loss(FusedCrossEntropy, "mean", label_smoothing=0.1), (normal(4, 3), LABELS, CLASS_WEIGHTS)),
+    Example("cross_entropy", "probabilities, label_smoothing=0.1",
+            partial(F.cross_entropy, label_smoothing=0.1), (normal(4, 3), positive(4, 3))),
+    Example("nll_loss", "a label that is ignored", F.nll_loss, (normal(4, 3), LABELS)),
+    Example("mse_loss", "(3, 4)", F.mse_loss, (normal(3, 4), normal(3, 4))),
 ]
 # fmt: on

@@ -14,7 +14,7 @@ from minicnn import nn
 from minicnn.autograd import Tensor
 from minicnn.backend import asnumpy, checked_device
 from minicnn.models.network import Network
-from minicnn.nn.module import IncompatibleKeys
+from minicnn.nn.loading import IncompatibleKeys
 
 __all__ = ["TwoTowers"]
 

@@ -16,7 +16,7 @@ from minicnn.arguments import writeable
 from minicnn.autograd import Tensor, mark_written
 from minicnn.backend import Array, checked_device, device_of, get_default_device, on_device_of, to_device
 from minicnn.backend import generator as default_generator
-from minicnn.nn.module import Parameter
+from minicnn.nn.parameter import Parameter
 
 __all__ = [
     "calculate_gain",
@@ -24,6 +24,7 @@ __all__ = [
     "kaiming_normal_",
     "kaiming_uniform_",
     "normal_",
+    "ones_",
     "skip_arrays",
     "uniform_",
     "xavier_normal_",
@@ -114,6 +115,11 @@ def normal_(tensor: T, mean: float = 0.0, std: float = 1.0, generator: np.random
 def constant_(tensor: T, val: float) -> T:
     """Set every element to `val`. Any shape."""
     return _fill(tensor, lambda: val)
+
+
+def ones_(tensor: T) -> T:
+    """Set every element to 1. Any shape."""
+    return _fill(tensor, lambda: 1.0)
 
 
 def zeros_(tensor: T) -> T:

@@ -6,7 +6,7 @@ KINDS: list[type[nn.Module]] = [
     kind
     for kind in (getattr(nn, name) for name in nn.__all__)
     if isinstance(kind, type) and issubclass(kind, nn.Module) and kind.forward is not nn.Module.forward
-    if kind is not nn.Sequential
+    if kind is not nn.Sequential and not issubclass(kind, nn.Loss)  # a loss takes a target, too
 ]
 
 SHAPE = (2, 4, 7, 9)
@@ -22,6 +22,7 @@ WITH_ARGUMENTS: list[tuple[nn.Module, tuple[int, ...]]] = [
     (nn.LocalResponseNorm(3), SHAPE),
     (nn.LocalResponseNorm(3), (2, 4)),
     (nn.ReLU(), (2, 4, 7)),
+    (nn.LeakyReLU(0.1), (2, 4)),
     (nn.Tanh(), (2, 4)),
     (nn.Sigmoid(), (2, 4)),
     (nn.Dropout(), (2, 4)),
