@@ -9,6 +9,8 @@ array([0., 0., 2.], dtype=float32)
 """
 
 from minicnn.ops.activation import leaky_relu, log_softmax, relu, sigmoid, softmax, tanh
+from minicnn.ops.adaptive_pool import adaptive_avg_pool2d
+from minicnn.ops.batch_norm import batch_norm
 from minicnn.ops.conv import conv2d
 from minicnn.ops.dropout import dropout
 from minicnn.ops.linear import linear
@@ -19,7 +21,9 @@ from minicnn.ops.shape import cat, flatten, pad
 from minicnn.ops.squared_error import mse_loss
 
 __all__ = [
+    "adaptive_avg_pool2d",
     "avg_pool2d",
+    "batch_norm",
     "cat",
     "conv2d",
     "cross_entropy",

@@ -25,6 +25,8 @@ SIGNATURES = {
     "softmax": "(input, dim)",
     "log_softmax": "(input, dim)",
     "cross_entropy": "(input, target, weight=None, ignore_index=-100, reduction='mean', label_smoothing=0.0)",
+    "adaptive_avg_pool2d": "(input, output_size)",
+    "batch_norm": "(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-05)",
     "nll_loss": "(input, target, weight=None, ignore_index=-100, reduction='mean')",
     "mse_loss": "(input, target, reduction='mean')",
     "flatten": "(input, start_dim=0, end_dim=-1)",

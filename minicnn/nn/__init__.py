@@ -1,6 +1,7 @@
 """Networks as objects: modules and chains of them, the layers, and the initialisers in ``nn.init``."""
 
-from minicnn.nn import init, layers, losses, normalisation, windows
+from minicnn.nn import adaptive, init, layers, losses, normalisation, windows
+from minicnn.nn.adaptive import *  # noqa: F403
 from minicnn.nn.declarations import LayerInfo, OnnxGraph
 from minicnn.nn.layers import *  # noqa: F403  # a new layer is listed in its own file only
 from minicnn.nn.loading import IncompatibleKeys
@@ -13,6 +14,7 @@ from minicnn.nn.windows import *  # noqa: F403
 
 __all__ = ["Buffer", "IncompatibleKeys", "LayerInfo", "Module", "ModuleList", "OnnxGraph", "Parameter"]
 __all__ += ["Sequential", "init"]
+__all__ += adaptive.__all__
 __all__ += layers.__all__
 __all__ += losses.__all__
 __all__ += normalisation.__all__

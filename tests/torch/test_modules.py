@@ -108,3 +108,42 @@ def test_buffers_and_lists_have_torchs_names() -> None:
         net.apply(lambda module, seen=orders[-1]: seen.append(type(module).__name__))
     assert orders[0] == orders[1]
     assert [name for name, _ in mine.layers[1:].named_children()] == [n for n, _ in other.layers[1:].named_children()]
+
+
+# --- batch normalisation ------------------------------------------------------------------------------------
+
+SETTINGS: list[dict[str, Any]] = [
+    {},
+    {"momentum": None},
+    {"momentum": 0.7, "eps": 0.1},
+    {"affine": False},
+    {"track_running_stats": False},
+]
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@pytest.mark.parametrize("shape", [(6, 3), (4, 3, 5), (2, 3, 4, 5)])
+def test_batch_norm(shape: tuple[int, ...], settings: dict[str, Any], rng: np.random.Generator) -> None:
+    kind = "BatchNorm2d" if len(shape) == 4 else "BatchNorm1d"
+    mine, other = getattr(nn, kind)(3, dtype=np.float64, **settings), getattr(torch.nn, kind)(3, **settings).double()
+    assert list(mine.state_dict()) == list(other.state_dict())
+    if mine.affine:
+        start = {"weight": rng.standard_normal(3), "bias": rng.standard_normal(3)}
+        mine.load_state_dict(start, strict=False)
+        other.load_state_dict({name: torch.tensor(array) for name, array in start.items()}, strict=False)
+    for mode in (True, True, False, True):
+        mine.train(mode)
+        other.train(mode)
+        compare(mine, other, rng.standard_normal(shape) * 3 + 1)
+        for (_, one), (_, two) in zip(mine.named_parameters(), other.named_parameters(), strict=True):
+            assert_same(one.grad, two.grad)
+        theirs = other.state_dict()
+        for name, array in mine.state_dict().items():
+            assert_same(array, theirs[name])
+            assert array.dtype == theirs[name].numpy().dtype
+
+
+@pytest.mark.parametrize("size", [1, 6, (3, 2), (None, 4), (9, 10)])
+@pytest.mark.parametrize("shape", [(2, 3, 7, 5), (3, 6, 6)])
+def test_adaptive_avg_pool2d(size: Any, shape: tuple[int, ...], rng: np.random.Generator) -> None:
+    compare(nn.AdaptiveAvgPool2d(size), torch.nn.AdaptiveAvgPool2d(size), rng.standard_normal(shape))
