@@ -1,6 +1,6 @@
 """Networks as objects: modules and chains of them, the layers, and the initialisers in ``nn.init``."""
 
-from minicnn.nn import adaptive, init, layers, losses, normalisation, windows
+from minicnn.nn import adaptive, init, layers, losses, normalisation, utils, windows
 from minicnn.nn.adaptive import *  # noqa: F403
 from minicnn.nn.declarations import LayerInfo, OnnxGraph
 from minicnn.nn.layers import *  # noqa: F403  # a new layer is listed in its own file only
@@ -13,7 +13,7 @@ from minicnn.nn.sequential import ModuleList, Sequential
 from minicnn.nn.windows import *  # noqa: F403
 
 __all__ = ["Buffer", "IncompatibleKeys", "LayerInfo", "Module", "ModuleList", "OnnxGraph", "Parameter"]
-__all__ += ["Sequential", "init"]
+__all__ += ["Sequential", "init", "utils"]
 __all__ += adaptive.__all__
 __all__ += layers.__all__
 __all__ += losses.__all__

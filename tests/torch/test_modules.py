@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import minicnn.functional as F
-from minicnn import Tensor, nn
+from minicnn import Tensor, nn, optim
 
 torch = pytest.importorskip("torch")
 TF = torch.nn.functional
@@ -147,3 +147,99 @@ def test_batch_norm(shape: tuple[int, ...], settings: dict[str, Any], rng: np.ra
 @pytest.mark.parametrize("shape", [(2, 3, 7, 5), (3, 6, 6)])
 def test_adaptive_avg_pool2d(size: Any, shape: tuple[int, ...], rng: np.random.Generator) -> None:
     compare(nn.AdaptiveAvgPool2d(size), torch.nn.AdaptiveAvgPool2d(size), rng.standard_normal(shape))
+
+
+# --- optimisers, schedules and clipping ---------------------------------------------------------------------
+
+
+def two_groups(seed: int = 0) -> tuple[list[Any], list[Any]]:
+    """Return parameters of ours and of PyTorch's, with the same values."""
+    random = np.random.default_rng(seed)
+    mine = [nn.Parameter(random.standard_normal(shape)) for shape in ((3, 4), (5,))]
+    return mine, [torch.nn.Parameter(torch.tensor(parameter.data.copy())) for parameter in mine]
+
+
+def give_gradients(step: int, mine: list[Any], others: list[Any]) -> None:
+    random = np.random.default_rng(100 + step)
+    for one, other in zip(mine, others, strict=True):
+        one.grad = random.standard_normal(one.shape) * 3
+        other.grad = torch.tensor(one.grad.copy())
+
+
+@pytest.mark.parametrize("settings", [{}, {"weight_decay": 0.3, "betas": (0.8, 0.95), "eps": 1e-3}], ids=str)
+def test_adamw(settings: dict[str, Any]) -> None:
+    mine, others = two_groups()
+    one, other = optim.AdamW(mine, **settings), torch.optim.AdamW(others, **settings)
+    for step in range(10):
+        give_gradients(step, mine, others)
+        one.step()
+        other.step()
+        for parameter, theirs in zip(mine, others, strict=True):
+            assert_same(parameter.data, theirs)
+
+
+LR_SCHEDULES: list[tuple[str, dict[str, Any]]] = [
+    ("StepLR", {"step_size": 4, "gamma": 0.3}),
+    ("MultiStepLR", {"milestones": [3, 3, 11, 25]}),
+    ("CosineAnnealingLR", {"T_max": 7, "eta_min": 0.01}),
+    ("CosineAnnealingLR", {"T_max": 30}),
+    ("OneCycleLR", {"max_lr": [0.5, 1.5], "total_steps": 30}),
+    ("OneCycleLR", {"max_lr": 0.5, "epochs": 3, "steps_per_epoch": 10, "three_phase": True, "pct_start": 0.25}),
+    ("OneCycleLR", {"max_lr": 0.5, "total_steps": 31, "anneal_strategy": "linear", "cycle_momentum": False}),
+]
+
+
+@pytest.mark.parametrize(("name", "settings"), LR_SCHEDULES, ids=str)
+@pytest.mark.parametrize("kind", ["SGD", "Adam"])
+def test_schedules_over_30_steps(name: str, settings: dict[str, Any], kind: str) -> None:
+    mine, others = two_groups()
+    more = {"momentum": 0.9} if kind == "SGD" else {}
+    one = getattr(optim, kind)([{"params": mine[0]}, {"params": mine[1], "lr": 0.2}], lr=0.7, **more)
+    other = getattr(torch.optim, kind)([{"params": others[0]}, {"params": others[1], "lr": 0.2}], lr=0.7, **more)
+    schedule = getattr(optim.lr_scheduler, name)(one, **settings)
+    theirs = getattr(torch.optim.lr_scheduler, name)(other, **settings)
+    for step in range(30):
+        assert schedule.get_last_lr() == pytest.approx(theirs.get_last_lr(), rel=1e-12, abs=1e-15)
+        key = "momentum" if kind == "SGD" else "betas"
+        for group, their_group in zip(one.param_groups, other.param_groups, strict=True):
+            assert group[key] == pytest.approx(their_group[key], rel=1e-12)
+        give_gradients(step, mine, others)
+        one.step()
+        other.step()
+        schedule.step()
+        theirs.step()
+    for parameter, their_parameter in zip(mine, others, strict=True):
+        assert_same(parameter.data, their_parameter, rtol=1e-8)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"patience": 2, "cooldown": 2, "factor": 0.5},
+        {"patience": 0, "threshold_mode": "abs", "threshold": 0.2, "min_lr": [0.05, 0.01]},
+        {"mode": "max", "patience": 1, "eps": 0.01},
+        {"mode": "max", "patience": 1, "threshold_mode": "abs", "threshold": 0.1},
+    ],
+    ids=str,
+)
+def test_plateaus_over_30_steps(settings: dict[str, Any], rng: np.random.Generator) -> None:
+    mine, others = two_groups()
+    one = optim.SGD([{"params": mine[0]}, {"params": mine[1], "lr": 0.2}], lr=0.7)
+    other = torch.optim.SGD([{"params": others[0]}, {"params": others[1], "lr": 0.2}], lr=0.7)
+    schedule = optim.ReduceLROnPlateau(one, **settings)
+    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(other, **settings)
+    for measure in rng.standard_normal(30) + 2:
+        schedule.step(measure)
+        theirs.step(measure)
+        assert schedule.get_last_lr() == theirs.get_last_lr()
+
+
+@pytest.mark.parametrize(("max_norm", "norm_type"), [(1.0, 2.0), (100.0, 2.0), (0.5, 1.0), (0.5, float("inf")), (2, 3)])
+def test_clip_grad_norm(max_norm: float, norm_type: float) -> None:
+    mine, others = two_groups()
+    give_gradients(0, mine, others)
+    total = nn.utils.clip_grad_norm_(mine, max_norm, norm_type)
+    assert_same(total.data, torch.nn.utils.clip_grad_norm_(others, max_norm, norm_type))
+    for one, other in zip(mine, others, strict=True):
+        assert_same(one.grad, other.grad)
