@@ -15,8 +15,9 @@ Pair = tuple[int, int]
 class AdaptiveAvgPool2d(Function):
     """y_ij = the mean of x over rows floor(i H/OH) ... ceil((i+1) H/OH) - 1 and over columns likewise.
 
-    Each number of a window of n gets dL/dy / n, and adds up what all windows give that it is in: they overlap unless OH
-    divides H. Shapes: x (..., H, W), y (..., OH, OW).
+        dL/dx = the sum of dL/dy_ij / n over the windows ij that hold it, n being the numbers in each
+
+    The windows overlap unless OH divides H. Shapes: x (..., H, W), y (..., OH, OW).
     """
 
     def __init__(self, output_size: Pair) -> None:

@@ -15,9 +15,8 @@ class BatchNorm(Function):
     """y = g z + b  with  z = (x - m) / s  and  s = sqrt(v + eps);  dL/dg = sum of dL/dy z,  dL/db = sum of dL/dy.
 
     The mean m and the variance v of a channel are those of its n numbers: all images, all positions. So each x moves
-    the z of all others. Let d = g dL/dy, which is dL/dz. With m and v held fixed, dL/dx would be d / s. But
-
-        dm/dx_i = 1 / n   and   ds/dx_i = z_i / n,   so   dz_j/dx_i = ([i = j] - 1 / n - z_i z_j / n) / s,
+    the z of all others. Let d = g dL/dy, which is dL/dz. With m and v held fixed, dL/dx would be d / s. But dm/dx_i is
+    1 / n and ds/dx_i is z_i / n. So dz_j/dx_i is ([i = j] - 1 / n - z_i z_j / n) / s, and the sum of d_j dz_j/dx_i
 
         dL/dx_i = (d_i - mean of d - z_i (mean of d z)) / s.
 

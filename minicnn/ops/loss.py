@@ -98,10 +98,12 @@ class NLLLoss(CrossEntropy):
 
 
 class SoftCrossEntropy(Function):
-    """L_n = -sum_c q_nc v_c ln p_nc  with  p = softmax(x)  and the target q a probability for each class.
+    """L_n = -sum_c q_nc v_c ln p_nc  with  p = softmax(x);  dL_n/dx_c = (sum of q v) p_c - q_c v_c.
 
-    As with labels, dL_n/dx_c = (sum of q v) p_c - q_c v_c. The target has a derivative, too: dL_n/dq_c = -v_c ln p_c.
-    Label smoothing s replaces q by (1 - s) q + s / C, which multiplies the latter by 1 - s. The mean is over the rows.
+        dL_n/dq_c = -v_c ln p_c
+
+    The target q has a probability for each class, and a derivative, too; v are the class weights. Label smoothing s
+    replaces q by (1 - s) q + s / C, which multiplies dL_n/dq by 1 - s. The mean is over the rows.
     Shapes: x and q (M, C), L () or (M,).
     """
 
