@@ -10,7 +10,7 @@ from minicnn.models import build
 
 CONFIGS: dict[str, dict[str, Any]] = {
     "alexnet": {"model": "alexnet", "variant": "paper", "in_size": 227},
-    "alexnet-no-lrn": {"model": "alexnet", "variant": "paper", "in_size": 227, "lrn": False},
+    "alexnet-no-lrn": {"model": "alexnet", "variant": "paper", "in_size": 227, "norm": "none"},
     "four-layer": {"model": "four_layer"},
 }
 """By name. AlexNet takes images of 227x227, so that neither library has to pad them."""

@@ -105,6 +105,7 @@ def _clamped(low: float | None, high: float | None, x: Tensor) -> Tensor:
 def _activations() -> Iterator[Example]:
     for shape in ((3, 5), (2, 3, 3, 2), ()):
         yield Example("relu", f"{shape}", F.relu, (distinct(*shape),))
+        yield Example("leaky_relu", f"{shape}", partial(F.leaky_relu, negative_slope=-0.5), (distinct(*shape),))
         yield Example("tanh", f"{shape}", F.tanh, (normal(*shape),))
         yield Example("sigmoid", f"{shape}", F.sigmoid, (normal(*shape),))
         yield Example("dropout", f"{shape}, p=0.3", partial(seeded_dropout, p=0.3), (normal(*shape),))
@@ -205,6 +206,14 @@ def _losses() -> Iterator[Example]:
             yield Example("cross_entropy", text, partial(loss, **settings), inputs)
         square = labels[:4].reshape(2, 2)
         yield Example("cross_entropy", f"reduction={reduction}, (N, C, L) input", loss, (normal(2, 4, 2), square))
+        probabilities = normal(2, 4, 3), positive(2, 4, 3), weight
+        yield Example(
+            "cross_entropy", f"reduction={reduction}, weight, probabilities of (N, C, L)", loss, probabilities
+        )
+        yield Example("nll_loss", f"reduction={reduction}, weight", partial(F.nll_loss, reduction=reduction), inputs)
+        yield Example(
+            "mse_loss", f"reduction={reduction}", partial(F.mse_loss, reduction=reduction), (normal(2, 3), normal(2, 3))
+        )
     yield Example("cross_entropy", "in one kernel", _fused_cross_entropy, (normal(5, 4), labels, weight))
 
 

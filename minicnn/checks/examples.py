@@ -168,6 +168,7 @@ EXAMPLES: list[Example] = [
     Example("pad", "(3, 4), (1, 0, 0, 2)", partial(F.pad, pad=(1, 0, 0, 2), value=0.5), (normal(3, 4),)),
     Example("pad", "(3, 4), nothing", applying(lambda: Pad(((0, 0), (0, 0)), 0.0)), (normal(3, 4),)),
     Example("relu", "(3, 4)", F.relu, (distinct(3, 4),)),
+    Example("leaky_relu", "(3, 4), negative_slope=0.1", partial(F.leaky_relu, negative_slope=0.1), (distinct(3, 4),)),
     Example("tanh", "(3, 4)", F.tanh, (normal(3, 4),)),
     Example("sigmoid", "(3, 4)", F.sigmoid, (normal(3, 4),)),
     Example("softmax", "(3, 4), dim=1", partial(F.softmax, dim=1), (normal(3, 4),)),
@@ -212,6 +213,15 @@ EXAMPLES: list[Example] = [
     # with AlexNet's alpha = 1e-4 the sum over the window would hardly count
     Example("local_response_norm", "(3, 5, 4, 4), size=4, alpha=2",
             partial(F.local_response_norm, size=4, alpha=2.0), (normal(3, 5, 4, 4),)),
+    Example("adaptive_avg_pool2d", "5x4 image to 3x3", partial(F.adaptive_avg_pool2d, output_size=3),
+            (normal(2, 2, 5, 4),)),
+    Example("batch_norm", "(3, 2, 2, 2), training", lambda x, g, b: F.batch_norm(x, None, None, g, b, True),
+            (normal(3, 2, 2, 2), normal(2), normal(2))),
+    Example("batch_norm", "(3, 2), training, no weight, no bias", lambda x: F.batch_norm(x, None, None, training=True),
+            (normal(3, 2),)),
+    Example("batch_norm", "(3, 2, 4), running statistics",
+            lambda x, m, v, g, b: F.batch_norm(x, m, v, g, b),
+            (normal(3, 2, 4), np.array([0.3, -1.0]), np.array([2.0, 0.5]), normal(2), normal(2))),
     Example("cross_entropy", "weight, label_smoothing=0.1, a label that is ignored",
             _loss(CrossEntropy, "mean", label_smoothing=0.1), (normal(4, 3), LABELS, CLASS_WEIGHTS)),
     Example("cross_entropy", "reduction=none, a label that is ignored",
@@ -220,5 +230,9 @@ EXAMPLES: list[Example] = [
             _loss(FusedCrossEntropy, "none"), (normal(4, 3), LABELS)),
     Example("cross_entropy", "fused, weight, label_smoothing=0.1, a label that is ignored",
             _loss(FusedCrossEntropy, "mean", label_smoothing=0.1), (normal(4, 3), LABELS, CLASS_WEIGHTS)),
+    Example("cross_entropy", "probabilities, label_smoothing=0.1",
+            partial(F.cross_entropy, label_smoothing=0.1), (normal(4, 3), positive(4, 3))),
+    Example("nll_loss", "a label that is ignored", F.nll_loss, (normal(4, 3), LABELS)),
+    Example("mse_loss", "(3, 4)", F.mse_loss, (normal(3, 4), normal(3, 4))),
 ]
 # fmt: on

@@ -13,11 +13,11 @@ from minicnn.cli import options
 from minicnn.cli.layout import Argument, Command
 from minicnn.models.cifar_alexnet import DEPTHS
 from minicnn.models.four_layers import INITS
-from minicnn.models.network import ACTIVATIONS
+from minicnn.models.network import ACTIVATIONS, NORMS
 from minicnn.training import inference, trainer
 from minicnn.training.recipe import CHOICES, Recipe
 
-SWITCHES = "variant activation lrn dropout overlapping groups depth init in_size num_classes".split()
+SWITCHES = "variant activation norm dropout overlapping groups depth init in_size num_classes".split()
 SETTINGS = [field.name for field in fields(Recipe)]  # not all have an option
 SECTIONS = {
     "Network": SWITCHES,
@@ -51,7 +51,7 @@ SECTIONS = {
 )
 @options.variant
 @click.option("--activation", type=click.Choice(list(ACTIVATIONS)), help="Default: relu; tanh for lenet5")
-@click.option("--lrn/--no-lrn", default=None, help="Local response normalisation")
+@click.option("--norm", type=click.Choice(NORMS), help="Response normalisation, batch normalisation, or none")
 @click.option("--dropout", type=float, metavar="P", help="Probability of dropping a unit (default: 0.5)")
 @click.option(
     "--overlapping/--no-overlapping", default=None, help="Max pools of 3x3 at stride 2, or of 2x2 at stride 2"

@@ -66,7 +66,7 @@ VARIANTS = {
     "depth": Ablation("depth", "without conv3 and conv4", {"depth": 3}, {}),  # section 7
     "relu": Ablation("ReLU", "tanh instead of ReLU", {"activation": "tanh"}, {}),  # section 3.1
     "dropout": Ablation("dropout", "without dropout", {"dropout": 0.0}, {}),  # section 4.2
-    "lrn": Ablation("LRN", "without LRN", {"lrn": False}, {}),  # section 3.3
+    "lrn": Ablation("LRN", "without LRN", {"norm": "none"}, {}),  # section 3.3
     "augmentation": Ablation("augmentation", "without augmentation", {}, {"augment": False}),  # section 4.1
     "overlapping": Ablation("overlapping pooling", "pools of 2x2, no overlap", {"overlapping": False}, {}),  # 3.4
 }

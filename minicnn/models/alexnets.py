@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from minicnn import nn
 from minicnn.arguments import one_of, probability, switch, whole
 from minicnn.models.initial_weights import he_weights, keras_weights, paper_weights
-from minicnn.models.network import ACTIVATIONS, Network
+from minicnn.models.network import ACTIVATIONS, NORMS, Network
 from minicnn.models.towers import TwoTowers
 
 __all__ = ["GROUPED", "POOLED", "alexnet"]
@@ -24,7 +24,7 @@ class AlexNetVariant:
         The number of filters of conv1 to conv5.
     groups : int
         The number of towers, 1 or 2: conv2, conv4 and conv5 read only the maps of their own.
-    lrn : bool
+    norm : {"lrn", "none"}
         Whether local response normalisation follows conv1 and conv2.
     in_size : int
         Height and width of the images.
@@ -40,7 +40,7 @@ class AlexNetVariant:
 
     widths: tuple[int, int, int, int, int] = (96, 256, 384, 384, 256)
     groups: int = 1
-    lrn: bool = False
+    norm: str = "none"
     in_size: int = 227
     padded: bool = False
     conv1_padding: int = 0
@@ -49,8 +49,8 @@ class AlexNetVariant:
 
 
 VARIANTS = {
-    "paper": AlexNetVariant(groups=2, lrn=True, padded=True),
-    "merged": AlexNetVariant(lrn=True, padded=True),
+    "paper": AlexNetVariant(groups=2, norm="lrn", padded=True),
+    "merged": AlexNetVariant(norm="lrn", padded=True),
     "article": AlexNetVariant(in_size=224, last_pool=2),
     "torchvision": AlexNetVariant((64, 192, 384, 256, 256), in_size=224, conv1_padding=2, dropout_first=True),
 }
@@ -58,6 +58,7 @@ KERNELS = (11, 5, 3, 3, 3)
 STRIDES = (4, 1, 1, 1, 1)
 GROUPED = (False, True, False, True, True)
 POOLED = (True, True, False, False, True)
+TORCHVISION_SIZE = 6  # of the maps that fc6 reads
 
 
 def alexnet(
@@ -65,7 +66,7 @@ def alexnet(
     num_classes: int = 1000,
     in_size: int | None = None,
     activation: str = "relu",
-    lrn: bool | None = None,
+    norm: str | None = None,
     dropout: float = 0.5,
     overlapping: bool = True,
     groups: int | None = None,
@@ -98,12 +99,14 @@ def alexnet(
         Height and width of the images: by default 227 for "paper" and "merged", else 224. Section 3.5 says 224, but
         only 227 gives its 55x55 maps, (227 - 11)/4 + 1. In the authors' program the last windows extend over the edge;
         accordingly "paper" and "merged" pad images by up to three zeros at the bottom and right, until the stride fits,
-        so that 224 and 227 both work. Another size changes the number of inputs of fc6.
+        so that 224 and 227 both work. Another size changes the number of inputs of fc6, except in "torchvision", which
+        averages its maps to 6x6 and so accepts any size with the same weights.
     activation : {"relu", "tanh", "sigmoid"}
         Section 3.1. Biases of 1 give ReLUs positive inputs; with another activation all are 0.
-    lrn : bool, optional
-        Section 3.3: local response normalisation after the ReLUs of conv1 and conv2, with n = 5, k = 2, alpha = 1e-4,
-        beta = 0.75. As in Caffe it crosses the border between the towers, but see `devices`.
+    norm : {"lrn", "batch", "none"}, optional
+        "lrn" is section 3.3: local response normalisation after the ReLUs of conv1 and conv2, with n = 5, k = 2,
+        alpha = 1e-4, beta = 0.75. As in Caffe it crosses the border between the towers, but see `devices`. "batch" is
+        what came after it: batch normalisation between each convolution, which has no bias then, and its activation.
     dropout : float
         Section 4.2: the probability of dropping a unit of fc6 and fc7; 0 for none.
     overlapping : bool
@@ -136,7 +139,7 @@ def alexnet(
     one_of("alexnet", "activation", activation, ACTIVATIONS)
     num_classes = whole("alexnet", "num_classes", num_classes, 1)
     dropout = probability("alexnet", "dropout", dropout)
-    lrn = kind.lrn if lrn is None else switch("alexnet", "lrn", lrn)
+    norm = one_of("alexnet", "norm", kind.norm if norm is None else norm, NORMS)
     switch("alexnet", "overlapping", overlapping)
     if init is not None:
         one_of("alexnet", "init", init, ("he",))
@@ -167,16 +170,19 @@ def alexnet(
             stride=STRIDES[number - 1],
             padding=_padding(kind, number),
             groups=groups if GROUPED[number - 1] else 1,
+            bias=norm != "batch",
         )
+        if norm == "batch":
+            features[f"norm{number}"] = nn.BatchNorm2d(filters)
         features[f"{activation}{number}"] = ACTIVATIONS[activation]()
-        if lrn and number <= 2:
+        if norm == "lrn" and number <= 2:
             features[f"norm{number}"] = nn.LocalResponseNorm.from_paper()
         if POOLED[number - 1]:
             features[f"pool{number}"] = nn.MaxPool2d(_window(kind, number, overlapping), stride=2)
         channels = filters
 
     classifier: dict[str, nn.Module] = {}
-    inputs = channels * _final_size(kind, in_size, overlapping) ** 2
+    inputs = channels * (TORCHVISION_SIZE if variant == "torchvision" else _final_size(kind, in_size, overlapping)) ** 2
     for number in (6, 7):
         layers: dict[str, nn.Module] = {
             f"fc{number}": nn.Linear(inputs, 4096),
@@ -188,7 +194,12 @@ def alexnet(
     classifier["fc8"] = nn.Linear(inputs, num_classes)
 
     if variant == "torchvision":
-        parts = {"features": _numbered(features), "flatten": nn.Flatten(), "classifier": _numbered(classifier)}
+        parts = {
+            "features": _numbered(features),
+            "avgpool": nn.AdaptiveAvgPool2d(TORCHVISION_SIZE),
+            "flatten": nn.Flatten(),
+            "classifier": _numbered(classifier),
+        }
         network = Network(parts)  # every layer has PyTorch's initial weights already
     else:
         network = Network(features | {"flatten": nn.Flatten()} | classifier)
@@ -204,7 +215,7 @@ def alexnet(
         "num_classes": num_classes,
         "in_size": in_size,
         "activation": activation,
-        "lrn": lrn,
+        "norm": norm,
         "dropout": dropout,
         "overlapping": overlapping,
         "groups": groups,
@@ -240,9 +251,9 @@ def _final_size(kind: AlexNetVariant, in_size: int, overlapping: bool) -> int:
 
 
 def _numbered(layers: dict[str, nn.Module]) -> nn.Sequential:
-    """Name the layers by position, as torchvision does; LRN, which it does not have, keeps its name."""
+    """Name the layers by position, as torchvision does; normalisation, which it does not have, keeps its name."""
     positions = itertools.count()
-    norm = nn.LocalResponseNorm
+    norm = nn.LocalResponseNorm, nn.BatchNorm2d
     return nn.Sequential(
         {name if isinstance(layer, norm) else str(next(positions)): layer for name, layer in layers.items()}
     )

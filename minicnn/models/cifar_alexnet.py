@@ -6,7 +6,7 @@ from minicnn import nn
 from minicnn.arguments import one_of, probability, switch, whole
 from minicnn.models.alexnets import GROUPED, POOLED
 from minicnn.models.initial_weights import he_weights
-from minicnn.models.network import ACTIVATIONS, Network
+from minicnn.models.network import ACTIVATIONS, NORMS, Network
 
 __all__ = ["alexnet_cifar"]
 
@@ -22,7 +22,7 @@ def alexnet_cifar(
     num_classes: int = 10,
     in_size: int = 28,
     activation: str = "relu",
-    lrn: bool = True,
+    norm: str = "lrn",
     dropout: float = 0.5,
     overlapping: bool = True,
     depth: int = 5,
@@ -49,8 +49,9 @@ def alexnet_cifar(
         4.1).
     activation : {"relu", "tanh", "sigmoid"}
         Section 3.1.
-    lrn : bool
-        Section 3.3: local response normalisation after the activations of conv1 and conv2.
+    norm : {"lrn", "batch", "none"}
+        "lrn" is section 3.3: local response normalisation after the activations of conv1 and conv2. "batch" is batch
+        normalisation between each convolution, which has no bias then, and its activation.
     dropout : float
         Section 4.2: the probability of dropping a unit of fc6 and fc7; 0 for none.
     overlapping : bool
@@ -74,7 +75,7 @@ def alexnet_cifar(
     one_of("alexnet_cifar", "activation", activation, ACTIVATIONS)
     num_classes = whole("alexnet_cifar", "num_classes", num_classes, 1)
     dropout = probability("alexnet_cifar", "dropout", dropout)
-    switch("alexnet_cifar", "lrn", lrn)
+    one_of("alexnet_cifar", "norm", norm, NORMS)
     switch("alexnet_cifar", "overlapping", overlapping)
     one_of("alexnet_cifar", "depth", depth, DEPTHS)
     groups = whole("alexnet_cifar", "groups", groups, 1)
@@ -89,9 +90,12 @@ def alexnet_cifar(
         if depth == 3 and number in (3, 4):
             continue
         grouped = groups if GROUPED[number - 1] else 1
-        parts[f"conv{number}"] = nn.Conv2d(channels, filters, kernel, padding=kernel // 2, groups=grouped)
+        padding, bias = kernel // 2, norm != "batch"
+        parts[f"conv{number}"] = nn.Conv2d(channels, filters, kernel, padding=padding, groups=grouped, bias=bias)
+        if norm == "batch":
+            parts[f"norm{number}"] = nn.BatchNorm2d(filters)
         parts[f"{activation}{number}"] = ACTIVATIONS[activation]()
-        if lrn and number <= 2:
+        if norm == "lrn" and number <= 2:
             parts[f"norm{number}"] = nn.LocalResponseNorm.from_paper(alpha=ALPHA)
         if POOLED[number - 1]:
             parts[f"pool{number}"] = nn.MaxPool2d(3 if overlapping else 2, stride=2, ceil_mode=overlapping)
@@ -113,7 +117,7 @@ def alexnet_cifar(
         "num_classes": num_classes,
         "in_size": in_size,
         "activation": activation,
-        "lrn": lrn,
+        "norm": norm,
         "dropout": dropout,
         "overlapping": overlapping,
         "depth": depth,

@@ -9,6 +9,7 @@ from minicnn import nn
 __all__ = ["Network"]
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
+NORMS = ("lrn", "batch", "none")
 
 
 class Network(nn.Sequential):

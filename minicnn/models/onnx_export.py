@@ -71,8 +71,8 @@ def onnx_model(
     except ImportError:
         raise ExportError(f"the package onnx is not installed: {install_command('onnx')}") from None
 
-    for path, parameter in network.named_parameters():
-        if parameter.dtype != np.float32:
+    for path, parameter in (*network.named_parameters(), *network.named_buffers()):
+        if parameter.dtype.kind == "f" and parameter.dtype != np.float32:
             raise ExportError(f"{path} must be float32, got {parameter.dtype}")
     graph = _Graph()
     value = Tensor(np.zeros((1, *input_shape), np.float32))

@@ -14,7 +14,7 @@ from minicnn import nn
 from minicnn.autograd import Tensor
 from minicnn.backend import asnumpy, checked_device
 from minicnn.models.network import Network
-from minicnn.nn.module import IncompatibleKeys
+from minicnn.nn.loading import IncompatibleKeys
 
 __all__ = ["TwoTowers"]
 
@@ -92,13 +92,13 @@ class TwoTowers(Network):
         return self
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Return a copy of every parameter, with the towers' halves joined, named as in the network in one piece."""
+        """Return a copy of every parameter and buffer, with the towers' halves joined, under its name in one piece."""
         halves = super().state_dict()
         joined = {}
         for key, array in halves.items():
             tower, _, name = key.partition(".")
             if tower == "tower0":
-                joined[name] = np.concatenate([array, halves[f"tower1.{name}"]])
+                joined[name] = np.concatenate([array, halves[f"tower1.{name}"]]) if array.ndim else array
             elif tower != "tower1":
                 joined[key] = array
         return joined
@@ -141,11 +141,15 @@ def _half(layer: nn.Module, side: int) -> nn.Module:
     elif isinstance(layer, nn.Linear):
         with nn.init.skip_arrays():
             half = nn.Linear(layer.in_features, layer.out_features // 2, bias=layer.bias is not None)
+    elif isinstance(layer, nn.BatchNorm2d):
+        half = nn.BatchNorm2d(layer.num_features // 2, layer.eps, layer.momentum)
     else:
         return copy.copy(layer)
-    for name, parameter in half.named_parameters():
-        whole = dict(layer.named_parameters())[name].data
-        parameter.data = whole[: len(whole) // 2].copy() if side == 0 else whole[len(whole) // 2 :].copy()
+    wholes = dict(layer.named_parameters()) | dict(layer.named_buffers())
+    for name, tensor in (*half.named_parameters(), *half.named_buffers()):
+        whole = wholes[name].data
+        if whole.ndim:
+            tensor.data = whole[: len(whole) // 2].copy() if side == 0 else whole[len(whole) // 2 :].copy()
     return half
 
 

@@ -7,7 +7,8 @@ from minicnn.arguments import image_shape, only, pair, whole
 from minicnn.autograd import Tensor
 from minicnn.nn import init
 from minicnn.nn.declarations import LayerInfo, OnnxGraph
-from minicnn.nn.module import Module, Parameter
+from minicnn.nn.module import Module
+from minicnn.nn.parameter import Parameter
 from minicnn.nn.window_arithmetic import both, setting, sides
 from minicnn.ops.conv_transpose import transposed_length
 from minicnn.ops.windows import margins, reach

@@ -16,7 +16,7 @@ from minicnn.arguments import writeable
 from minicnn.autograd import Tensor, mark_written
 from minicnn.backend import Array, checked_device, device_of, get_default_device, on_device_of, to_device
 from minicnn.backend import generator as default_generator
-from minicnn.nn.module import Parameter
+from minicnn.nn.parameter import Parameter
 
 __all__ = [
     "calculate_gain",
@@ -24,6 +24,7 @@ __all__ = [
     "kaiming_normal_",
     "kaiming_uniform_",
     "normal_",
+    "ones_",
     "skip_arrays",
     "uniform_",
     "xavier_normal_",
@@ -64,6 +65,18 @@ def new_array(shape: tuple[int, ...], dtype: Any, device: str | None = None) -> 
     return np.broadcast_to(np.zeros((), dtype), shape) if _skipping.get() else to_device(np.empty(shape, dtype), device)
 
 
+def new_zero(dtype: Any, device: str | None = None) -> Array:
+    """Return a single zero, a counter's array, on the default device if `device` is None."""
+    return to_device(np.zeros((), dtype), get_default_device() if device is None else checked_device(device))
+
+
+def checked_dtype(layer: str, dtype: Any) -> Any:
+    """Return the dtype of a layer's parameters, float32 by default."""
+    if dtype not in (None, "float32", "float64", np.float32, np.float64):
+        raise NotImplementedError(f"{layer}: dtype must be float32 or float64, got {dtype!r}")
+    return dtype or np.float32
+
+
 def weight_and_bias(
     layer: str, shape: tuple[int, ...], bias: bool, device: str | None, dtype: Any, outputs: int | None = None
 ) -> tuple[Parameter, Parameter | None]:
@@ -84,14 +97,13 @@ def weight_and_bias(
     """
     if not isinstance(bias, bool):
         raise TypeError(f"{layer}: bias must be True or False, got {bias!r}")
-    if dtype not in (None, "float32", "float64", np.float32, np.float64):
-        raise NotImplementedError(f"{layer}: dtype must be float32 or float64, got {dtype!r}")
+    dtype = checked_dtype(layer, dtype)
     bound = 1 / math.sqrt(math.prod(shape[1:]))
-    weight = Parameter(new_array(shape, dtype or np.float32, device))
+    weight = Parameter(new_array(shape, dtype, device))
     uniform_(weight, -bound, bound)
     if not bias:
         return weight, None
-    return weight, uniform_(Parameter(new_array((outputs or shape[0],), dtype or np.float32, device)), -bound, bound)
+    return weight, uniform_(Parameter(new_array((outputs or shape[0],), dtype, device)), -bound, bound)
 
 
 def uniform_(tensor: T, a: float = 0.0, b: float = 1.0, generator: np.random.Generator | None = None) -> T:
@@ -116,6 +128,11 @@ def normal_(tensor: T, mean: float = 0.0, std: float = 1.0, generator: np.random
 def constant_(tensor: T, val: float) -> T:
     """Set every element to `val`. Any shape."""
     return _fill(tensor, lambda: val)
+
+
+def ones_(tensor: T) -> T:
+    """Set every element to 1. Any shape."""
+    return _fill(tensor, lambda: 1.0)
 
 
 def zeros_(tensor: T) -> T:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from minicnn import functional as F
-from minicnn.arguments import image, image_shape, only, probability, whole
+from minicnn.arguments import image, image_shape, number, probability, switch, whole
 from minicnn.autograd import Tensor
 from minicnn.nn import init
 from minicnn.nn.declarations import LayerInfo, OnnxGraph
@@ -20,6 +20,8 @@ __all__ = [
     "Dropout",
     "ElementwiseLayer",
     "Flatten",
+    "Identity",
+    "LeakyReLU",
     "Linear",
     "PadTo",
     "ReLU",
@@ -47,18 +49,45 @@ class ReLU(ElementwiseLayer):
     Parameters
     ----------
     inplace : bool
-        Only False.
+        Accepted for PyTorch's programs. True computes the same: what is returned is a new tensor, and the input keeps
+        its values.
     """
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
-        only("ReLU", "inplace", inplace, False)
+        switch("ReLU", "inplace", inplace)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.relu(input)
 
     def to_onnx(self, graph: OnnxGraph) -> None:
         graph.add("Relu")
+
+
+class LeakyReLU(ElementwiseLayer):
+    """x where x is positive, else negative_slope x, element by element. Maas, Hannun and Ng 2013.
+
+    Parameters
+    ----------
+    negative_slope : float
+        The slope for negative numbers.
+    inplace : bool
+        As in :class:`ReLU`: True computes the same, into a new tensor.
+    """
+
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
+        super().__init__()
+        self.negative_slope = number("LeakyReLU", "negative_slope", negative_slope)
+        switch("LeakyReLU", "inplace", inplace)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.leaky_relu(input, self.negative_slope)
+
+    def to_onnx(self, graph: OnnxGraph) -> None:
+        graph.add("LeakyRelu", alpha=self.negative_slope)
+
+    def extra_repr(self) -> str:
+        return f"negative_slope={self.negative_slope}"
 
 
 class Tanh(ElementwiseLayer):
@@ -79,6 +108,22 @@ class Sigmoid(ElementwiseLayer):
 
     def to_onnx(self, graph: OnnxGraph) -> None:
         graph.add("Sigmoid")
+
+
+class Identity(ElementwiseLayer):
+    """The input itself: it stands where a layer was. Arguments are accepted and mean nothing, as in PyTorch."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    def forward(self, input: Tensor) -> Tensor:
+        return input if isinstance(input, Tensor) else Tensor(input)
+
+    def output_info(self, input_shape: tuple[int, ...]) -> LayerInfo:
+        return LayerInfo(input_shape, "identity", is_view=True, notes=())
+
+    def to_onnx(self, graph: OnnxGraph) -> None:
+        """Add nothing."""
 
 
 # --- fully connected, dropout -------------------------------------------------------------------------------
@@ -155,7 +200,7 @@ class Dropout(ElementwiseLayer):
     p : float
         Between 0 and 1.
     inplace : bool
-        Only False.
+        As in :class:`ReLU`: True computes the same, into a new tensor.
 
     References
     ----------
@@ -165,7 +210,7 @@ class Dropout(ElementwiseLayer):
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
         self.p = probability("Dropout", "p", p)
-        only("Dropout", "inplace", inplace, False)
+        switch("Dropout", "inplace", inplace)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.dropout(input, self.p, self.training)

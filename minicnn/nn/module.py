@@ -1,53 +1,20 @@
-"""A network is a tree of modules: each holds parameters, child modules, or both, as ordinary attributes."""
+"""A network is a tree of modules: each holds parameters, buffers and child modules as ordinary attributes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from minicnn.arguments import writeable
-from minicnn.autograd import Tensor, mark_written
-from minicnn.backend import Edits, asnumpy, checked_device, device_of, on_device_of, to_device
+from minicnn.arguments import only
+from minicnn.autograd import Tensor
+from minicnn.backend import Edits, asnumpy, checked_device, device_of, to_device
 from minicnn.nn.declarations import LayerInfo, OnnxGraph
+from minicnn.nn.loading import IncompatibleKeys, load
+from minicnn.nn.parameter import Buffer, Parameter
 
-__all__ = ["IncompatibleKeys", "Module", "Parameter"]
-
-
-class Parameter(Tensor):
-    """A tensor that training changes. A module that has one as an attribute lists it among its parameters.
-
-    Parameters
-    ----------
-    data : array_like or Tensor
-        The starting values, not copied. Lists become float32; arrays keep float32 or float64.
-    requires_grad : bool
-        False freezes the parameter: it gets no gradient, and optimisers skip it.
-    """
-
-    __slots__ = ()
-
-    def __init__(self, data: Any, requires_grad: bool = True) -> None:
-        super().__init__(data.data if isinstance(data, Tensor) else data, requires_grad)
-        if isinstance(data, Tensor):
-            self.edits = data.edits
-
-    def __repr__(self) -> str:
-        return f"Parameter containing:\n{super().__repr__()}"
-
-
-class IncompatibleKeys(NamedTuple):
-    """The keys that :meth:`Module.load_state_dict` found missing or did not expect.
-
-    Attributes
-    ----------
-    missing_keys, unexpected_keys : list of str
-        Names of parameters.
-    """
-
-    missing_keys: list[str]
-    unexpected_keys: list[str]
+__all__ = ["Module"]
 
 
 class Module:
@@ -62,7 +29,7 @@ class Module:
     Attributes
     ----------
     training : bool
-        Whether the module is in training mode; only :class:`~minicnn.nn.Dropout` reads it.
+        Whether the module is in training mode; dropout and batch normalisation read it.
 
     Examples
     --------
@@ -154,12 +121,14 @@ class Module:
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Assign, but refuse an assignment that would silently lose a parameter or a module."""
-        if isinstance(value, (Parameter, Module)) and "training" not in vars(self):
+        if isinstance(value, (Parameter, Buffer, Module)) and "training" not in vars(self):
             raise AttributeError(
                 f"{type(self).__name__}: cannot assign {name} yet; call super().__init__() first in __init__"
             )
         before = vars(self).get(name)
-        for kind in (Parameter, Module):
+        if isinstance(before, Buffer) and type(value) is Tensor:
+            value = Buffer(value)
+        for kind in (Parameter, Buffer, Module):
             if isinstance(before, kind) and not (value is None or isinstance(value, kind)):
                 raise TypeError(
                     f"{type(self).__name__}: {name} is a {kind.__name__} and must stay one (or become None), "
@@ -171,7 +140,7 @@ class Module:
 
         def __getattr__(self, name: str) -> Any:
             """Raise an error that lists the parameters and modules that exist."""
-            owner, parts = type(self).__name__, ", ".join(self._own((Parameter, Module))) or "nothing"
+            owner, parts = type(self).__name__, ", ".join(self._own((Parameter, Buffer, Module))) or "nothing"
             raise AttributeError(
                 f"{owner} has no attribute {name!r}; its parameters and modules: {parts}", name=name, obj=self
             )
@@ -196,6 +165,23 @@ class Module:
         if hasattr(self, name):
             raise ValueError(f"{owner}: the name {name!r} is already taken")
         setattr(self, name, module)
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Do ``self.name = param``."""
+        setattr(self, name, param)
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Do ``self.name = nn.Buffer(tensor)``: what is saved and moved with the parameters, but not trained.
+
+        Parameters
+        ----------
+        name : str
+        tensor : Tensor, optional
+        persistent : bool
+            Only True: every buffer is part of the state dict.
+        """
+        only("register_buffer", "persistent", persistent, True)
+        setattr(self, name, None if tensor is None else Buffer(tensor))
 
     # --- modules and parameters -----------------------------------------------------------------------------
 
@@ -255,18 +241,38 @@ class Module:
         remove_duplicate : bool
             Yield a parameter that is in several places once, under its first path.
         """
-        seen: set[Parameter] = set()
-        modules = self.named_modules(None, prefix, remove_duplicate) if recurse else [(prefix, self)]
-        for path, module in modules:
-            for name, parameter in module._own(Parameter).items():
-                if parameter not in seen:
-                    if remove_duplicate:
-                        seen.add(parameter)
-                    yield f"{path}.{name}" if path else name, parameter
+        return self._named(Parameter, prefix, recurse, remove_duplicate)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """Yield every parameter of this module and (if `recurse`) the modules inside it, in order."""
         return (parameter for _, parameter in self.named_parameters("", recurse))
+
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Buffer]]:
+        """Yield path and buffer for every buffer; parameters as in :meth:`named_parameters`."""
+        return self._named(Buffer, prefix, recurse, remove_duplicate)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Buffer]:
+        """Yield every buffer of this module and (if `recurse`) the modules inside it, in order."""
+        return (buffer for _, buffer in self.named_buffers("", recurse))
+
+    def _named(self, kind: Any, prefix: str, recurse: bool, remove_duplicate: bool) -> Iterator[tuple[str, Any]]:
+        seen: set[Tensor] = set()
+        modules = self.named_modules(None, prefix, remove_duplicate) if recurse else [(prefix, self)]
+        for path, module in modules:
+            for name, tensor in module._own(kind).items():
+                if tensor not in seen:
+                    if remove_duplicate:
+                        seen.add(tensor)
+                    yield f"{path}.{name}" if path else name, tensor
+
+    def apply(self, fn: Callable[[Module], object]) -> Self:
+        """Call `fn` with every module inside this one, then with this one, and return it."""
+        for child in self.children():
+            child.apply(fn)
+        fn(self)
+        return self
 
     # --- devices --------------------------------------------------------------------------------------------
 
@@ -276,7 +282,7 @@ class Module:
         return next((device_of(parameter.data) for parameter in self.parameters()), "cpu")
 
     def to(self, device: str) -> Self:
-        """Move every parameter and its gradient to a device, and return this module.
+        """Move every parameter with its gradient, and every buffer, to a device, and return this module.
 
         Parameters
         ----------
@@ -292,11 +298,11 @@ class Module:
             If CuPy or the GPU is missing.
         """
         device = checked_device(device)
-        for parameter in self.parameters():
-            if parameter.device != device:
-                parameter.data, parameter.edits = to_device(parameter.data, device), Edits()
-            if parameter.grad is not None:
-                parameter.grad = to_device(parameter.grad, device)
+        for _, tensor in self._named((Parameter, Buffer), "", True, True):
+            if tensor.device != device:
+                tensor.data, tensor.edits = to_device(tensor.data, device), Edits()
+            if tensor.grad is not None:
+                tensor.grad = to_device(tensor.grad, device)
         return self
 
     # --- modes and gradients --------------------------------------------------------------------------------
@@ -310,7 +316,7 @@ class Module:
         return self
 
     def eval(self) -> Self:
-        """Switch this module and all modules inside it to evaluation (dropout drops nothing), and return it."""
+        """Switch this module and all modules inside it to evaluation, and return it."""
         return self.train(False)
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
@@ -326,18 +332,25 @@ class Module:
 
     # --- saving and loading ---------------------------------------------------------------------------------
 
+    def _state(self) -> dict[str, Tensor]:
+        """Return what a state dict holds, in its order: each module's parameters, then its buffers."""
+        state: dict[str, Tensor] = {}
+        for path, module in self.named_modules(remove_duplicate=False):
+            for name, tensor in (module._own(Parameter) | module._own(Buffer)).items():
+                state[f"{path}.{name}" if path else name] = tensor
+        return state
+
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Return a NumPy copy of every parameter under its path, such as ``"0.weight"``."""
-        parameters = self.named_parameters(remove_duplicate=False)
-        return {path: np.array(asnumpy(parameter.data)) for path, parameter in parameters}
+        """Return a NumPy copy of every parameter and buffer under its path, such as ``"0.weight"``."""
+        return {path: np.array(asnumpy(tensor.data)) for path, tensor in self._state().items()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
-        """Copy arrays into the parameters of the same path. If anything is wrong, nothing is copied.
+        """Copy arrays into the parameters and buffers of the same path. If anything is wrong, nothing is copied.
 
         Parameters
         ----------
         state_dict : mapping of str to array
-            As :meth:`state_dict` returns it. Arrays are converted to each parameter's dtype.
+            As :meth:`state_dict` returns it. Arrays are converted to the dtype that is there.
         strict : bool
             False ignores parameters without an array, and arrays without a parameter. A wrong shape is always an
             error.
@@ -352,35 +365,7 @@ class Module:
         ValueError
             Naming every missing, unexpected or misshapen key; or a parameter whose array is read-only.
         """
-        owner = type(self).__name__
-        if not isinstance(state_dict, Mapping):
-            kind = type(state_dict).__name__
-            raise TypeError(f"{owner}.load_state_dict: state_dict must be a mapping, got a {kind}")
-        parameters = dict(self.named_parameters(remove_duplicate=False))
-        missing = [key for key in parameters if key not in state_dict]
-        unexpected = [key for key in state_dict if key not in parameters]
-        wrong = [f"missing: {key}" for key in missing if strict]
-        wrong += [f"unexpected: {key}" for key in unexpected if strict]
-        arrays = {}
-        for key, parameter in parameters.items():
-            if key not in state_dict:
-                continue
-            value = state_dict[key]
-            array = asnumpy(value.data if isinstance(value, Tensor) else value)
-            if array.shape != parameter.shape:
-                wrong.append(f"misshapen: {key} has shape {array.shape}, the parameter has {parameter.shape}")
-            elif array.dtype.kind not in "fiu":
-                wrong.append(f"not real numbers: {key} has dtype {array.dtype}")
-            writeable(f"{owner}.load_state_dict", f"the parameter {key}", parameter.data)
-            arrays[key] = array
-        if wrong:
-            raise ValueError("\n    ".join([f"{owner}.load_state_dict: nothing was loaded", *wrong]))
-        for key, array in arrays.items():
-            data = parameters[key].data
-            with on_device_of(data):
-                data[...] = to_device(np.asarray(array, dtype=data.dtype), device_of(data))
-            mark_written(parameters[key], "load_state_dict")
-        return IncompatibleKeys(missing, unexpected)
+        return load(type(self).__name__, self._state(), state_dict, strict)
 
     # --- printing -------------------------------------------------------------------------------------------
 

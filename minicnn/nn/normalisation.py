@@ -1,14 +1,18 @@
-"""Local response normalisation as a layer, with the arguments of the paper, PyTorch, TensorFlow and Caffe."""
+"""Normalisation as layers: over neighbouring channels, with the arguments of four libraries, and over the batch."""
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
+
+import numpy as np
 
 from minicnn import functional as F
-from minicnn.arguments import number, whole
+from minicnn.arguments import not_negative, number, switch, whole
 from minicnn.autograd import Tensor
+from minicnn.nn import init
 from minicnn.nn.declarations import LayerInfo, OnnxGraph
 from minicnn.nn.module import Module
+from minicnn.nn.parameter import Buffer, Parameter
 
-__all__ = ["LocalResponseNorm"]
+__all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNormLayer", "LocalResponseNorm"]
 
 
 class LocalResponseNorm(Module):
@@ -117,3 +121,130 @@ def _odd(function: str, argument: str, value: Any) -> int:
     if size % 2 == 0:
         raise ValueError(f"{function}: {argument} must be odd, got {size}")
     return size
+
+
+class BatchNormLayer(Module):
+    """Base class of batch normalisation, whose subclasses differ in the shapes that they accept.
+
+    In training, y = (x - mean) / sqrt(variance + eps) * weight + bias with the mean and the variance of each channel
+    over the batch and all positions; in evaluation, with the running ones. See :func:`minicnn.functional.batch_norm`.
+
+    Parameters
+    ----------
+    num_features : int
+        The number of channels.
+    eps : float
+        Added to the variance.
+    momentum : float, optional
+        The share of a batch in the running statistics. None: they are the averages over all batches so far.
+    affine : bool
+        Whether there are `weight` and `bias`.
+    track_running_stats : bool
+        False: no running statistics; each batch is normalised by its own, in evaluation, too.
+    device, dtype
+        Of the parameters and buffers, as in :class:`Linear`.
+    bias : bool
+        False: a scale, if `affine`, and no shift.
+
+    Attributes
+    ----------
+    weight, bias : Parameter of shape (num_features,) or None
+        The scale and the shift, 1 and 0 at first.
+    running_mean, running_var : Buffer of shape (num_features,) or None
+        0 and 1 at first.
+    num_batches_tracked : Buffer of shape () or None
+        How many batches they have seen.
+
+    References
+    ----------
+    Ioffe and Szegedy 2015, "Batch normalization: accelerating deep network training by reducing internal covariate
+    shift".
+    """
+
+    dimensions: ClassVar[tuple[int, ...]] = ()
+    weight: Parameter | None
+    bias: Parameter | None
+    running_mean: Buffer | None
+    running_var: Buffer | None
+    num_batches_tracked: Buffer | None
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        name = type(self).__name__
+        self.num_features = whole(name, "num_features", num_features, 1)
+        self.eps = not_negative(name, "eps", eps)
+        self.momentum = None if momentum is None else number(name, "momentum", momentum)
+        self.affine = switch(name, "affine", affine)
+        self.track_running_stats = switch(name, "track_running_stats", track_running_stats)
+
+        def new(kind: type[Parameter] | type[Buffer], value: float) -> Any:
+            kind_of_numbers = init.checked_dtype(name, dtype)
+            return init.constant_(kind(init.new_array((self.num_features,), kind_of_numbers, device)), value)
+
+        self.weight = new(Parameter, 1.0) if affine else None
+        self.bias = new(Parameter, 0.0) if affine and switch(name, "bias", bias) else None
+        tracked = track_running_stats
+        self.running_mean, self.running_var = (new(Buffer, 0.0), new(Buffer, 1.0)) if tracked else (None, None)
+        self.num_batches_tracked = Buffer(init.new_zero(np.int64, device)) if tracked else None
+
+    def forward(self, input: Tensor) -> Tensor:
+        input = input if isinstance(input, Tensor) else Tensor(input)
+        self._check(input.shape)
+        momentum = 0.0 if self.momentum is None else self.momentum
+        if self.training and self.num_batches_tracked is not None:
+            self.num_batches_tracked.data += 1
+            if self.momentum is None:
+                momentum = 1 / self.num_batches_tracked.item()
+        own = self.training or self.running_mean is None
+        mean, var = self.running_mean, self.running_var
+        return F.batch_norm(input, mean, var, self.weight, self.bias, own, momentum, self.eps)
+
+    def _check(self, shape: tuple[int, ...]) -> None:
+        if len(shape) not in self.dimensions:
+            accepted = " or ".join(("(N, C)", "(N, C, L)", "(N, C, H, W)")[number - 2] for number in self.dimensions)
+            raise ValueError(f"batch_norm: input must have shape {accepted}, got {shape}")
+        if shape[1] != self.num_features:
+            raise ValueError(f"batch_norm: input has {shape[1]} channels, the layer takes {self.num_features}")
+
+    def output_info(self, input_shape: tuple[int, ...]) -> LayerInfo:
+        self._check(input_shape)
+        return LayerInfo(input_shape, "batch normalisation", notes=("BN",))
+
+    def to_onnx(self, graph: OnnxGraph) -> None:
+        if self.running_mean is None or self.running_var is None:
+            raise NotImplementedError("track_running_stats must be True: ONNX normalises by running statistics")
+        constants = graph.parameters()
+        for name, value in (("weight", 1.0), ("bias", 0.0))[len(constants) :]:  # those that are absent
+            constants.append(graph.constant(name, np.full(self.num_features, value, np.float32)))
+        for name, buffer in (("running_mean", self.running_mean), ("running_var", self.running_var)):
+            constants.append(graph.constant(name, buffer.numpy()))
+        graph.add("BatchNormalization", *constants, epsilon=self.eps)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"track_running_stats={self.track_running_stats}"
+        )
+
+
+class BatchNorm1d(BatchNormLayer):
+    """Batch normalisation of units, (N, C), or of sequences, (N, C, L); parameters as in :class:`BatchNormLayer`."""
+
+    dimensions = 2, 3
+
+
+class BatchNorm2d(BatchNormLayer):
+    """Batch normalisation of maps, (N, C, H, W); parameters as in :class:`BatchNormLayer`."""
+
+    dimensions = (4,)

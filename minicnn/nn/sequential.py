@@ -1,17 +1,51 @@
-"""Modules one after the other."""
+"""Lists of modules: one after the other, and without any order of computation."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self, overload
 
 from minicnn.nn.module import Module
 
-__all__ = ["Sequential"]
+__all__ = ["ModuleList", "Sequential"]
 
 
-class Sequential(Module):
+class _Listed(Module):
+    """The base of both: children in order, which can be counted, indexed and appended to."""
+
+    def append(self, module: Module) -> Self:
+        """Add a module at the end, named by its position, and return this module."""
+        # a slice keeps its names, so the number itself may be taken
+        free = (str(number) for number in itertools.count(len(self)) if not hasattr(self, str(number)))
+        self.add_module(next(free), module)
+        return self
+
+    def __len__(self) -> int:
+        return len(self._own(Module))
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter(self._own(Module).values())
+
+    @overload
+    def __getitem__(self, index: int) -> Module: ...
+    @overload
+    def __getitem__(self, index: slice) -> Self: ...
+    def __getitem__(self, index: int | slice) -> Module | Self:
+        """Return one module, or for a slice a module of the same kind: a Sequential keeps the names in it."""
+        named: list[tuple[str, Module]] = list(self._own(Module).items())
+        if isinstance(index, slice):
+            return self._part(named[index])
+        if not -len(named) <= index < len(named):
+            raise IndexError(f"{type(self).__name__}: index {index} is out of range for {len(named)} modules")
+        return named[index][1]
+
+    def _part(self, named: list[tuple[str, Module]]) -> Self:
+        """Return what a slice gives."""
+        raise NotImplementedError(f"{type(self).__name__} does not define _part")
+
+
+class Sequential(_Listed):
     """Modules one after the other: the output of each is the input of the next.
 
     Parameters
@@ -48,6 +82,9 @@ class Sequential(Module):
             input = module(input)
         return input
 
+    def _part(self, named: list[tuple[str, Module]]) -> Self:
+        return type(self)(dict(named))
+
     def named_layers(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """Yield path and layer in the order of the computation: through nested Sequentials, a repeated layer each time.
 
@@ -63,28 +100,32 @@ class Sequential(Module):
             else:
                 yield path, module
 
-    def append(self, module: Module) -> Self:
-        """Add a module at the end, named by its position, and return this Sequential."""
-        # a slice of a longer Sequential keeps its names, so the number itself may be taken
-        free = (str(number) for number in itertools.count(len(self)) if not hasattr(self, str(number)))
-        self.add_module(next(free), module)
+
+class ModuleList(_Listed):
+    """A list of modules, whose parameters belong to the module that has the list. It computes nothing itself.
+
+    Parameters
+    ----------
+    modules : iterable of Module, optional
+        Named ``"0"``, ``"1"``, ...
+
+    Examples
+    --------
+    >>> from minicnn import nn
+    >>> layers = nn.ModuleList([nn.Linear(8, 8) for _ in range(3)])
+    >>> len(layers), [name for name, _ in layers[-1].named_parameters()]
+    (3, ['weight', 'bias'])
+    """
+
+    def __init__(self, modules: Iterable[Module] | None = None) -> None:
+        super().__init__()
+        self.extend(modules or ())
+
+    def extend(self, modules: Iterable[Module]) -> Self:
+        """Append each of these modules, and return this list."""
+        for module in modules:
+            self.append(module)
         return self
 
-    def __len__(self) -> int:
-        return len(self._own(Module))
-
-    def __iter__(self) -> Iterator[Module]:
-        return iter(self._own(Module).values())
-
-    @overload
-    def __getitem__(self, index: int) -> Module: ...
-    @overload
-    def __getitem__(self, index: slice) -> Self: ...
-    def __getitem__(self, index: int | slice) -> Module | Self:
-        """Return one module, or for a slice a Sequential of the same modules under the same names."""
-        named: list[tuple[str, Module]] = list(self._own(Module).items())
-        if isinstance(index, slice):
-            return type(self)(dict(named[index]))
-        if not -len(named) <= index < len(named):
-            raise IndexError(f"Sequential: index {index} is out of range for {len(named)} modules")
-        return named[index][1]
+    def _part(self, named: list[tuple[str, Module]]) -> Self:
+        return type(self)(module for _, module in named)

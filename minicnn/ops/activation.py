@@ -4,13 +4,26 @@ from types import ModuleType
 from typing import Any
 
 from minicnn import kernels
-from minicnn.arguments import axis, floating, only
+from minicnn.arguments import axis, floating, number, only
 from minicnn.autograd import Function, Tensor, install_methods
 from minicnn.backend import Array
 from minicnn.ops.conversion import to
 from minicnn.ops.elementwise import Elementwise
 
-__all__ = ["LogSoftmax", "ReLU", "Sigmoid", "Softmax", "Tanh", "log_softmax", "relu", "sigmoid", "softmax", "tanh"]
+__all__ = [
+    "LeakyReLU",
+    "LogSoftmax",
+    "ReLU",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
+    "leaky_relu",
+    "log_softmax",
+    "relu",
+    "sigmoid",
+    "softmax",
+    "tanh",
+]
 
 
 class ReLU(Elementwise):
@@ -25,6 +38,24 @@ class ReLU(Elementwise):
 
     def gradient(self, xp: ModuleType, y: Array, grad_y: Array, out: Array) -> None:
         kernels.relu_backward(y, grad_y, out)
+
+
+class LeakyReLU(Elementwise):
+    """y = x where x > 0, else s x;  dL/dx = dL/dy where x > 0, else s dL/dy.  Any shape.
+
+    A unit that is negative for every image still learns. Maas, Hannun and Ng 2013, section 2.
+    """
+
+    keeps = "x"
+
+    def __init__(self, slope: float) -> None:
+        self.slope = slope
+
+    def value(self, xp: ModuleType, x: Array, out: Array) -> None:
+        xp.multiply(x, xp.where(x > 0, x.dtype.type(1), x.dtype.type(self.slope)), out=out)
+
+    def gradient(self, xp: ModuleType, x: Array, grad_y: Array, out: Array) -> None:
+        xp.multiply(grad_y, xp.where(x > 0, x.dtype.type(1), x.dtype.type(self.slope)), out=out)
 
 
 class Tanh(Elementwise):
@@ -95,7 +126,13 @@ def _tensor(function: str, input: Any) -> Tensor:
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
-    """Return ``max(0, input)``, element by element. Any shape; `inplace` must be False.
+    """Return ``max(0, input)``, element by element. Any shape.
+
+    Parameters
+    ----------
+    input : Tensor
+    inplace : bool
+        Only False: `input` is never written into.
 
     References
     ----------
@@ -103,6 +140,25 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """
     only("relu", "inplace", inplace, False)
     return ReLU()(_tensor("relu", input))
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """Return `input` where it is positive, else ``negative_slope * input``. Any shape.
+
+    Parameters
+    ----------
+    input : Tensor
+    negative_slope : float
+        The slope for negative numbers.
+    inplace : bool
+        Only False.
+
+    References
+    ----------
+    Maas, Hannun and Ng 2013, "Rectifier nonlinearities improve neural network acoustic models".
+    """
+    only("leaky_relu", "inplace", inplace, False)
+    return LeakyReLU(number("leaky_relu", "negative_slope", negative_slope))(_tensor("leaky_relu", input))
 
 
 def tanh(input: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from types import ModuleType
 
-from minicnn.arguments import floating, probability
+from minicnn.arguments import floating, only, probability
 from minicnn.autograd import OWN_PLACE, Function, Tensor
 from minicnn.backend import Array, random_uniform
 
@@ -31,7 +31,7 @@ class Dropout(Function):
         return grad_output * self.mask
 
 
-def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Set each element to 0 with probability `p`, and scale the others by ``1 / (1 - p)``.
 
     Parameters
@@ -42,6 +42,8 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
         The probability of being *dropped*, between 0 and 1.
     training : bool
         If False, `input` is returned unchanged.
+    inplace : bool
+        Only False.
 
     References
     ----------
@@ -50,4 +52,5 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     tensor = input if isinstance(input, Tensor) else Tensor(input)
     floating("dropout", "input", tensor)
     p = probability("dropout", "p", p)
+    only("dropout", "inplace", inplace, False)
     return Dropout(p)(tensor) if training and p > 0 else tensor

@@ -4,9 +4,17 @@ A new optimiser is a file here with a subclass of :class:`Optimizer`; :mod:`mini
 A new schedule is a subclass of :class:`LRScheduler` in ``lr_scheduler.py``.
 """
 
-from minicnn.optim.adam import Adam
-from minicnn.optim.lr_scheduler import LRScheduler, MultiStepLR, StepLR
+from minicnn.optim.adam import Adam, AdamW
+from minicnn.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    LRScheduler,
+    MultiStepLR,
+    OneCycleLR,
+    ReduceLROnPlateau,
+    StepLR,
+)
 from minicnn.optim.optimizer import Optimizer
 from minicnn.optim.sgd import SGD
 
-__all__ = ["SGD", "Adam", "LRScheduler", "MultiStepLR", "Optimizer", "StepLR"]
+__all__ = ["SGD", "Adam", "AdamW", "CosineAnnealingLR", "LRScheduler", "MultiStepLR", "OneCycleLR", "Optimizer"]
+__all__ += ["ReduceLROnPlateau", "StepLR"]

@@ -1,4 +1,4 @@
-"""Adam."""
+"""Adam, and AdamW."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from minicnn.autograd import Tensor
 from minicnn.backend import Array, get_array_module
 from minicnn.optim.optimizer import Optimizer
 
-__all__ = ["Adam"]
+__all__ = ["Adam", "AdamW"]
 
 
 class Adam(Optimizer):
@@ -53,13 +53,14 @@ class Adam(Optimizer):
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
 
     def _check(self, group: Mapping[str, Any]) -> None:
+        kind = type(self).__name__
         for name in ("lr", "eps", "weight_decay"):
-            not_negative("Adam", name, group[name])
+            not_negative(kind, name, group[name])
         betas = group["betas"]
         if not isinstance(betas, (tuple, list)) or len(betas) != 2:
-            raise TypeError(f"Adam: betas must be a pair of numbers, got {betas!r}")
-        if not all(0 <= number("Adam", "betas", beta) < 1 for beta in betas):
-            raise ValueError(f"Adam: betas must be at least 0 and below 1, got {betas!r}")
+            raise TypeError(f"{kind}: betas must be a pair of numbers, got {betas!r}")
+        if not all(0 <= number(kind, "betas", beta) < 1 for beta in betas):
+            raise ValueError(f"{kind}: betas must be at least 0 and below 1, got {betas!r}")
 
     def _update(self, parameter: Tensor, gradient: Array, group: Mapping[str, Any], state: dict[str, Any]) -> None:
         xp = get_array_module(parameter.data)
@@ -78,3 +79,40 @@ class Adam(Optimizer):
         square += (1 - b2) * gradient * gradient
         root = xp.sqrt(square) / math.sqrt(1 - b2 ** state["step"]) + eps
         parameter.data -= lr / (1 - b1 ** state["step"]) * mean / root
+
+
+class AdamW(Adam):
+    """Adam whose weight decay acts on the weight, and not by way of the gradient's means.
+
+        w <- w - lr d w        and then Adam's step with g alone.
+
+    Adam divides each step by the gradient's size, and with it what the weight decay adds to the gradient: weights with
+    large gradients hardly decay. Here all decay alike.
+
+    Parameters
+    ----------
+    params : iterable of Tensor, or of dict
+        The parameters, or groups of them with their own settings, as in :class:`SGD <minicnn.optim.SGD>`.
+    lr, betas, eps
+        As in :class:`Adam`.
+    weight_decay : float
+        d, which pulls the weights towards 0; 0 or more.
+
+    References
+    ----------
+    Loshchilov and Hutter 2019, "Decoupled weight decay regularization", algorithm 2.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay)
+
+    def _update(self, parameter: Tensor, gradient: Array, group: Mapping[str, Any], state: dict[str, Any]) -> None:
+        parameter.data *= 1 - float(group["lr"]) * float(group["weight_decay"])
+        super()._update(parameter, gradient, {**group, "weight_decay": 0.0}, state)

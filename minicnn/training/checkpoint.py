@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from minicnn import models, nn
+from minicnn.autograd import Tensor
 from minicnn.backend import asnumpy, get_default_device, to_device
 from minicnn.data.preparation import Preparation
 from minicnn.errors import MinicnnError
@@ -205,7 +206,7 @@ def load_training(path: str | os.PathLike[str]) -> SavedTraining:
 
 
 def _model_arrays(network: Network, preparation: Preparation) -> dict[str, np.ndarray]:
-    arrays = {f"model.{name}": asnumpy(parameter.data) for name, parameter in network.named_parameters()}
+    arrays = {f"model.{name}": asnumpy(tensor.data) for name, tensor in _tensors(network).items()}
     return arrays | {"input.mean": preparation.mean, "input.deviation": preparation.deviation}
 
 
@@ -233,9 +234,9 @@ def _config(network: Network) -> dict[str, Any]:
     """
     if not isinstance(network, Network) or "config" not in vars(network):
         raise TypeError(f"save_model: network must be one of minicnn.models, got {type(network).__name__}")
-    for name, parameter in network.named_parameters():
-        if parameter.dtype != np.float32:
-            raise ValueError(f"save_model: parameters must be float32, got {parameter.dtype} for {name}")
+    for name, tensor in _tensors(network).items():
+        if tensor.dtype != np.float32 and tensor.dtype.kind == "f":
+            raise ValueError(f"save_model: parameters must be float32, got {tensor.dtype} for {name}")
     config = {**network.config, "num_classes": _outputs(network)}
     with nn.init.skip_arrays():
         rebuilt = _described(models.build(config))
@@ -256,7 +257,12 @@ def _described(network: Network) -> dict[str, str]:
         for path, layer in network.named_modules()
         if not list(layer.children())
     }
-    return layers | {name: str(parameter.shape) for name, parameter in network.named_parameters()}
+    return layers | {name: str(tensor.shape) for name, tensor in _tensors(network).items()}
+
+
+def _tensors(network: Network) -> dict[str, Tensor]:
+    """Return all parameters and buffers by name."""
+    return {**dict(network.named_parameters()), **dict(network.named_buffers())}
 
 
 def _outputs(network: Network) -> int:
@@ -267,7 +273,7 @@ def _outputs(network: Network) -> int:
 def _write(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> None:
     import safetensors.numpy
 
-    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise DivergedError(f"{name} is infinite or NaN, and is not saved: training has diverged")
@@ -291,9 +297,9 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[Any, dict[str, Any]]
 def _model(file: Any, settings: Mapping[str, Any]) -> SavedModel:
     with nn.init.skip_arrays():
         network = models.build(settings["config"])
-    parameters = dict(network.named_parameters())
+    tensors = _tensors(network)
     # So far a parameter is only a shape. It gets memory once the file is known to hold an array of that shape.
-    expected = {f"model.{name}": parameter.shape for name, parameter in parameters.items()}
+    expected = {f"model.{name}": tensor.shape for name, tensor in tensors.items()}
     found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys() if name.startswith("model.")}
     for name in expected | found:
         if expected.get(name) != found.get(name):
@@ -311,16 +317,17 @@ def _model(file: Any, settings: Mapping[str, Any]) -> SavedModel:
         mean=_array(file, settings, "input.mean"),
         deviation=_array(file, settings, "input.deviation"),
     )
-    for name, parameter in parameters.items():
-        array = np.array(_array(file, settings, f"model.{name}"))  # a copy owns its memory and is aligned
-        parameter.data = to_device(array, get_default_device())
+    for name, tensor in tensors.items():
+        kind = "I64" if tensor.dtype == np.int64 else "F32"  # batch normalisation counts its batches
+        array = np.array(_array(file, settings, f"model.{name}", kind))  # a copy owns its memory and is aligned
+        tensor.data = to_device(array, get_default_device())
     return SavedModel(network, preparation, tuple(classes), dict(settings["info"]))
 
 
-def _array(file: Any, settings: Mapping[str, Any], name: str) -> np.ndarray:
-    kind = file.get_slice(name).get_dtype()
-    if kind != "F32":
-        raise ValueError(f"{name} must be of type F32, got {kind}")
+def _array(file: Any, settings: Mapping[str, Any], name: str, kind: str = "F32") -> np.ndarray:
+    found = file.get_slice(name).get_dtype()
+    if found != kind:
+        raise ValueError(f"{name} must be of type {kind}, got {found}")
     array: np.ndarray = file.get_tensor(name)
     if zlib.crc32(array.data) != settings["checksums"][name]:
         raise ValueError(f"it is corrupt: {name} has changed since it was written")

@@ -143,7 +143,8 @@ def _positions(network: Network, name: str, item: str) -> list[int]:
     """Return the positions of a layer, or of all layers of a part, among the layers that have parameters."""
     layers = _layers(network)
     if network.config.get("variant") == "torchvision" and name in PAPER_NAMES:
-        return [PAPER_NAMES.index(name)]
+        numbered = [layer for layer in layers if not layer.rpartition(".")[2].startswith("norm")]
+        return [layers.index(numbered[PAPER_NAMES.index(name)])]
     found = [number for number, layer in enumerate(layers) if layer == name or layer.startswith(f"{name}.")]
     if not found:
         raise TrainingError(f"train: freeze must name layers among {', '.join(layers)}, got {item.strip()!r}")

@@ -20,7 +20,7 @@ from minicnn.autograd import Tensor
 from minicnn.backend import asnumpy, staged, to_device
 from minicnn.errors import MinicnnError
 from minicnn.grad_mode import no_grad
-from minicnn.nn import Module
+from minicnn.nn import BatchNormLayer, Module
 from minicnn.optim import Optimizer
 from minicnn.tracing import trace
 from minicnn.training.metrics import count_wrong
@@ -137,6 +137,9 @@ def train_epoch(
     usual = READ_EVERY[model.device.partition(":")[0]]
     every = usual if read_every is None else whole("train_epoch", "read_every", read_every, 1)
     model.train()
+    for layer in model.modules():
+        if isinstance(layer, BatchNormLayer) and layer.weight is not None and not layer.weight.requires_grad:
+            layer.eval()  # it is frozen: its running statistics, too, are to stay as they are
     progress = before or EpochProgress(epoch, steps=0, images=0, wrong=0, wrong_top5=0, summed_loss=0.0, seconds=0.0)
     start = time.perf_counter() - progress.seconds
     unread: list[tuple[Any, Any, Any]] = []  # labels, scores and loss of the last steps

@@ -74,7 +74,7 @@ def run(
     data : str
         "cifar10", "shapes", or a folder, see :func:`minicnn.data.sources.load_parts`.
     switches : mapping, optional
-        Arguments of the model, such as ``{"lrn": False}``.
+        Arguments of the model, such as ``{"norm": "none"}``.
     settings : mapping, optional
         Settings that differ from the default, see :class:`Recipe`. With ``{"validation": 0}`` no images are held out:
         the network of the last epoch counts as the best, and validation errors are None, or empty in ``log.csv``.

@@ -56,7 +56,7 @@ def test_there_is_help(command: str, capsys: pytest.CaptureFixture[str]) -> None
 def test_every_option_reaches_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Any] = []
     monkeypatch.setattr(trainer, "run", lambda *ordered, **named: given.append((ordered, named)))
-    line = "train alexnet --data folder --variant merged --activation tanh --no-lrn --dropout 0.2 --no-overlapping"
+    line = "train alexnet --data folder --variant merged --activation tanh --norm none --dropout 0.2 --no-overlapping"
     line += " --groups 1 --in-size 200 --num-classes 30 --inputs raw --no-augment --no-colour --padding 2"
     line += " --validation 0.2 --limit 50 --batch-size 16 --lr 0.1 --momentum 0.8 --weight-decay 0.1 --sgd pytorch"
     line += " --schedule epochs --lr-drops 30,60 --patience 4 --seed 7 --epochs 3 --out there --resume --data-dir here"
@@ -66,7 +66,7 @@ def test_every_option_reaches_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert call(*line.split()) == 0
     (ordered, named) = given[0]
     assert ordered[:2] == ("alexnet", "folder")
-    switches = {"variant": "merged", "activation": "tanh", "lrn": False, "dropout": 0.2, "overlapping": False}
+    switches = {"variant": "merged", "activation": "tanh", "norm": "none", "dropout": 0.2, "overlapping": False}
     switches |= {"groups": 1, "in_size": 200, "num_classes": 30, "depth": None, "init": None}
     assert ordered[2] == switches
     settings = {"inputs": "raw", "augment": False, "colour": False, "padding": 2, "validation": 0.2, "limit": 50}

@@ -70,15 +70,18 @@ def test_every_block_runs(capsys: pytest.CaptureFixture[str], kernel_file: str) 
     printed = capsys.readouterr().out
     assert "gradcheck passed: 12 derivatives compared" in printed
     assert "gradcheck failed" in printed
-    assert "negative_slope" in printed
-    assert names["LeakyReLU"].__doc__
+    assert "alpha must" in printed
+    assert names["ELU"].__doc__
 
 
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [
-        ("xp.where(self.positive, grad_output, self.slope * grad_output)", "xp.where(self.positive, grad_output, 0)"),
-        ("xp.where(self.positive, x, self.slope * x)", "xp.where(self.positive, x, -self.slope * x)"),
+        (
+            "xp.where(self.positive, grad_output, (self.y + self.alpha) * grad_output)",
+            "xp.where(self.positive, grad_output, 0)",
+        ),
+        ("xp.where(self.positive, x, self.alpha *", "xp.where(self.positive, x, -self.alpha *"),
         ("grad_output > 0, grad_output", "self.positive, grad_output"),  # the mistake, mended
     ],
 )
@@ -166,11 +169,11 @@ def in_the_copy() -> str:
 def test_every_block_runs_with_all_in_its_place(copy: Path) -> None:
     (copy / "page.py").write_text(in_the_copy(), "utf-8")
     printed = python(copy, "page.py")
-    assert re.search(r"^leaky_relu +1 .* ok", printed, re.MULTILINE) and "checks passed" in printed
-    assert "LeakyReLU(negative_slope=0.01)" in printed
+    assert re.search(r"^elu +1 .* ok", printed, re.MULTILINE) and "checks passed" in printed
+    assert "ELU(alpha=1.0)" in printed
     assert printed.endswith("the mistake was noticed\n")
     walk = (copy / "walk.html").read_text("utf-8")
-    assert "act1: LeakyReLU" in walk and "y = x where x &gt; 0, else s x" in walk
+    assert "act1: ELU" in walk and "y = x where x &gt; 0, else a (e^x - 1)" in walk
 
 
 def test_the_exported_layer_computes_the_same(copy: Path) -> None:
@@ -184,7 +187,7 @@ def test_the_exported_layer_computes_the_same(copy: Path) -> None:
             from minicnn import nn
             from minicnn.models.onnx_export import onnx_model
 
-            network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.LeakyReLU(0.3), nn.Flatten(), nn.Linear(4 * 36, 5))
+            network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ELU(0.3), nn.Flatten(), nn.Linear(4 * 36, 5))
             images = np.random.default_rng(0).standard_normal((2, 3, 8, 8), np.float32)
             session = onnxruntime.InferenceSession(onnx_model(network, (3, 8, 8)).SerializeToString())
             (scores,) = session.run(["scores"], {"pictures": images})
@@ -200,14 +203,14 @@ def test_the_affected_tests_pass_and_include_the_new_ones(copy: Path) -> None:
     options = ["-q", "-rA", "-p", "no:cacheprovider", "-p", "no:xdist", "--no-header"]
     said = python(copy, "-m", "pytest", *options, *AFFECTED)
     for test in (
-        "test_leaky_relu_is_its_definition",
-        "test_every_function_is_documented[leaky_relu]",
-        "test_every_layer_declares_its_output[LeakyReLU]",
-        "test_each_layer_declares_the_shape_that_it_computes[LeakyReLU(negative_slope=0.01)",
+        "test_elu_is_its_definition",
+        "test_every_function_is_documented[elu]",
+        "test_every_layer_declares_its_output[ELU]",
+        "test_each_layer_declares_the_shape_that_it_computes[ELU(alpha=1.0)",
     ):
         assert f"::{test}" in said
-    said = python(copy, "-m", "pytest", *options, "tests/ops/test_contract.py", "-k", "leaky_relu")
-    assert "::test_backward_twice_gives_the_same[leaky_relu (3, 4), negative_slope=0.1-numpy]" in said
+    said = python(copy, "-m", "pytest", *options, "tests/ops/test_contract.py", "-k", "elu and alpha")
+    assert "::test_backward_twice_gives_the_same[elu (3, 4), alpha=0.1-numpy]" in said
 
 
 def test_a_forgotten_example_fails_and_names_the_operation(copy: Path) -> None:
@@ -224,7 +227,7 @@ def test_a_forgotten_example_fails_and_names_the_operation(copy: Path) -> None:
             "test_contract.test_every_operation_has_an_example()\n",
             "utf-8",
         )
-        with pytest.raises(AssertionError, match="no example in minicnn/checks/examples.py of LeakyReLU"):
+        with pytest.raises(AssertionError, match="no example in minicnn/checks/examples.py of ELU"):
             python(copy, "forgotten.py")
     finally:
         table.write_text(complete, "utf-8")

@@ -123,13 +123,13 @@ def test_nothing_differs_but_what_is_switched_off(whole: Path) -> None:
     everything = recipe("everything")
     assert everything["schedule"] == "epochs" and everything["lr_drops"] == [2] and everything["in_size"] == 12
     assert (everything["depth"], everything["activation"], everything["dropout"]) == (5, "relu", 0.5)
-    assert everything["lrn"] is everything["augment"] is everything["overlapping"] is True
+    assert everything["norm"] == "lrn" and everything["augment"] is everything["overlapping"] is True
     off = {
         "everything": {},
         "depth": {"depth": 3},
         "relu": {"activation": "tanh", "lr": 0.02},
         "dropout": {"dropout": 0.0},
-        "lrn": {"lrn": False},
+        "lrn": {"norm": "none"},
         "augmentation": {"augment": False},
         "overlapping": {"overlapping": False},
     }
@@ -309,7 +309,7 @@ def test_files_that_are_damaged_or_of_another_run_are_refused_by_name(tmp_path: 
     study(tmp_path, only=["lrn"])
     folder = tmp_path / "states" / "lrn-0"
     for name, old, new, message in (
-        ("result.json", '"lrn": false', '"lrn": true', "result.json is from another run: lrn is True, not False"),
+        ("result.json", '"norm": "none"', '"norm": "lrn"', "result.json is from another run: norm is lrn, not none"),
         ("result.json", '"lr": 0.01', '"lr": 0.1', "result.json is from another run: lr is 0.1, not 0.01"),
         ("result.json", '"error"', '"mistake"', "result.json cannot be read: KeyError"),
         ("result.json", "}", "", "result.json cannot be read"),

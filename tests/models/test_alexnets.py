@@ -101,7 +101,7 @@ def test_torchvisions_keys_and_shapes():
         "classifier.6.weight": (1000, 4096),
         "classifier.6.bias": (1000,),
     }
-    with_lrn, _ = shapes_of(alexnet, variant="torchvision", lrn=True, dropout=0.0)
+    with_lrn, _ = shapes_of(alexnet, variant="torchvision", norm="lrn", dropout=0.0)
     assert [name for name, _ in with_lrn.named_parameters()] == [name for name, _ in network.named_parameters()]
     assert sum(isinstance(layer, nn.LocalResponseNorm) for layer in with_lrn.modules()) == 2
 
@@ -177,7 +177,7 @@ def test_first_values_of_the_others(arguments):
 
 @pytest.mark.parametrize("variant", ["paper", "torchvision"])
 def test_he_has_its_own_first_values_with_which_a_picture_makes_a_difference_at_fc7(variant, rng):
-    network = alexnet(variant, num_classes=7, in_size=95, lrn=True, init="he", dropout=0.0)
+    network = alexnet(variant, num_classes=7, in_size=95, norm="lrn", init="he", dropout=0.0)
     layers = [layer for layer in network.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
     for number, layer in enumerate(layers, start=1):
         expected = np.sqrt(2 / layer.weight.data[0].size) * (2**0.75 if number in (2, 3) else 1)  # 2 and 3 follow LRN
@@ -193,7 +193,7 @@ def test_he_has_its_own_first_values_with_which_a_picture_makes_a_difference_at_
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
 def test_the_switches_do_what_they_say(variant, activation):
     network, summary = shapes_of(
-        alexnet, variant=variant, activation=activation, lrn=False, dropout=0.25, overlapping=False, groups=1
+        alexnet, variant=variant, activation=activation, norm="none", dropout=0.25, overlapping=False, groups=1
     )
     layers = list(network.modules())
     kind = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}[activation]
@@ -205,9 +205,31 @@ def test_the_switches_do_what_they_say(variant, activation):
     # the maps keep their sizes, so pooling is all that changes
     overlapping = shapes_of(alexnet, variant=variant)[1]
     assert summary["flatten"].output_shape == overlapping["flatten"].output_shape
-    everything, _ = shapes_of(alexnet, variant=variant, lrn=True, groups=2)
+    everything, _ = shapes_of(alexnet, variant=variant, norm="lrn", groups=2)
     assert sum(isinstance(layer, nn.LocalResponseNorm) for layer in everything.modules()) == 2
     assert [layer.groups for layer in everything.modules() if isinstance(layer, nn.Conv2d)] == [1, 2, 1, 2, 2]
+
+
+@pytest.mark.parametrize("variant", PARAMETERS)
+def test_batch_normalisation_stands_between_each_convolution_and_its_activation(variant):
+    network, _ = shapes_of(alexnet, variant=variant, norm="batch")
+    kinds = [type(layer).__name__ for layer in network.modules()]
+    found = [kinds[i : i + 3] for i, kind in enumerate(kinds) if kind == "Conv2d"]
+    assert found == [["Conv2d", "BatchNorm2d", "ReLU"]] * 5
+    assert "LocalResponseNorm" not in kinds
+    assert all(layer.bias is None for layer in network.modules() if isinstance(layer, nn.Conv2d))
+    assert network.config["norm"] == "batch"
+
+
+def test_torchvisions_takes_images_of_other_sizes_with_the_same_weights():
+    with nn.init.skip_arrays():
+        small, large = (alexnet("torchvision", in_size=size) for size in (95, 300))
+        usual = alexnet("torchvision")
+    for network, size in ((small, 95), (usual, 224), (large, 300)):
+        assert minicnn.summary(network, (1, 3, size, size)).rows[-1].output_shape == (1, 1000)
+        assert {name: p.shape for name, p in network.named_parameters()} == {
+            name: p.shape for name, p in usual.named_parameters()
+        }
 
 
 def test_dropout_stands_behind_fc6_in_the_paper_and_before_it_in_torchvision():
@@ -226,7 +248,7 @@ def test_dropout_stands_behind_fc6_in_the_paper_and_before_it_in_torchvision():
         ({"num_classes": 0}, ValueError, "alexnet: num_classes must be at least 1, got 0"),
         ({"in_size": 224.0}, TypeError, "alexnet: in_size must be an integer, got 224.0"),
         ({"in_size": -5}, ValueError, "alexnet: in_size must be at least 64"),
-        ({"lrn": "yes"}, TypeError, "alexnet: lrn must be True or False, got 'yes'"),
+        ({"norm": "yes"}, ValueError, "alexnet: norm must be one of lrn, batch, none; got 'yes'"),
         ({"dropout": 1.5}, ValueError, "alexnet: dropout must lie between 0 and 1, got 1.5"),
         ({"overlapping": 3}, TypeError, "alexnet: overlapping must be True or False, got 3"),
         ({"groups": 3}, ValueError, "alexnet: groups must divide .*, got 3"),
@@ -254,9 +276,10 @@ def test_torchvisions_network_computes_what_pytorchs_does():
     features += [tnn.ReLU(), tnn.MaxPool2d(3, 2), tnn.Conv2d(192, 384, 3, padding=1), tnn.ReLU()]
     features += [tnn.Conv2d(384, 256, 3, padding=1), tnn.ReLU(), tnn.Conv2d(256, 256, 3, padding=1), tnn.ReLU()]
     features += [tnn.MaxPool2d(3, 2)]
-    classifier = [tnn.Dropout(), tnn.Linear(256, 4096), tnn.ReLU(), tnn.Dropout(), tnn.Linear(4096, 4096)]
+    classifier = [tnn.Dropout(), tnn.Linear(9216, 4096), tnn.ReLU(), tnn.Dropout(), tnn.Linear(4096, 4096)]
     classifier += [tnn.ReLU(), tnn.Linear(4096, 5)]
     theirs.add_module("features", tnn.Sequential(*features))
+    theirs.add_module("avgpool", tnn.AdaptiveAvgPool2d(6))
     theirs.add_module("flatten", tnn.Flatten())
     theirs.add_module("classifier", tnn.Sequential(*classifier))
     theirs.double().eval()

@@ -10,10 +10,10 @@ from minicnn.models import MODELS, build
 
 EXAMPLES = [
     {"model": "alexnet"},
-    {"model": "alexnet", "variant": "merged", "in_size": 64, "activation": "tanh", "lrn": False, "groups": 2},
+    {"model": "alexnet", "variant": "merged", "in_size": 64, "activation": "tanh", "norm": "none", "groups": 2},
     {"model": "alexnet", "variant": "article", "num_classes": 3, "dropout": 0.25, "overlapping": False},
-    {"model": "alexnet", "variant": "torchvision", "lrn": True, "dropout": 0},
-    {"model": "alexnet_cifar", "num_classes": 3, "in_size": 24, "activation": "tanh", "lrn": False, "dropout": 0.1},
+    {"model": "alexnet", "variant": "torchvision", "norm": "lrn", "dropout": 0},
+    {"model": "alexnet_cifar", "num_classes": 3, "in_size": 24, "activation": "tanh", "norm": "none", "dropout": 0.1},
     {"model": "alexnet_cifar", "overlapping": False, "depth": 3, "groups": 2},
     {"model": "four_layer", "activation": "sigmoid", "num_classes": 3, "init": "he"},
     {"model": "lenet5", "num_classes": 3, "in_size": 28, "in_channels": 1, "activation": "relu"},
@@ -43,7 +43,11 @@ def test_every_model_can_be_built():
         ({}, ValueError, "build: model must be one of alexnet, alexnet_cifar, four_layer, lenet5; got None"),
         ({"model": "vgg"}, ValueError, "build: model must be one of .*; got 'vgg'"),
         ({"model": ["alexnet"]}, ValueError, "build: model must be one of"),
-        ({"model": "lenet5", "lrn": True}, ValueError, "build: lenet5 has no argument 'lrn'; it has num_classes, in_s"),
+        (
+            {"model": "lenet5", "norm": "lrn"},
+            ValueError,
+            "build: lenet5 has no argument 'norm'; it has num_classes, in_s",
+        ),
         ({"model": "lenet5", 1: 2}, ValueError, "build: lenet5 has no argument 1"),
         ({"model": "lenet5", "num_classes": "ten"}, TypeError, "lenet5: num_classes must be an integer, got 'ten'"),
     ],

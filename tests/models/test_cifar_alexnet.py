@@ -39,7 +39,7 @@ def test_alexnet_cifars_switches():
     shallow, summary = shapes_of(alexnet_cifar, depth=3)
     assert [name for name, _ in shallow.named_children() if name.startswith("conv")] == ["conv1", "conv2", "conv5"]
     assert summary.macs == 15_724_800
-    bare, _ = shapes_of(alexnet_cifar, lrn=False, dropout=0.0, activation="tanh", groups=2)
+    bare, _ = shapes_of(alexnet_cifar, norm="none", dropout=0.0, activation="tanh", groups=2)
     assert not any(isinstance(layer, nn.LocalResponseNorm | nn.ReLU) for layer in bare)
     assert [layer.p for layer in bare if isinstance(layer, nn.Dropout)] == [0, 0]
     assert [layer.groups for layer in bare if isinstance(layer, nn.Conv2d)] == [1, 2, 1, 2, 2]
@@ -48,11 +48,20 @@ def test_alexnet_cifars_switches():
     assert [norm.alpha / norm.size for norm in norms] == pytest.approx([0.36] * 2)
 
 
+def test_batch_normalisation_stands_between_each_convolution_and_its_activation():
+    network, summary = shapes_of(alexnet_cifar, norm="batch", depth=3)
+    names = [name for name, _ in network.named_children()]
+    assert names[:4] == ["conv1", "norm1", "relu1", "pool1"]
+    assert [name for name in names if name.startswith("norm")] == ["norm1", "norm2", "norm5"]
+    assert all(layer.bias is None for layer in network if isinstance(layer, nn.Conv2d))
+    assert summary["norm2"].parameters == 2 * 96
+
+
 @pytest.mark.parametrize(
     ("arguments", "behind_lrn"),
     [
         ({}, {"conv2", "conv3"}),
-        ({"lrn": False, "activation": "tanh"}, set()),
+        ({"norm": "none", "activation": "tanh"}, set()),
         ({"depth": 3, "activation": "sigmoid"}, {"conv2", "conv5"}),
     ],
 )
@@ -86,7 +95,7 @@ def test_alexnet_cifar_learns_a_handful_of_pictures_by_heart(rng):
         ({"depth": 4}, ValueError, "alexnet_cifar: depth must be one of 5, 3; got 4"),
         ({"in_size": 11}, ValueError, "alexnet_cifar: in_size must be at least 12, got 11"),
         ({"activation": None}, ValueError, "alexnet_cifar: activation must be one of"),
-        ({"lrn": 1}, TypeError, "alexnet_cifar: lrn must be True or False, got 1"),
+        ({"norm": 1}, ValueError, "alexnet_cifar: norm must be one of lrn, batch, none; got 1"),
         ({"overlapping": None}, TypeError, "alexnet_cifar: overlapping must be True or False, got None"),
         ({"dropout": "no"}, TypeError, "alexnet_cifar: dropout must be a number, got 'no'"),
         ({"groups": 5}, ValueError, "alexnet_cifar: groups must divide .*, got 5"),

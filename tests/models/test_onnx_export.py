@@ -1,5 +1,6 @@
 """The exported graph against onnxruntime, and what cannot be exported."""
 
+import copy
 import json
 import sys
 from typing import Any
@@ -24,7 +25,7 @@ NETWORKS = {
             "model": "alexnet",
             "variant": "paper",
             "in_size": 70,
-            "lrn": False,
+            "norm": "none",
             "dropout": 0.0,
             "overlapping": False,
             "activation": "tanh",
@@ -32,6 +33,7 @@ NETWORKS = {
         70,
     ),
     "alexnet_cifar": ({"model": "alexnet_cifar"}, 28),
+    "alexnet_cifar, batch normalisation": ({"model": "alexnet_cifar", "norm": "batch"}, 28),
     "alexnet_cifar, odd sides": ({"model": "alexnet_cifar", "in_size": 27}, 27),
     "alexnet_cifar, two towers": ({"model": "alexnet_cifar", "groups": 2, "depth": 3, "overlapping": False}, 28),
     "lenet5": ({"model": "lenet5"}, 32),
@@ -49,6 +51,11 @@ def built(config: dict[str, Any]) -> Network:
             parameter.data *= 3 if network.config["activation"] == "sigmoid" else 1
         else:
             nn.init.uniform_(parameter, -0.5, 0.5)
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.uniform_(layer.weight, 0.5, 2)
+            nn.init.uniform_(layer.running_mean, -0.5, 0.5)
+            nn.init.uniform_(layer.running_var, 0.5, 2)
     return network
 
 
@@ -82,7 +89,7 @@ def test_every_layer_gives_the_same_numbers_or_says_why_not(
     layer: nn.Module, shape: tuple[int, ...], rng: np.random.Generator
 ) -> None:
     pytest.importorskip("onnx")
-    network = nn.Sequential(layer)
+    network = nn.Sequential(copy.deepcopy(layer))  # which other tests have, too
     pictures = rng.standard_normal(shape, dtype=np.float32)
     try:
         model = onnx_model(network, shape[1:])

@@ -45,8 +45,22 @@ def assert_alike(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) 
 
 
 def test_towers_compute_what_one_piece_computes(images: np.ndarray) -> None:
-    expected = scores_and_gradients(in_one_piece(lrn=False), images)
-    assert_alike(scores_and_gradients(TwoTowers(in_one_piece(lrn=False), ("cpu", "cpu")), images), expected)
+    expected = scores_and_gradients(in_one_piece(norm="none"), images)
+    assert_alike(scores_and_gradients(TwoTowers(in_one_piece(norm="none"), ("cpu", "cpu")), images), expected)
+
+
+def test_batch_normalisation_belongs_to_channels_so_towers_can_have_it(images: np.ndarray) -> None:
+    whole = in_one_piece(norm="batch")
+    towers = TwoTowers(whole, ("cpu", "cpu"))
+    assert_alike(scores_and_gradients(towers, images), scores_and_gradients(whole, images))
+    state = towers.state_dict()
+    assert set(state) == set(whole.state_dict())
+    assert state["norm1.num_batches_tracked"] == 1
+    for name, array in whole.state_dict().items():
+        np.testing.assert_allclose(state[name], array, rtol=0, atol=1e-5 * abs(array).max(), err_msg=name)
+    other = TwoTowers(in_one_piece(norm="batch"), ("cpu", "cpu"))
+    other.load_state_dict(state)
+    np.testing.assert_array_equal(other.eval()(Tensor(images)).data, towers.eval()(Tensor(images)).data)
 
 
 def test_response_normalisation_stays_in_its_tower(images: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,9 +165,9 @@ def test_values_that_do_not_fit_change_nothing() -> None:
 def test_alexnet_on_two_devices(tmp_path: Any, rng: np.random.Generator) -> None:
     small = {"num_classes": 10, "in_size": 67, "dropout": 0.0}
     minicnn.manual_seed(1)
-    whole = models.alexnet(lrn=False, **small)
+    whole = models.alexnet(norm="none", **small)
     minicnn.manual_seed(1)
-    network = models.alexnet(lrn=False, devices=("cpu", "cpu"), **small)
+    network = models.alexnet(norm="none", devices=("cpu", "cpu"), **small)
     assert isinstance(network, TwoTowers) and network.crossings == ("conv3", "fc6", "fc7", "fc8")
     pictures = Tensor(rng.standard_normal((2, 3, 67, 67)).astype(np.float32))
     expected = whole(pictures).numpy()

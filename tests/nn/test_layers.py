@@ -50,6 +50,9 @@ def test_linear_passes_everything_on():
     ("layer", "function"),
     [
         (nn.ReLU(), F.relu),
+        (nn.ReLU(inplace=True), F.relu),
+        (nn.LeakyReLU(0.2, inplace=True), lambda x: F.leaky_relu(x, 0.2)),
+        (nn.Identity(54, unused=True), lambda x: x),
         (nn.Tanh(), F.tanh),
         (nn.Sigmoid(), F.sigmoid),
         (nn.Flatten(), lambda x: F.flatten(x, 1)),
@@ -123,9 +126,9 @@ def test_repr():
         (lambda: nn.Linear(3, 8, device="tpu"), ValueError, "device must be 'cpu', 'cuda' or 'cuda:N', got 'tpu'"),
         (lambda: nn.PadTo(0), ValueError, "PadTo: size must be at least 1, got 0"),
         (lambda: nn.PadTo(8, 9), ValueError, "PadTo: smallest must be at most size=8, got 9"),
-        (lambda: nn.ReLU(inplace=True), NotImplementedError, "ReLU: inplace must be False, got True"),
+        (lambda: nn.ReLU(inplace=1), TypeError, "ReLU: inplace must be True or False, got 1"),
         (lambda: nn.Dropout(1.5), ValueError, "Dropout: p must lie between 0 and 1, got 1.5"),
-        (lambda: nn.Dropout(inplace=True), NotImplementedError, "Dropout: inplace must be False, got True"),
+        (lambda: nn.Dropout(inplace="a"), TypeError, "Dropout: inplace must be True or False, got 'a'"),
         (lambda: nn.Tanh(1), TypeError, "takes 1 positional argument"),
     ],
 )

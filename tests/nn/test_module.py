@@ -151,6 +151,77 @@ def test_a_module_without_forward_says_so():
         Empty()(1)
 
 
+# --- buffers ------------------------------------------------------------------------------------------------
+
+
+class Counting(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter([2.0])
+        self.register_buffer("mean", Tensor([1.0, 2.0]))
+        self.register_buffer("count", Tensor(np.array(0)))
+        self.register_buffer("absent", None)
+
+
+def test_buffers_are_saved_and_loaded_but_not_trained():
+    net = nn.Sequential(Counting(), nn.Linear(2, 2))
+    assert [name for name, _ in net.named_buffers()] == ["0.mean", "0.count"]
+    assert list(net.buffers()) == [net[0].mean, net[0].count]
+    assert [name for name, _ in net.named_parameters()] == ["0.scale", "1.weight", "1.bias"]
+    assert net[0].absent is None
+    state = net.state_dict()
+    assert list(state) == ["0.scale", "0.mean", "0.count", "1.weight", "1.bias"]
+    state["0.mean"] += 1
+    state["0.count"] = np.array(3)
+    net.load_state_dict(state)
+    np.testing.assert_array_equal(net[0].mean.data, [2, 3])
+    assert net[0].count.item() == 3
+    assert net[0].count.dtype == np.int64
+    del state["0.count"]
+    state["0.mean"] = np.zeros(3)
+    with pytest.raises(
+        ValueError, match=r"(?s)missing: 0.count.*misshapen: 0.mean has shape \(3,\), the buffer has \(2,\)"
+    ):
+        net.load_state_dict(state)
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
+def test_buffers_are_copied(duplicate):
+    net = Counting()
+    other = duplicate(net)
+    assert isinstance(other.mean, nn.Buffer)
+    other.mean.data[:] = 7
+    np.testing.assert_array_equal(net.mean.data, [1, 2])
+
+
+def test_a_buffer_stays_one():
+    net = Counting()
+    net.mean = Tensor([5.0, 6.0])
+    assert list(net.state_dict()) == ["scale", "mean", "count"]
+    net.count = None
+    assert list(net.state_dict()) == ["scale", "mean"]
+    with pytest.raises(TypeError, match="mean is a Buffer and must stay one.*got list"):
+        net.mean = [1.0]
+    with pytest.raises(NotImplementedError, match="register_buffer: persistent must be True, got False"):
+        net.register_buffer("other", Tensor([1.0]), persistent=False)
+
+
+def test_buffers_move_with_the_network(device):
+    net = Counting().to(device)
+    assert {buffer.device.partition(":")[0] for buffer in net.buffers()} == {device.partition(":")[0]}
+
+
+def test_register_parameter_and_apply():
+    net = Net()
+    net.register_parameter("offset", nn.Parameter([1.0]))
+    assert net.offset.requires_grad
+    seen = []
+    assert net.apply(lambda module: seen.append(module)) is net
+    assert seen[-1] is net
+    assert set(seen) == set(net.modules())
+    assert seen.index(net.block.conv) < seen.index(net.block)
+
+
 # --- errors name the layer ----------------------------------------------------------------------------------
 
 

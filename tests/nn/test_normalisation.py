@@ -1,4 +1,4 @@
-"""Local response normalisation as a layer, with the arguments of the paper, TensorFlow and Caffe."""
+"""Normalisation as layers: over channels, with the arguments of the paper, TensorFlow and Caffe; over the batch."""
 
 import naive
 import numpy as np
@@ -96,5 +96,74 @@ def test_repr():
     ],
 )
 def test_refusals(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+# --- batch normalisation ------------------------------------------------------------------------------------
+
+
+def test_in_training_each_channel_gets_mean_0_and_variance_1():
+    layer = nn.BatchNorm2d(4)
+    y = layer(7 * IMAGES + 3).data
+    np.testing.assert_allclose(y.mean(axis=(0, 2, 3)), 0, atol=1e-6)
+    np.testing.assert_allclose(y.var(axis=(0, 2, 3)), 1, rtol=1e-5)
+
+
+def test_in_evaluation_the_running_statistics_count_and_stay():
+    layer = nn.BatchNorm2d(4, momentum=1.0)
+    layer(IMAGES)
+    layer.eval()
+    before = layer.state_dict()
+    n = IMAGES[:, 0].size
+    mean, variance = IMAGES.mean(axis=(0, 2, 3)), IMAGES.var(axis=(0, 2, 3)) * n / (n - 1)
+    x = IMAGES[:1] * 2  # another batch, of one image
+    expected = (x - mean[:, None, None]) / np.sqrt(variance + 1e-5)[:, None, None]
+    np.testing.assert_allclose(layer(x).data, expected, rtol=1e-4, atol=1e-5)
+    for name, array in layer.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
+    assert layer.num_batches_tracked.item() == 1
+
+
+def test_the_average_over_all_batches():
+    layer = nn.BatchNorm1d(2, momentum=None, dtype=np.float64)
+    batches = np.random.default_rng(0).standard_normal((3, 5, 2))
+    for batch in batches:
+        layer(batch)
+    np.testing.assert_allclose(layer.running_mean.data, batches.mean(axis=(0, 1)), rtol=1e-12)
+    np.testing.assert_allclose(layer.running_var.data, batches.var(axis=1, ddof=1).mean(axis=0), rtol=1e-12)
+
+
+def test_large_means_do_not_cost_the_digits_of_the_variance():
+    x = (np.random.default_rng(0).standard_normal((64, 2, 16, 16)) + 1000).astype(np.float32)
+    expected = nn.BatchNorm2d(2, dtype=np.float64)(x.astype(np.float64)).data
+    np.testing.assert_allclose(nn.BatchNorm2d(2)(x).data, expected, atol=1e-3)
+
+
+def test_batch_norm_without_arrays():
+    with nn.init.skip_arrays():
+        layer = nn.BatchNorm2d(1_000_000)
+    assert layer.weight.shape == layer.running_var.shape == (1_000_000,)
+    assert layer.weight.data.base.size == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: nn.BatchNorm2d(0), ValueError, "BatchNorm2d: num_features must be at least 1, got 0"),
+        (lambda: nn.BatchNorm2d(4, eps=-1), ValueError, "BatchNorm2d: eps must be 0 or more"),
+        (lambda: nn.BatchNorm2d(4, affine=1), TypeError, "BatchNorm2d: affine must be True or False, got 1"),
+        (
+            lambda: nn.BatchNorm2d(4, dtype=np.int64),
+            NotImplementedError,
+            "BatchNorm2d: dtype must be float32 or float64",
+        ),
+        (lambda: nn.BatchNorm2d(3)(IMAGES), ValueError, "input has 4 channels, the layer takes 3"),
+        (lambda: nn.BatchNorm1d(4)(IMAGES), ValueError, r"must have shape \(N, C\) or \(N, C, L\), got \(2, 4, 7, 9\)"),
+        (lambda: nn.BatchNorm2d(4)(IMAGES[:, :, 0, 0]), ValueError, r"must have shape \(N, C, H, W\), got \(2, 4\)"),
+        (lambda: nn.BatchNorm1d(4)(IMAGES[:1, :, 0, 0]), ValueError, r"more than one value per channel .* \(1, 4\)"),
+    ],
+)
+def test_refusals_of_batch_norm(make, error, message):
     with pytest.raises(error, match=message):
         make()

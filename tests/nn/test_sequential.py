@@ -77,3 +77,25 @@ def test_named_layers_goes_through_nested_chains_and_repeats_a_shared_layer():
     assert [path for path, _ in layers] == ["0.0", "0.1", "1.inner.0", "2"]
     assert [layer for _, layer in layers] == [net[0][0], shared, shared, twice]  # whose forward is no plain chain
     assert [path for path, _ in net.named_layers("net")][0] == "net.0.0"
+
+
+def test_a_list_of_modules_is_part_of_the_module_that_has_it():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleList([nn.Linear(2, 2), nn.ReLU()])
+
+    net = Net()
+    assert net.layers.append(nn.Linear(2, 3)) is net.layers
+    assert net.layers.extend([nn.Tanh()]) is net.layers
+    assert list(net.state_dict()) == ["layers.0.weight", "layers.0.bias", "layers.2.weight", "layers.2.bias"]
+    assert len(net.layers) == 4
+    assert net.layers[-1] is list(net.layers)[3]
+    part = net.layers[2:]
+    assert type(part) is nn.ModuleList
+    assert [name for name, _ in part.named_children()] == ["0", "1"]
+    assert len(nn.ModuleList()) == 0
+    with pytest.raises(IndexError, match="ModuleList: index 4 is out of range for 4 modules"):
+        net.layers[4]
+    with pytest.raises(NotImplementedError, match="ModuleList does not define forward"):
+        net.layers(1)

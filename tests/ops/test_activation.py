@@ -162,3 +162,18 @@ def test_softmax_refuses(function: Callable[..., Tensor]) -> None:
         function(Tensor([1, 2]), 0)
     with pytest.raises(TypeError, match="dim"):
         function(x)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.01, 0.5, 1.0, -2.0])
+def test_leaky_relu_is_its_definition(slope: float, rng: np.random.Generator) -> None:
+    x = rng.standard_normal((2, 3, 5, 5))
+    expected = [v if v > 0 else slope * v for v in x.ravel()]
+    np.testing.assert_array_equal(F.leaky_relu(x, slope).numpy().ravel(), expected)
+
+
+def test_nothing_is_written_into_the_input() -> None:
+    for function in (F.relu, F.leaky_relu, F.dropout):
+        with pytest.raises(NotImplementedError, match=f"{function.__name__}: inplace must be False, got True"):
+            function(np.ones(3), inplace=True)
+    with pytest.raises(TypeError, match="leaky_relu: negative_slope must be a number, got 'steep'"):
+        F.leaky_relu(np.ones(3), "steep")

@@ -125,17 +125,22 @@ X = np.ones((4, 3))
         ((X, [0, -1, 2, 0]), ValueError, "target must lie between 0 and 2 .*, got -1"),
         ((X, [0, -100, 2, 0], None, 1), ValueError, "target must lie between 0 and 2 .*ignore_index=1.*, got -100"),
         ((X, np.array([0, 255, 2, 0], np.uint8)), ValueError, "target must lie between 0 and 2 .*, got 255"),
-        ((X, np.full((4, 3), 1 / 3)), TypeError, "target must hold integer labels, got float64"),
-        ((X, [0.0, 1.0, 2.0, 0.0]), TypeError, "target must hold integer labels, got float32"),
-        ((X, [True, False, True, True]), TypeError, "target must hold integer labels, got bool"),
+        ((X, np.full((4, 3), 1 / 3, np.float32)), TypeError, "target must be float64, as input is, got float32"),
+        ((X, np.full((4, 3), 1 / 3), None, 1), NotImplementedError, "ignore_index must be negative .*, got 1"),
+        (
+            (X, [0.0, 1.0, 2.0, 0.0]),
+            TypeError,
+            r"target must hold integer labels or probabilities of shape \(4, 3\), got float32 of shape \(4,\)",
+        ),
+        ((X, [True, False, True, True]), TypeError, "target must hold integer labels or .*, got bool"),
         ((X, [0, 1, 2]), ValueError, r"target must have shape \(4,\) for an input of shape \(4, 3\), got \(3,\)"),
         ((X, [[0], [1], [2], [0]]), ValueError, r"target must have shape \(4,\) .* got \(4, 1\)"),
         ((np.ones((4, 3, 2)), [0, 1, 2, 0]), ValueError, r"target must have shape \(4, 2\) .* got \(4,\)"),
-        ((np.ones(3), 0), ValueError, r"input must have shape \(N, C\) or \(N, C, \*\), got \(3,\)"),
+        ((np.ones(()), 0), ValueError, r"input must have shape \(N, C\), \(N, C, \*\) or \(C,\), got \(\)"),
         ((np.ones((4, 3), int), [0, 1, 2, 0]), TypeError, "input must be float32 or float64, got int64"),
         ((X, [0, 1, 2, 0], np.ones(4)), ValueError, r"weight must have shape \(3,\), .* got \(4,\)"),
-        ((X, [0, 1, 2, 0], None, -100, "average"), ValueError, r"reduction must be one of .*none.*, got 'average'"),
-        ((X, [0, 1, 2, 0], None, -100, None), ValueError, r"reduction must be one of .*none.*, got None"),
+        ((X, [0, 1, 2, 0], None, -100, "average"), ValueError, r"reduction must be one of .*none; got 'average'"),
+        ((X, [0, 1, 2, 0], None, -100, None), ValueError, r"reduction must be one of .*none; got None"),
         ((X, [0, 1, 2, 0], None, -100, "mean", 1.5), ValueError, "label_smoothing must lie between 0 and 1, got 1.5"),
         ((X, [0, 1, 2, 0], None, -100, "mean", "a"), TypeError, "label_smoothing must be a number, got 'a'"),
         ((X, [0, 1, 2, 0], None, 1.5), TypeError, "ignore_index must be an integer, got 1.5"),
@@ -173,3 +178,50 @@ def test_a_batch_without_labels_leaves_the_weights_alone(rng: np.random.Generato
     optimizer.step()
     for name, array in layer.state_dict().items():
         np.testing.assert_array_equal(array, before[name])
+
+
+# --- probabilities as targets -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_probabilities_of_one_at_the_label_are_the_label(reduction: str, rng: np.random.Generator) -> None:
+    x, labels = rng.standard_normal((5, 4, 2)), rng.integers(0, 4, (5, 2))
+    one_hot = np.moveaxis(np.eye(4)[labels], -1, 1)
+    expected = F.cross_entropy(x, labels, None, -100, reduction, 0.1).data
+    np.testing.assert_allclose(F.cross_entropy(x, one_hot, None, -100, reduction, 0.1).data, expected, rtol=1e-12)
+
+
+def test_an_image_without_a_batch(rng: np.random.Generator) -> None:
+    x = rng.standard_normal(4)
+    expected = F.cross_entropy(x[None], [2], reduction="none").data[0]
+    for target in (2, np.eye(4)[2]):
+        for reduction in ("mean", "none"):
+            loss = F.cross_entropy(x, target, reduction=reduction)
+            assert loss.shape == ()
+            assert loss.item() == pytest.approx(expected, rel=1e-12)
+
+
+# --- negative log likelihood --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_nll_of_log_softmax_is_the_cross_entropy(reduction: str, rng: np.random.Generator) -> None:
+    x, labels, weight = rng.standard_normal((5, 4, 2)), rng.integers(0, 4, (5, 2)), rng.random(4)
+    labels[2] = 3
+    expected = F.cross_entropy(x, labels, weight, 3, reduction).data
+    np.testing.assert_allclose(F.nll_loss(F.log_softmax(x, 1), labels, weight, 3, reduction).data, expected, rtol=1e-12)
+
+
+def test_nll_refuses_what_is_no_label() -> None:
+    with pytest.raises(ValueError, match="nll_loss: target must lie between 0 and 2 .*, got 3"):
+        F.nll_loss(X, [0, 1, 2, 3])
+    with pytest.raises(TypeError, match="nll_loss: target must hold integer labels, got float64"):
+        F.nll_loss(X, np.full((4, 3), 1 / 3))
+    with pytest.raises(ValueError, match="nll_loss: reduction must be one of mean, sum, none; got 'max'"):
+        F.nll_loss(X, [0, 1, 2, 0], reduction="max")
+
+
+def test_an_ignored_row_may_be_impossible() -> None:
+    x = Tensor(np.array([[-np.inf, 0.0], [-1.0, -2.0]]), requires_grad=True)
+    F.nll_loss(x, [0, 1], ignore_index=0).backward()
+    np.testing.assert_array_equal(x.grad, [[0, 0], [0, -1]])

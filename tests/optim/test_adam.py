@@ -34,6 +34,18 @@ def test_adam_keeps_float32_and_the_array():
         assert array.dtype == optimizer.state[parameter]["exp_avg_sq"].dtype == np.float32
 
 
+def test_adamw_shrinks_every_weight_by_the_same_share():
+    params, same = parameters(), parameters()
+    run(optim.Adam(same, lr=0.05), same, steps=1)
+    before = [parameter.data.copy() for parameter in params]
+    run(optim.AdamW(params, lr=0.05, weight_decay=0.4), params, steps=1)
+    for parameter, other, weights in zip(params, same, before, strict=True):
+        np.testing.assert_allclose(parameter.data, other.data - 0.05 * 0.4 * weights, rtol=1e-12)
+    assert optim.AdamW(params).param_groups[0]["weight_decay"] == 0.01
+    with pytest.raises(ValueError, match="AdamW: eps must be 0 or more"):
+        optim.AdamW(params, eps=-1)
+
+
 P = parameters()
 
 

@@ -6,7 +6,7 @@ KINDS: list[type[nn.Module]] = [
     kind
     for kind in (getattr(nn, name) for name in nn.__all__)
     if isinstance(kind, type) and issubclass(kind, nn.Module) and kind.forward is not nn.Module.forward
-    if kind is not nn.Sequential
+    if kind not in (nn.Sequential, nn.BatchNormLayer) and not issubclass(kind, nn.Loss)  # a loss takes a target, too
 ]
 
 SHAPE = (2, 4, 7, 9)
@@ -26,9 +26,16 @@ WITH_ARGUMENTS: list[tuple[nn.Module, tuple[int, ...]]] = [
     (nn.MaxPool2d(3, 2, ceil_mode=True), (2, 4, 8, 10)),
     (nn.MaxPool2d(2, 2, 1, ceil_mode=True), (2, 4, 7, 8)),
     (nn.AvgPool2d((2, 3), (3, 1), (1, 0), ceil_mode=True), SHAPE),
+    (nn.AdaptiveAvgPool2d((3, None)), SHAPE),
+    (nn.AdaptiveAvgPool2d(7), (2, 4, 7, 21)),
+    (nn.AdaptiveAvgPool2d((7, 9)), SHAPE),
+    (nn.BatchNorm2d(4), SHAPE),
+    (nn.BatchNorm2d(4, affine=False, track_running_stats=False), SHAPE),
+    (nn.BatchNorm1d(4, affine=False), (2, 4)),
     (nn.LocalResponseNorm(3), SHAPE),
     (nn.LocalResponseNorm(3), (2, 4)),
     (nn.ReLU(), (2, 4, 7)),
+    (nn.LeakyReLU(0.1), (2, 4)),
     (nn.Tanh(), (2, 4)),
     (nn.Sigmoid(), (2, 4)),
     (nn.Dropout(), (2, 4)),
@@ -42,8 +49,8 @@ WITH_ARGUMENTS: list[tuple[nn.Module, tuple[int, ...]]] = [
 
 
 def examples() -> list[tuple[nn.Module, tuple[int, ...]]]:
-    """Return layers with the shape of an input: for every kind at least one of images."""
-    has_one = {type(layer) for layer, shape in WITH_ARGUMENTS if len(shape) == len(SHAPE)}
+    """Return layers with the shape of an input: for every kind that takes images at least one of them."""
+    has_one = {type(layer) for layer, shape in WITH_ARGUMENTS if len(shape) == len(SHAPE)} | {nn.BatchNorm1d}
     return [*WITH_ARGUMENTS, *((_without_arguments(kind), SHAPE) for kind in KINDS if kind not in has_one)]
 
 

@@ -149,7 +149,7 @@ def test_the_network_is_the_checkpoints(tmp_path: Path) -> None:
     assert recipe.config["variant"] == "torchvision" and recipe.config["dropout"] == 0.1
     assert (recipe.size, recipe.crop, recipe.inputs) == (76, 67, "standardised")
     other = new_recipe("alexnet", "a folder", {"variant": "merged"}, {"weights": path})
-    assert other.config["lrn"] is True and other.config["groups"] == 1
+    assert other.config["norm"] == "lrn" and other.config["groups"] == 1
 
 
 def test_layers_that_do_not_fit_are_made_anew(tmp_path: Path) -> None:
@@ -165,3 +165,20 @@ def test_layers_that_do_not_fit_are_made_anew(tmp_path: Path) -> None:
         "conv5",
         "fc8",
     ]
+
+
+def test_batch_normalisation_is_taken_and_frozen_with_its_running_statistics(tmp_path: Path) -> None:
+    network = models.alexnet_cifar(7, in_size=12, norm="batch")
+    network(np.random.default_rng(0).standard_normal((9, 3, 12, 12)).astype(np.float32))
+    path = tmp_path / "weights.safetensors"
+    zeros, ones = np.zeros((3, 1, 1), np.float32), np.ones((3, 1, 1), np.float32)
+    save_model(path, network, Preparation(32, 12, zeros, ones), list("abcdefg"))
+    out = tmp_path / "run"
+    settings = {"weights": path, "freeze": "conv1-conv2", "lr": 1e-5}
+    assert train(out, model="alexnet-cifar", settings=settings)["start"]["frozen"] == ["conv1", "norm1", "conv2"]
+    old, new = network.state_dict(), load_training(newest(out)).model.network.state_dict()
+    for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
+        np.testing.assert_array_equal(new[f"norm1.{name}"], old[f"norm1.{name}"])
+    assert new["norm2.num_batches_tracked"] == 1 + 2 * 3  # two epochs of three batches, after the one above
+    best = load_model(out / "best.safetensors").network.state_dict()
+    assert best["norm2.num_batches_tracked"] > 1

@@ -53,12 +53,14 @@ def forge(path: Path, arrays: dict[str, Any], settings: dict[str, Any]) -> None:
     [
         {"model": "lenet5", "in_size": 28, "activation": "sigmoid"},
         {"model": "four_layer", "num_classes": 3},
-        {"model": "alexnet_cifar", "in_size": 12, "groups": 2, "lrn": False, "depth": 3},
+        {"model": "alexnet_cifar", "in_size": 12, "groups": 2, "norm": "none", "depth": 3},
+        {"model": "alexnet_cifar", "in_size": 12, "norm": "batch"},
         {"model": "alexnet", "variant": "torchvision", "in_size": 63, "num_classes": 2},
     ],
 )
 def test_a_network_comes_back_as_it_was(path: Path, config: dict[str, Any]) -> None:
     before = models.build(config)
+    before(np.ones((4, 3, before.config.get("in_size", 32), before.config.get("in_size", 32)), np.float32))
     classes = [f"ä{number}" for number in range(before.config["num_classes"])]
     save_model(path, before, preparation(), classes, {"note": "ü", "error": 0.1})
     state = np.random.default_rng(3).bit_generator.state
@@ -71,6 +73,8 @@ def test_a_network_comes_back_as_it_was(path: Path, config: dict[str, Any]) -> N
     np.testing.assert_array_equal(saved.preparation.deviation, preparation().deviation)
     size = before.config.get("in_size", 32)
     images = np.random.default_rng(0).standard_normal((2, 3, size, size), np.float32)
+    for name, buffer in saved.network.named_buffers():  # batch normalisation has seen the ones
+        np.testing.assert_array_equal(buffer.data, before.state_dict()[name])
     np.testing.assert_array_equal(saved.network.eval()(Tensor(images)).data, before.eval()(Tensor(images)).data)
     (saved.network(Tensor(images)) ** 2).sum().backward()  # it can be trained
     optim.SGD(saved.network.parameters(), lr=0.1).step()

@@ -158,11 +158,13 @@ def test_a_run_is_called_what_it_is_told(tmp_path: Path, capsys: pytest.CaptureF
 # --- stopping ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("norm", ["lrn", "batch"])  # batch normalisation has buffers
 @pytest.mark.parametrize("steps", [1, 3, 4])  # in the middle of an epoch, at its end, at the next one's beginning
 def test_a_run_that_was_stopped_goes_on_bit_for_bit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], steps: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], steps: int, norm: str
 ) -> None:
-    more: dict[str, Any] = {"model": "alexnet-cifar", "switches": {"in_size": 12}, "settings": {"epochs": 3}}
+    switches = {"in_size": 12, "norm": norm}
+    more: dict[str, Any] = {"model": "alexnet-cifar", "switches": switches, "settings": {"epochs": 3}}
     train(tmp_path / "whole", **more)
     with monkeypatch.context() as patch, pytest.raises(Stopped, match="--resume") as caught:
         stop_after(patch, steps)

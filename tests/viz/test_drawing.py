@@ -16,7 +16,7 @@ from minicnn.viz import drawing
 CONFIGS = [
     {"model": "alexnet"},
     {"model": "alexnet", "variant": "merged"},
-    {"model": "alexnet", "variant": "article", "lrn": True},
+    {"model": "alexnet", "variant": "article", "norm": "lrn"},
     {"model": "alexnet", "variant": "torchvision"},
     {"model": "alexnet_cifar"},
     {"model": "alexnet_cifar", "groups": 4, "depth": 3},
