@@ -51,6 +51,8 @@ def _outcome(case: Any) -> str:
         attributes["outputs"] = len(node.output)
     ((arrays, expected),) = case.data_sets
     given = iter(arrays)
+    if any(isinstance(each, list) for each in expected):
+        return "declined: a list of tensors"
     try:
         inputs = [Tensor(np.array(next(given))) if name else None for name in node.input]
         found = NODES[node.op_type].run(NODES[node.op_type].found(), *inputs, **attributes)

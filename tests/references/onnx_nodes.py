@@ -59,6 +59,10 @@ def _clip(f: Any, x: Tensor, low: Any = None, high: Any = None) -> Tensor:
     return f(x, *(None if bound is None else bound.item() for bound in (low, high)))
 
 
+def _range(f: Any, start: Tensor, stop: Tensor, step: Tensor) -> Tensor:
+    return f(start.item(), stop.item(), step.item(), dtype=start.dtype)
+
+
 def _gemm(f: Any, a: Tensor, b: Tensor, c: Any = None, **attributes: Any) -> Tensor:
     alpha, beta, transA, transB = (attributes.get(name, d) for name, d in zip(_GEMM, (1, 1, 0, 0), strict=True))
     _need(alpha == beta == 1 and not transA, "a linear layer multiplies nothing but x and W")
@@ -248,7 +252,7 @@ NODES: dict[str, Node] = {
     "Pad": Node("pad", _pad, 3),
     "Slice": Node("__getitem__", _slice, 8),
     "Gather": Node("__getitem__", lambda f, x, index, axis=0: f(x, (slice(None),) * axis + (index,)), 4),
-    "Range": Node("arange", lambda f, start, stop, step: f(start.item(), stop.item(), step.item()), 1),
+    "Range": Node("arange", _range, 1),
     "ReduceSum": Node("sum", _reduce, 10),
     "ReduceMean": Node("mean", _reduce, 8),
     "ReduceMax": Node("max", _extreme, 9),
