@@ -91,6 +91,7 @@ def rows() -> list[Row]:
             missing, others = differences(ours, theirs, is_method=isinstance(home, type))
             notes = [f"without {', '.join(f'`{each}`' for each in missing)}"] if missing else []
             notes += [f"`{each}` only {values}" for each, values in refused.get(name, {}).items()]
+            others += [reasons["meaning"][key]] if key in reasons["meaning"] else []
             verdict = "differs" if others else "subset" if notes else "same"
             why = [reasons["why"][key]] if key in reasons["why"] else []
             found.append(Row(section, name, f"{path}.{name}", verdict, "; ".join(others + notes + why)))
@@ -117,16 +118,17 @@ def differences(ours: Any, theirs: Any, is_method: bool) -> tuple[list[str], lis
     mine = inspect.signature(ours)
     if is_method:
         mine = mine.replace(parameters=list(mine.parameters.values())[1:])
-    overloads = list(signatures(theirs))
+    written = list(documented(theirs))
+    overloads = [*written, *schemas(theirs)]
     compared = [_compared(mine, signature, overloads) for signature in overloads]
-    return min(compared, key=lambda found: (len(found[1]), len(found[0])), default=([], []))
+    missing, others = min(compared, key=lambda found: (len(found[1]), len(found[0])), default=([], []))
+    if len(written) > 1:  # a parameter of any overload is missing
+        missing = list(dict.fromkeys(name for found in compared[: len(written)] for name in found[0]))
+    return missing, others
 
 
-def signatures(theirs: Any) -> Iterator[Signature]:
-    """Yield the signatures of a function of PyTorch's, without `self`; of a compiled one, every overload.
-
-    Those are in the first lines of its docstring, and in the schemas that PyTorch reads its arguments by.
-    """
+def documented(theirs: Any) -> Iterator[Signature]:
+    """Yield the signature of a function of PyTorch's, without `self`; of a compiled one, those in its docstring."""
     with contextlib.suppress(TypeError, ValueError):
         signature = inspect.signature(theirs)
         found = [each for each in signature.parameters.values() if each.name != "self"]
@@ -145,10 +147,15 @@ def signatures(theirs: Any) -> Iterator[Signature]:
         assert isinstance(parsed, ast.FunctionDef)
         if parsed.args.kwarg is None:
             yield _signature(parsed.args)
+
+
+def schemas(theirs: Any) -> Iterator[Signature]:
+    """Yield the signatures by which PyTorch reads the arguments of a compiled function."""
     is_method = isinstance(theirs, type(torch.Tensor.add))
-    for schema in torch._C._jit_get_schemas_for_operator(f"aten::{name}"):
-        if not any(argument.is_out for argument in schema.arguments):
-            yield _of_schema(schema, is_method)
+    if is_method or isinstance(theirs, type(torch.add)):
+        for schema in torch._C._jit_get_schemas_for_operator(f"aten::{theirs.__name__}"):
+            if not any(argument.is_out for argument in schema.arguments):
+                yield _of_schema(schema, is_method)
 
 
 def _of_schema(schema: Any, is_method: bool) -> Signature:
