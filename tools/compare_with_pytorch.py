@@ -37,7 +37,15 @@ REASONS = ROOT / "docs" / "_data" / "differences.toml"
 
 # Parameters that nothing here needs: deprecated, or of other layouts, files and engines. The page says so once.
 NOWHERE = {"size_average", "reduce", "_stacklevel", "out", "layout", "pin_memory", "memory_format", "foreach", "fused"}
-NOWHERE |= {"capturable", "differentiable", "pickle_module", "pickle_protocol", "names", "generator"}
+NOWHERE |= {
+    "capturable",
+    "differentiable",
+    "pickle_module",
+    "pickle_protocol",
+    "pickle_load_args",
+    "names",
+    "generator",
+}
 # Not installed here, so only its names are compared.
 _NAMES = ("CenterCrop", "Compose", "Normalize", "RandomCrop", "RandomHorizontalFlip", "Resize", "ToTensor")
 TORCHVISION = SimpleNamespace(**dict.fromkeys(_NAMES))
@@ -154,7 +162,10 @@ def schemas(theirs: Any) -> Iterator[Signature]:
     is_method = isinstance(theirs, type(torch.Tensor.add))
     if is_method or isinstance(theirs, type(torch.add)):
         for schema in torch._C._jit_get_schemas_for_operator(f"aten::{theirs.__name__}"):
-            if not any(argument.is_out for argument in schema.arguments):
+            types = [str(argument.type) for argument in schema.arguments]
+            # others are of numbers and lists, for PyTorch's compiler
+            of_tensors = "Tensor" in types[:1] if is_method else "Tensor" in types or "Optional[Device]" in types
+            if of_tensors and not any(argument.is_out for argument in schema.arguments):
                 yield _of_schema(schema, is_method)
 
 
@@ -171,7 +182,7 @@ def _of_schema(schema: Any, is_method: bool) -> Signature:
 
 def _signature(arguments: ast.arguments) -> Signature:
     """Return the signature of a parsed function."""
-    names = [*arguments.posonlyargs, *arguments.args]
+    names = [name for name in (*arguments.posonlyargs, *arguments.args) if name.arg != "self"]
     defaults = [Parameter.empty] * (len(names) - len(arguments.defaults)) + [*map(_value, arguments.defaults)]
     found = [
         Parameter(name.arg, Parameter.POSITIONAL_OR_KEYWORD, default=default)
@@ -196,7 +207,11 @@ def _compared(ours: Signature, theirs: Signature, overloads: list[Signature]) ->
     """Compare with one overload; a parameter that others of them have, or have not, is one that may be left out."""
     mine = {name: each for name, each in ours.parameters.items() if each.kind != Parameter.VAR_KEYWORD}
     passes_on = len(mine) < len(ours.parameters)
-    others = {name: each for name, each in theirs.parameters.items() if name in mine or name not in NOWHERE}
+    others = {
+        name: each
+        for name, each in theirs.parameters.items()
+        if name in mine or not (name in NOWHERE or name.startswith("_"))
+    }
     if any(each.kind == Parameter.VAR_POSITIONAL for each in [*mine.values(), *others.values()]):
         mine, others = _without_starred(mine), _without_starred(others)
     missing = [] if passes_on else [name for name in others if name not in mine]
@@ -213,7 +228,8 @@ def _compared(ours: Signature, theirs: Signature, overloads: list[Signature]) ->
         if name != expected:
             found.append(f"`{expected}` has another place, or none")
             break
-    found += [f"`{name}` by name only" for name in mine if name in their_positions and name not in by_position]
+    by_name = set(their_positions).difference(by_position, NOWHERE)
+    found += [f"`{name}` by name only" for name in mine if name in by_name]
     return missing, found
 
 
@@ -229,6 +245,8 @@ def _equal(ours: Parameter, theirs: Parameter) -> bool:
     a, b = ours.default, theirs.default
     if (_shown(ours), b) in (("dtype=float32", None), ("dtype=int64", 4), ("dtype=int64", "torch.int64")):
         return True  # None is float32, for there is no other default; 4 is PyTorch's number of int64
+    if ours.name == "generator":  # of random numbers, NumPy's
+        return True
     return repr(a) == repr(b) or (isinstance(a, (int, float)) and isinstance(b, (int, float)) and a == b)
 
 
@@ -248,7 +266,8 @@ def values_refused() -> dict[str, dict[str, str]]:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "only":
                 function, name, _, *accepted = node.args
                 if isinstance(function, ast.Constant) and isinstance(name, ast.Constant):
-                    values = " or ".join(f"`{ast.unparse(each)}`" for each in accepted)
+                    several = any(isinstance(each, ast.Starred) for each in accepted)
+                    values = "some values" if several else " or ".join(f"`{ast.unparse(each)}`" for each in accepted)
                     found[str(function.value)][str(name.value)] = values
     return found
 
