@@ -73,6 +73,7 @@ REORDERED: dict[str, Callable[..., Any]] = {
     "where": lambda x, condition, *other: minicnn.where(condition, x, *other),
     "einsum": lambda operands, equation: minicnn.einsum(equation, *operands),
 }
+ANOTHER_MEANING = {"trace"}  # here, the steps of a computation
 # Their numbers are random, or not set: only shape and dtype are compared.
 RANDOM = set("dropout rand randn randint randperm empty rand_like randn_like randint_like empty_like".split())
 # These write into their input, which has no gradient then.
@@ -102,7 +103,7 @@ def ours(name: str) -> Callable[..., Any] | None:
     home, _, last = name.rpartition(".")
     if home == "nn.functional":
         return getattr(F, last, None)
-    if home:
+    if home or name in ANOTHER_MEANING:
         return None
     if name in REORDERED:
         return REORDERED[name] if hasattr(minicnn, name) else None

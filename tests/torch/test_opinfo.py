@@ -8,10 +8,11 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("expecttest")
 
 import opinfo_samples  # noqa: E402
+from with_torch import IS_THE_TABLES_VERSION  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
-BOUNDS = opinfo_samples.bounds()
+BOUNDS = opinfo_samples.bounds() if IS_THE_TABLES_VERSION else {}
 # The network's own operations, of which a number of samples in all is promised.
 CORE = (
     "nn.functional.conv2d",
@@ -43,9 +44,10 @@ def test_samples_in_single_precision(name: str) -> None:
     (info,) = (info for info in opinfo_samples.infos() if opinfo_samples.full_name(info) == name)
     outcome = opinfo_samples.compare(info, torch.float32)
     assert not outcome.wrong, "\n".join(outcome.wrong)
-    assert outcome.counts["match"] >= BOUNDS[name]
+    assert outcome.counts["match"] >= BOUNDS.get(name, 0)
 
 
+@pytest.mark.skipif(not IS_THE_TABLES_VERSION, reason="the table is of another version of PyTorch")
 def test_the_table_is_of_today() -> None:
     """It has a row for every operation that both have, and for no other."""
     assert list(BOUNDS) == [opinfo_samples.full_name(info) for info in opinfo_samples.infos()], (
