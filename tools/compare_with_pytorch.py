@@ -98,7 +98,7 @@ def rows() -> list[Row]:
                 continue
             missing, others = differences(ours, theirs, is_method=isinstance(home, type))
             notes = [f"without {', '.join(f'`{each}`' for each in missing)}"] if missing else []
-            notes += [f"`{each}` only {values}" for each, values in refused.get(name, {}).items()]
+            notes += [f"`{each}` only {values}" for each, values in _refused(name, ours, refused).items()]
             others += [reasons["meaning"][key]] if key in reasons["meaning"] else []
             verdict = "differs" if others else "subset" if notes else "same"
             why = [reasons["why"][key]] if key in reasons["why"] else []
@@ -259,17 +259,31 @@ def _shown(parameter: Parameter) -> str:
 
 
 def values_refused() -> dict[str, dict[str, str]]:
-    """Return the arguments of which only some values are accepted, by function: from the calls of arguments.only."""
+    """Return the arguments of which only some values are accepted, by function or class.
+
+    They are in the calls of arguments.only: of the function that its first argument names, or else of the class around.
+    """
     found: dict[str, dict[str, str]] = defaultdict(dict)
     for path in sorted((ROOT / "minicnn").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "only":
-                function, name, _, *accepted = node.args
-                if isinstance(function, ast.Constant) and isinstance(name, ast.Constant):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for home in [tree, *(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef))]:
+            for node in ast.walk(home):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "only":
+                    function, name, _, *accepted = node.args
                     several = any(isinstance(each, ast.Starred) for each in accepted)
                     values = "some values" if several else " or ".join(f"`{ast.unparse(each)}`" for each in accepted)
-                    found[str(function.value)][str(name.value)] = values
+                    if isinstance(function, ast.Constant):
+                        found[str(function.value)][ast.literal_eval(name)] = values
+                    elif isinstance(home, ast.ClassDef):
+                        found[home.name][ast.literal_eval(name)] = values
     return found
+
+
+def _refused(name: str, ours: Any, refused: dict[str, dict[str, str]]) -> dict[str, str]:
+    """Return the arguments of which a function, or a class and those that it derives from, accepts some values."""
+    places = [each.__name__ for each in ours.__mro__] if isinstance(ours, type) else [name]
+    parameters = () if inspect.isdatadescriptor(ours) else inspect.signature(ours).parameters
+    return {each: values for place in places for each, values in refused.get(place, {}).items() if each in parameters}
 
 
 # --- the table ----------------------------------------------------------------------------------------------
