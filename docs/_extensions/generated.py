@@ -11,15 +11,19 @@
     commands are run.
 ``{contents} minicnn.nn``
     the public names of a module, with a line for each.
+``{from-pytorch}``
+    every public name beside PyTorch's, from docs/_data/from_pytorch.csv, which tools/compare_with_pytorch.py writes.
 ``{museum}``
     every exhibit: its story, the wrong code, and what the check says.
 """
 
 import contextlib
+import csv
 import html
 import importlib
 import inspect
 import io
+import itertools
 import os
 import re
 import shutil
@@ -205,6 +209,21 @@ class Contents(Generated):
         yield fenced("\n".join([*start, ".. autosummary::", "   :nosignatures:", "", *listed]), "{eval-rst}")
 
 
+class FromPyTorch(Generated):
+    def markdown(self) -> Iterator[str]:
+        table = ROOT / "docs" / "_data" / "from_pytorch.csv"
+        self.env.note_dependency(str(table))
+        with table.open(encoding="utf-8", newline="") as file:
+            for section, rows in itertools.groupby(csv.DictReader(file), key=lambda row: row["section"]):
+                yield f"### {section}\n"
+                yield "| minicnn | PyTorch | | |"
+                yield "|---|---|---|---|"
+                for row in rows:
+                    theirs = f"`{row['pytorch']}`" if row["pytorch"] else ""
+                    yield f"| `{row['name']}` | {theirs} | {row['verdict']} | {row['notes']} |"
+                yield ""
+
+
 class Museum(Generated):
     def markdown(self) -> Iterator[str]:
         for exhibit in MUSEUM:
@@ -255,5 +274,6 @@ def setup(app: Any) -> dict[str, Any]:
     app.connect("build-finished", copy_walk_pages)
     app.add_directive("command-line", CommandLine)
     app.add_directive("contents", Contents)
+    app.add_directive("from-pytorch", FromPyTorch)
     app.add_directive("museum", Museum)
     return {"parallel_read_safe": True}
