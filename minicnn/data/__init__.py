@@ -2,9 +2,10 @@
 
 from minicnn.data import transforms
 from minicnn.data.cifar10 import load_cifar10
-from minicnn.data.dataset import DataError, Dataset
 from minicnn.data.decoding import load_image
+from minicnn.data.errors import DataError
 from minicnn.data.image_folder import ImageFolder
+from minicnn.data.labelled_images import LabelledImages
 from minicnn.data.loader import Loader
 from minicnn.data.preparation import Preparation
 from minicnn.data.shapes import load_shapes
@@ -13,8 +14,8 @@ from minicnn.data.statistics import PixelStatistics, pixel_statistics
 
 __all__ = [
     "DataError",
-    "Dataset",
     "ImageFolder",
+    "LabelledImages",
     "Loader",
     "PixelStatistics",
     "Preparation",

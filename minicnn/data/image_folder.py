@@ -22,8 +22,8 @@ from tqdm.auto import tqdm
 
 from minicnn.arguments import whole
 from minicnn.backend import get_num_threads
-from minicnn.data.dataset import DataError
 from minicnn.data.decoding import load_image, reason_of
+from minicnn.data.errors import DataError
 from minicnn.data.prefetch import run_ahead
 from minicnn.data.scanning import EXPECTED, Seen, Stamp, class_folders, content_hash, image_files, refuse
 from minicnn.files import load_cached, save_cached

@@ -1,4 +1,4 @@
-"""The class that data sources return, and the error that they raise."""
+"""The class that built-in data sources return: labelled images to train on and to test with."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from minicnn.errors import MinicnnError
-
-
-class DataError(MinicnnError):
-    """A data file is missing, truncated, corrupt or cannot be downloaded; the message names the file."""
+__all__ = ["LabelledImages"]
 
 
 @dataclass(frozen=True, eq=False)
-class Dataset:
+class LabelledImages:
     """Labelled training and test images.
 
     Attributes
@@ -40,6 +36,6 @@ class Dataset:
     def __repr__(self) -> str:
         height, width = self.train_images.shape[2:]
         return (
-            f"Dataset({self.name!r}: {len(self.train_images)} train and {len(self.test_images)} test pictures "
+            f"LabelledImages({self.name!r}: {len(self.train_images)} train and {len(self.test_images)} test pictures "
             f"of {height}x{width}, {len(self.classes)} classes)"
         )
