@@ -22,7 +22,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from minicnn.data.dataset import DataError, Dataset
+from minicnn.data.errors import DataError
+from minicnn.data.labelled_images import LabelledImages
 from minicnn.files import cache_folder, load_cached, locked, regular_file, save_cached
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -41,7 +42,7 @@ ARCHIVE_SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1
 TIMEOUT = 60  # seconds without a byte from the server
 
 
-def load_cifar10(data_dir: str | os.PathLike[str] | None = None, download: bool = True) -> Dataset:
+def load_cifar10(data_dir: str | os.PathLike[str] | None = None, download: bool = True) -> LabelledImages:
     """Load the 50,000 training and 10,000 test images of CIFAR-10.
 
     Parameters
@@ -56,7 +57,7 @@ def load_cifar10(data_dir: str | os.PathLike[str] | None = None, download: bool 
 
     Returns
     -------
-    Dataset
+    LabelledImages
         Images (50000, 3, 32, 32) and (10000, 3, 32, 32) uint8, labels int64.
 
     Raises
@@ -96,7 +97,7 @@ def load_cifar10(data_dir: str | os.PathLike[str] | None = None, download: bool 
     if packed:
         _check_archive(archive)  # last, because the errors above say more
     split = len(TRAIN_FILES)
-    return Dataset(
+    return LabelledImages(
         "CIFAR-10",
         images[:split].reshape(-1, 3, 32, 32),
         labels[:split].reshape(-1),

@@ -13,7 +13,7 @@ import PIL
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
-from minicnn.data.dataset import DataError
+from minicnn.data.errors import DataError
 from minicnn.files import regular_file
 
 FORMATS = ("JPEG", "PNG", "WEBP")  # by content, because a JPEG file may well be called .png

@@ -22,8 +22,10 @@ from tqdm.auto import tqdm
 
 from minicnn.arguments import whole
 from minicnn.backend import get_num_threads
-from minicnn.data.dataset import DataError
+from minicnn.data.dataset import Dataset
 from minicnn.data.decoding import load_image, reason_of
+from minicnn.data.errors import DataError
+from minicnn.data.labelled_images import checked_transform
 from minicnn.data.prefetch import run_ahead
 from minicnn.data.scanning import EXPECTED, Seen, Stamp, class_folders, content_hash, image_files, refuse
 from minicnn.files import load_cached, save_cached
@@ -33,8 +35,10 @@ Result = TypeVar("Result")
 PIECE = 16  # images that a thread reads at a time when all are read
 
 
-class ImageFolder:
-    """The images of ``ROOT/CLASS/``, decoded when they are indexed; it can be used in place of an array of images.
+class ImageFolder(Dataset):
+    """The images of ``ROOT/CLASS/``, decoded when they are indexed: a data set of pairs (image, label).
+
+    It can also be used in place of an array of images: slices and arrays of indices give arrays of images.
 
     Parameters
     ----------
@@ -52,6 +56,9 @@ class ImageFolder:
     classes : sequence of str, optional
         The names of the classes in the order of the labels, if another folder (of the training set) defines them. Some
         may then have no images here.
+    transform : callable, optional
+        Applied to the image of an item, such as those of :mod:`minicnn.data.transforms`, but not to the images of
+        slices and of arrays of indices.
 
     Attributes
     ----------
@@ -79,6 +86,10 @@ class ImageFolder:
         folder = ImageFolder("flowers")
         train, validation = (folder.subset(part) for part in split_validation(folder.labels))
         loader = Loader(train, train.labels, transform=transforms.random_crop, workers=2)
+
+        folder = ImageFolder("flowers", transform=transforms.ToTensor())
+        image, label = folder[0]
+        loader = DataLoader(folder, batch_size=32, shuffle=True, num_workers=2)
     """
 
     dtype = np.dtype(np.uint8)
@@ -90,7 +101,9 @@ class ImageFolder:
         skip_bad: bool = False,
         cache: bool = False,
         classes: Sequence[str] | None = None,
+        transform: Callable[[Any], Any] | None = None,
     ) -> None:
+        self.transform = checked_transform("ImageFolder", transform)
         self.root, self.size, self.cache = Path(root), whole("ImageFolder", "size", size, 1), cache
         names = class_folders(self.root)
         self.classes = tuple(names if classes is None else classes)
@@ -155,8 +168,10 @@ class ImageFolder:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, indices: Any) -> NDArray[np.uint8]:
-        """Read one image (3, size, size), or several (n, 3, size, size) by a slice, integers or booleans.
+    def __getitem__(self, indices: Any) -> Any:
+        """Read an item (image, label) by an integer, or images (n, 3, size, size) by a slice, integers or booleans.
+
+        The image of an item is an array (3, size, size) of uint8, or what `transform` makes of it.
 
         Raises
         ------
@@ -171,7 +186,9 @@ class ImageFolder:
         images = np.empty((chosen.size, *self.shape[1:]), np.uint8)
         for position, index in enumerate(chosen.flat):
             images[position] = self._image(int(index))
-        return images if chosen.ndim else images[0]
+        if chosen.ndim:
+            return images
+        return images[0] if self.transform is None else self.transform(images[0]), int(self.labels[chosen])
 
     def _image(self, index: int) -> NDArray[np.uint8]:
         if self._cached is None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from minicnn.data.dataset import DataError
+from minicnn.data.errors import DataError
 from minicnn.files import printable
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")

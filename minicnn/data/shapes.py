@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from minicnn.arguments import whole
 from minicnn.backend import Array
-from minicnn.data.dataset import Dataset
+from minicnn.data.labelled_images import LabelledImages
 
 Plane = Array  # float32, (N, 32, 32)
 
@@ -98,7 +98,7 @@ FIGURES: dict[str, Callable[[Plane, Plane], Plane]] = {
 CLASSES = tuple(FIGURES)
 
 
-def load_shapes(train: int = 10_000, test: int = 2_000, seed: int = 0) -> Dataset:
+def load_shapes(train: int = 10_000, test: int = 2_000, seed: int = 0) -> LabelledImages:
     """Draw the images.
 
     Parameters
@@ -112,18 +112,18 @@ def load_shapes(train: int = 10_000, test: int = 2_000, seed: int = 0) -> Datase
 
     Returns
     -------
-    Dataset
+    LabelledImages
         Images (train, 3, 32, 32) and (test, 3, 32, 32) uint8, labels int64.
 
     Examples
     --------
     >>> from minicnn.data import load_shapes
     >>> load_shapes(train=100, test=10)
-    Dataset('shapes': 100 train and 10 test pictures of 32x32, 10 classes)
+    LabelledImages('shapes': 100 train and 10 test pictures of 32x32, 10 classes)
     """
     for name, value, minimum in (("train", train, 1), ("test", test, 1), ("seed", seed, 0)):
         whole("load_shapes", name, value, minimum)
-    return Dataset("shapes", *_draw(train, (seed, 0)), *_draw(test, (seed, 1)), CLASSES)
+    return LabelledImages("shapes", *_draw(train, (seed, 0)), *_draw(test, (seed, 1)), CLASSES)
 
 
 def _draw(count: int, stream: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

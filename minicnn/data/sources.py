@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from minicnn.backend import get_default_device, to_device
 from minicnn.data.cifar10 import load_cifar10
-from minicnn.data.dataset import DataError, Dataset
+from minicnn.data.errors import DataError
 from minicnn.data.image_folder import ImageFolder
+from minicnn.data.labelled_images import LabelledImages
 from minicnn.data.scanning import refuse
 from minicnn.data.shapes import load_shapes
 from minicnn.data.splits import Splits, find_splits, split_validation
@@ -193,7 +194,7 @@ def load_test(
     return Part(dataset.test_images[:limit], dataset.test_labels[:limit])
 
 
-def _dataset(data: str, data_dir: str | os.PathLike[str] | None, limit: int | None) -> Dataset:
+def _dataset(data: str, data_dir: str | os.PathLike[str] | None, limit: int | None) -> LabelledImages:
     if data == "cifar10":
         return load_cifar10(data_dir)
     return load_shapes() if limit is None else load_shapes(train=min(limit, 10_000), test=min(limit, 2_000))

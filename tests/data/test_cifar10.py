@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minicnn.data import DataError, cifar10, load_cifar10
+from minicnn.data import DataError, LabelledImages, cifar10, load_cifar10
 
 RECORDS = 20
 NAMES = [f"data_batch_{number}.bin" for number in range(1, 6)] + ["test_batch.bin"]
@@ -66,7 +66,7 @@ def write_folder(folder: Path, files: dict[str, bytes]) -> Path:
     return folder
 
 
-def check(dataset: cifar10.Dataset, files: dict[str, bytes]) -> None:
+def check(dataset: LabelledImages, files: dict[str, bytes]) -> None:
     records = np.stack([np.frombuffer(files[name], np.uint8).reshape(RECORDS, 3073) for name in NAMES])
     train = records[:5].reshape(-1, 3073)
     assert dataset.train_images.shape == (5 * RECORDS, 3, 32, 32) and dataset.train_images.dtype == np.uint8

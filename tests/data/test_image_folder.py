@@ -10,10 +10,12 @@ from pictures import picture, spoil
 
 from minicnn.data import (
     DataError,
+    DataLoader,
     ImageFolder,
     Loader,
     image_folder,
     load_image,
+    transforms,
 )
 
 SIZE = 8
@@ -23,17 +25,49 @@ SIZE = 8
 def test_it_is_indexed_as_an_array(root: Path, cache: bool) -> None:
     folder = ImageFolder(root, SIZE, cache=cache)
     array = np.stack([load_image(path, SIZE) for path in folder.paths])
-    for indices in (3, -1, slice(2, 9, 3), [4, 4, 0], np.array([14, 2]), np.arange(15) % 2 == 0, [], np.int64(5)):
+    for indices in (slice(2, 9, 3), [4, 4, 0], np.array([14, 2]), np.arange(15) % 2 == 0, [], slice(None)):
         found = folder[indices]
         expected = array[np.arange(15)[indices]]
         assert found.dtype == np.uint8
         np.testing.assert_array_equal(found, expected)
         found[...] = 0  # what was given out is the caller's
         np.testing.assert_array_equal(folder[indices], expected)
-    np.testing.assert_array_equal(np.stack(list(folder)), array)
     for wrong in (15, [0, 15], np.zeros((2, 2), int)):
         with pytest.raises(IndexError):
             folder[wrong]
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_an_integer_gives_an_image_and_its_label(root: Path, cache: bool) -> None:
+    folder = ImageFolder(root, SIZE, cache=cache)
+    array = folder[:]
+    for index in (3, -1, np.int64(5)):
+        image, label = folder[index]
+        assert image.dtype == np.uint8 and type(label) is int and label == folder.labels[index]
+        np.testing.assert_array_equal(image, array[index])
+        image[...] = 0  # what was given out is the caller's
+        np.testing.assert_array_equal(folder[index][0], array[index])
+    np.testing.assert_array_equal(np.stack([image for image, _ in folder]), array)
+    assert [label for _, label in folder] == folder.labels.tolist()
+
+
+def test_a_transform_is_of_items_and_subsets_have_it_too(root: Path) -> None:
+    folder = ImageFolder(root, SIZE, transform=lambda image: image / 255)
+    np.testing.assert_array_equal(folder.subset([7, 3])[1][0], folder[[3]][0] / 255)
+    assert folder[[3]].dtype == np.uint8
+    with pytest.raises(TypeError, match="ImageFolder: transform must be a callable or None, got 3"):
+        ImageFolder(root, SIZE, transform=3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_data_loader_reads_a_folder(root: Path, num_workers: int) -> None:
+    folder = ImageFolder(root, SIZE, transform=transforms.ToTensor())
+    batches = list(DataLoader(folder, batch_size=4, num_workers=num_workers))
+    assert [images.shape for images, _ in batches] == [(4, 3, SIZE, SIZE)] * 3 + [(3, 3, SIZE, SIZE)]
+    np.testing.assert_array_equal(np.concatenate([labels.numpy() for _, labels in batches]), folder.labels)
+    np.testing.assert_array_equal(
+        np.concatenate([images.numpy() for images, _ in batches]), folder[:] / np.float32(255)
+    )
 
 
 def test_the_cache_reads_each_picture_once(root: Path, decoded: Counter[str]) -> None:

@@ -4,15 +4,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minicnn.data import Dataset, load_shapes, scaling, shapes
+from minicnn.data import LabelledImages, load_shapes, scaling, shapes
 
 
 @pytest.fixture(scope="module")
-def dataset() -> Dataset:
+def dataset() -> LabelledImages:
     return load_shapes()
 
 
-def test_what_it_is_made_of(dataset: Dataset) -> None:
+def test_what_it_is_made_of(dataset: LabelledImages) -> None:
     assert dataset.train_images.shape == (10_000, 3, 32, 32) and dataset.test_images.shape == (2_000, 3, 32, 32)
     assert dataset.train_images.dtype == dataset.test_images.dtype == np.uint8
     assert dataset.train_labels.dtype == dataset.test_labels.dtype == np.int64
@@ -20,10 +20,10 @@ def test_what_it_is_made_of(dataset: Dataset) -> None:
     for labels, each in ((dataset.train_labels, 1_000), (dataset.test_labels, 200)):
         np.testing.assert_array_equal(np.bincount(labels), [each] * 10)
         assert (np.diff(labels) != 0).mean() > 0.8  # mixed
-    assert repr(dataset) == "Dataset('shapes': 10000 train and 2000 test pictures of 32x32, 10 classes)"
+    assert repr(dataset) == "LabelledImages('shapes': 10000 train and 2000 test pictures of 32x32, 10 classes)"
 
 
-def test_no_two_pictures_are_the_same(dataset: Dataset) -> None:
+def test_no_two_pictures_are_the_same(dataset: LabelledImages) -> None:
     pictures = [image.tobytes() for images in (dataset.train_images, dataset.test_images) for image in images]
     assert len(set(pictures)) == len(pictures) == 12_000
 
@@ -44,7 +44,7 @@ def test_pictures_are_drawn_a_hundred_at_a_time() -> None:
     assert calls < 5 * 2000
 
 
-def test_a_seed_determines_the_pictures_and_a_smaller_set_begins_a_larger_one(dataset: Dataset) -> None:
+def test_a_seed_determines_the_pictures_and_a_smaller_set_begins_a_larger_one(dataset: LabelledImages) -> None:
     smaller = load_shapes(train=700, test=3)
     for name, count in (("train", 700), ("test", 3)):
         for kind in ("images", "labels"):
@@ -93,7 +93,7 @@ def test_distances_grow_no_faster_than_the_way(name: str, rng: np.random.Generat
     assert difference.max() < step * (1.4 if name == "waves" else 1.01)
 
 
-def test_a_class_says_nothing_of_the_colours(dataset: Dataset) -> None:
+def test_a_class_says_nothing_of_the_colours(dataset: LabelledImages) -> None:
     """The mean of a channel over its pixels, in each class, beside what single pictures vary by."""
     means = dataset.train_images.mean(axis=(2, 3))
     red_less_green = means[:, 0] - means[:, 1]
@@ -136,7 +136,7 @@ def softmax_regression(
     )  # type: ignore[return-value]
 
 
-def test_logistic_regression_on_the_pixels_stays_above_45_percent_error(dataset: Dataset) -> None:
+def test_logistic_regression_on_the_pixels_stays_above_45_percent_error(dataset: LabelledImages) -> None:
     train, test = scaling.standardised(dataset.train_images, dataset.test_images)
     train_error, test_error = softmax_regression(
         train.reshape(len(train), -1), dataset.train_labels, test.reshape(len(test), -1), dataset.test_labels, steps=30
@@ -147,7 +147,7 @@ def test_logistic_regression_on_the_pixels_stays_above_45_percent_error(dataset:
 
 @pytest.mark.torch
 @pytest.mark.slow
-def test_the_four_layer_relu_network_gets_below_10_percent_error_in_15_epochs(dataset: Dataset) -> None:
+def test_the_four_layer_relu_network_gets_below_10_percent_error_in_15_epochs(dataset: LabelledImages) -> None:
     import torch
     from torch import nn
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minicnn.data import DataError, Dataset, ImageFolder, load_shapes, sources, split_validation
+from minicnn.data import DataError, ImageFolder, LabelledImages, load_shapes, sources, split_validation
 from minicnn.data.sources import load_parts, load_test
 
 
@@ -122,7 +122,7 @@ def test_what_is_not_there_is_an_error(name: str, tmp_path: Path, monkeypatch: p
 
 def test_one_picture_is_too_few(monkeypatch: pytest.MonkeyPatch) -> None:
     one: Any = load_shapes(train=1, test=1)
-    assert isinstance(one, Dataset)
+    assert isinstance(one, LabelledImages)
     with pytest.raises(DataError, match="expected at least 2"):
         load_parts("shapes", 32, limit=1)
 

@@ -1,27 +1,4 @@
-"""Transforms of a batch of images before it enters the network: crops, flips, shifts of colour.
-
-Each function is called as ``transform(images, rng)`` with a batch (N, C, H, W) of uint8 or floats and a
-`numpy.random.Generator`, as :class:`minicnn.data.Loader` does. It returns a new batch of the same dtype, with random
-values drawn for each image; the same `rng` gives the same result. Images on a GPU stay there, but the random numbers
-come from the processor, so that they are the same. Where `rng` is optional, nothing is random. Use `functools.partial`
-to set other arguments, and :func:`compose` to join several steps. The paper's training (section 4.1), for images of
-256x256:
-
->>> from functools import partial
->>> import numpy as np
->>> from minicnn.data import pixel_statistics, transforms
->>> images = np.random.default_rng(0).integers(0, 256, (4, 3, 256, 256), dtype=np.uint8)
->>> statistics = pixel_statistics(images)
->>> augment = transforms.compose(
-...     partial(transforms.subtract_mean, mean=statistics.mean),
-...     transforms.random_crop,
-...     transforms.random_flip,
-...     partial(transforms.pca_colour, components=statistics.components),
-... )
->>> batch = augment(images, np.random.default_rng(1))
->>> batch.shape, batch.dtype
-((4, 3, 224, 224), dtype('float32'))
-"""
+"""Transforms of a batch of images: crops, flips, shifts of colour. Each is called as ``transform(images, rng)``."""
 
 from __future__ import annotations
 
