@@ -268,7 +268,7 @@ NODES: dict[str, Node] = {
     "Gemm": Node("linear", _gemm, 4),
     "Conv": Node("conv2d", _conv, 5),
     "ConvTranspose": Node("conv_transpose2d", _conv_transpose, 6),
-    "MaxPool": Node("max_pool2d", _max_pool, 6),
+    "MaxPool": Node("max_pool2d", _max_pool, 8),
     "AveragePool": Node("avg_pool2d", _average_pool, 7),
     "GlobalAveragePool": Node("adaptive_avg_pool2d", lambda f, x: f(x, 1), 2),
     "LRN": Node(

@@ -35,11 +35,8 @@ def ours(info: Any) -> type[nn.Module] | None:
 INFOS = [info for info in module_db if ours(info)]
 # Samples that are refused.
 REFUSED: dict[str, int] = {
-    "AvgPool2d": 1,  # images without a batch
     "BatchNorm1d": 1,  # a batch without images, in training
     "BatchNorm2d": 1,
-    "Conv2d": 3,  # images without a batch, padding="same"
-    "MaxPool2d": 2,  # images without a batch, return_indices
 }
 
 

@@ -27,7 +27,7 @@ CORE = (
     "softmax",
     "log_softmax",
 )
-CORE_MATCHES = 363
+CORE_MATCHES = 1546
 
 
 @pytest.mark.parametrize("info", opinfo_samples.infos(), ids=opinfo_samples.full_name)
