@@ -45,7 +45,7 @@ def test_the_changelog_speaks_of_the_version_and_of_what_comes_next() -> None:
 def test_no_file_has_an_address_of_its_own() -> None:
     """An invented one stood in fifteen places. A real one will stand in setup.cfg alone."""
     kinds = (".md", ".py", ".cff", ".yml", ".ipynb", ".toml")
-    folders = ("minicnn", "docs", "notebooks", "benchmarks", "tools", ".github")
+    folders = ("minicnn", "docs", "examples", "notebooks", "benchmarks", "tools", ".github")
     files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in kinds]
     files += [path for path in ROOT.glob("*") if path.suffix in kinds]
     assert len(files) > 200
