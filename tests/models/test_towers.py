@@ -174,6 +174,8 @@ def test_alexnet_on_two_devices(tmp_path: Any, rng: np.random.Generator) -> None
     np.testing.assert_allclose(network(pictures).numpy(), expected, rtol=0, atol=1e-5 * abs(expected).max())
 
     square = np.zeros((3, 1, 1), np.float32)
+    with pytest.raises(ValueError, match="the network does not take images of 60x60"):
+        save_model(tmp_path / "no.safetensors", network, Preparation(76, 60, square, square + 1), ["class"] * 10, {})
     save_model(tmp_path / "towers.safetensors", network, Preparation(76, 67, square, square + 1), ["class"] * 10, {})
     again = load_model(tmp_path / "towers.safetensors").network
     assert isinstance(again, TwoTowers)

@@ -101,6 +101,8 @@ def test_a_named_pipe_is_refused_at_once(tmp_path: Path) -> None:
         ("colour", [[1, 2, 3]], "colour must be 3 finite components of 3 numbers"),
         ("rows", [{"epoch": 1, "lr": "x"}], "lr must be a number, got 'x'"),
         ("best", {"epoch": 9, "validation_error": 0.5}, "its best epoch is 9, of 1"),
+        ("start", {"weights": None}, "start must say what was taken from None"),
+        ("start", 3, "start must say what was taken from None, got 3"),
         ("rows", 3, "its log must have rows of the same columns"),
     ],
 )
