@@ -46,7 +46,7 @@ AfterEpoch = Callable[[Sequence[Row]], object]
 
 def run(
     model: str | None = None,
-    data: str | None = None,
+    data: str | os.PathLike[str] | None = None,
     switches: Mapping[str, Any] | None = None,
     settings: Mapping[str, Any] | None = None,
     *,
@@ -71,7 +71,7 @@ def run(
     ----------
     model : {"alexnet", "alexnet-cifar", "lenet5", "four-layer"}
         Not needed to resume a run, like every other setting that its checkpoint holds.
-    data : str
+    data : str or path
         "cifar10", "shapes", or a folder, see :func:`minicnn.data.sources.load_parts`.
     switches : mapping, optional
         Arguments of the model, such as ``{"norm": "none"}``.
@@ -121,6 +121,9 @@ def run(
         After Ctrl-C, SIGTERM or SIGHUP, when everything is saved; the message says how to resume.
     """
     given = {setting: value for setting, value in (settings or {}).items() if value is not None}
+    data = None if data is None else os.fspath(data)
+    if "weights" in given:  # as the recipe has it, with which it is compared
+        given["weights"] = os.fspath(given["weights"])
     if "lr_drops" in given:
         given["lr_drops"] = tuple(given["lr_drops"])
     switched = {switch: value for switch, value in (switches or {}).items() if value is not None}

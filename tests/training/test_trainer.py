@@ -359,8 +359,8 @@ def test_where_the_data_are_and_what_was_left_out_is_remembered(
     (folder / "train" / "red" / "bad.png").write_bytes(b"no picture")
     with pytest.raises(DataError, match="bad.png"):
         train(tmp_path / "run", data=str(folder), settings={"limit": None, "epochs": 1})
-    train(tmp_path / "run", data=str(folder), settings={"limit": None, "epochs": 1}, skip_bad=True)
-    train(tmp_path / "run", None, None, resume=True, settings={"epochs": 2})
+    train(tmp_path / "run", data=folder, settings={"limit": None, "epochs": 1}, skip_bad=True)  # a Path
+    train(tmp_path / "run", None, folder, resume=True, settings={"epochs": 2})
     left_out = json.loads((tmp_path / "run" / "result.json").read_text())["left_out"]
     assert left_out == [
         f"{folder}/train/red/bad.png cannot be read: it is not an image; JPEG, PNG and WebP images are read"
