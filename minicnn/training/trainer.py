@@ -24,7 +24,7 @@ import numpy as np
 from minicnn.arguments import number, whole
 from minicnn.backend import set_default_device, set_num_threads
 from minicnn.data import Loader
-from minicnn.data.sources import Parts, load_parts
+from minicnn.data.sources import Part, Parts, load_parts
 from minicnn.data.summary import describe_run, left_out
 from minicnn.training.checkpoint import load_model, save_model, save_training
 from minicnn.training.environment import machine, versions
@@ -39,6 +39,8 @@ from minicnn.training.schedule import Plateau
 from minicnn.training.stopping import GracefulStop, Stopped
 
 __all__ = ["run"]
+
+FEW = 16
 
 Draw = Callable[[Sequence[Row], Path], object]
 AfterEpoch = Callable[[Sequence[Row]], object]
@@ -209,7 +211,11 @@ class Trainer:
 
     def __post_init__(self) -> None:
         recipe = self.state.recipe
-        self.validation = None if self.parts.validation is None else self.parts.validation.resident()
+        judged = self.parts.validation
+        if judged is None:  # a few training images show divergence, which the loss before the last step does not
+            images, labels = self.parts.train
+            judged = Part(images[:FEW], labels[:FEW])
+        self.judged = judged.resident()
         with reported_as(TrainingError):
             transform = recipe.transform(self.state.preparation, self.state.colour)
             batches: dict[str, Any] = {"seed": recipe.seed, "transform": transform, "workers": self.workers}
@@ -274,13 +280,13 @@ class Trainer:
         self.show_log()
 
     def validate(self) -> Evaluation | None:
-        """Evaluate the network on the validation set, if there is one."""
-        if self.validation is None:
-            return None
-        evaluated = (self.state.network, self.state.preparation, *self.validation)
+        """Evaluate the network on the validation set, if there is one, and refuse one that has diverged."""
+        evaluated = (self.state.network, self.state.preparation, *self.judged)
         found = evaluate(*evaluated, workers=self.workers, after_batch=lambda count: self.stop_if_asked())
         rate = self.state.optimizer.param_groups[0]["lr"]
-        return found.finite(f"the validation loss after epoch {self.state.epoch}, at a learning rate of {rate:g},")
+        kind = "training" if self.parts.validation is None else "validation"
+        found.finite(f"the {kind} loss after epoch {self.state.epoch}, at a learning rate of {rate:g},")
+        return None if self.parts.validation is None else found
 
     def row(self, result: EpochProgress, validated: Evaluation | None) -> Row:
         """Return an epoch's row of the log; its training errors are running ones."""
