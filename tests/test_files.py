@@ -121,6 +121,10 @@ def test_a_file_system_without_locks_is_an_error_that_leaves_nothing(
     with pytest.raises(OSError, match="No locks available"), locked(tmp_path / "lock"):
         pytest.fail("there is no lock to hold")
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "lock").touch()  # of a process that may hold it
+    with pytest.raises(OSError, match="No locks available"), locked(tmp_path / "lock"):
+        pytest.fail("there is no lock to hold")
+    assert (tmp_path / "lock").exists()
 
 
 # --- the cache -------------------------------------------------------------------------------------------------

@@ -262,6 +262,16 @@ def test_a_jpeg_that_lacks_only_its_end_marker_is_read(tmp_path: Path, tail: byt
                 load_image(tmp_path / "a.jpg", 40)
 
 
+def test_padding_between_the_parts_of_a_jpeg_hides_no_missing_rows(tmp_path: Path) -> None:
+    content = as_bytes(picture(7, 100, 100), "JPEG")
+    padded = content.replace(b"\xff\xda", b"\xff\xff\xff\xda", 1)
+    (tmp_path / "a.jpg").write_bytes(padded)
+    assert load_image(tmp_path / "a.jpg", 100).shape == (3, 100, 100)
+    (tmp_path / "a.jpg").write_bytes(padded[: len(padded) // 2] + bytes(len(padded) // 2))
+    with pytest.raises(DataError, match="its end marker is missing"):
+        load_image(tmp_path / "a.jpg", 100)
+
+
 @pytest.mark.parametrize("settings", [{"progressive": True}, {"restart_marker_blocks": 1}])
 def test_without_an_end_marker_missing_scans_and_intervals_cannot_be_seen(
     tmp_path: Path, settings: dict[str, Any]
