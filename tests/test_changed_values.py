@@ -189,3 +189,61 @@ def test_a_network_that_moves_leaves_nothing_behind(gpu: str) -> None:
     before = weakref.ref(layer.weight.data)
     layer.to(gpu)
     assert before() is None
+
+
+def _with_labels(x: Tensor, function: Callable[..., Tensor]) -> tuple[list[Any], Tensor]:
+    labels, weight = np.array([0, 1, 2]), np.array([1.0, 2.0, 3.0, 4.0])
+    return [labels, weight], function(x, labels, weight)
+
+
+def _with_probabilities(x: Tensor) -> tuple[list[Any], Tensor]:
+    weight = np.array([1.0, 2.0, 3.0, 4.0])
+    return [weight], F.cross_entropy(x, np.full((3, 4), 0.25), weight)
+
+
+def _indexed(x: Tensor, index: Any) -> tuple[list[Any], Tensor]:
+    return [index.data if isinstance(index, Tensor) else index], (x[index] * x[index]).sum()
+
+
+def _indexed_by_pairs(x: Tensor) -> tuple[list[Any], Tensor]:
+    rows, columns = np.array([0, 1]), [1, 2]
+    return [rows, columns], x[rows, columns].exp().sum()
+
+
+def _chosen(x: Tensor) -> tuple[list[Any], Tensor]:
+    mask = np.arange(12).reshape(3, 4) > 5
+    return [mask], minicnn.where(mask, x, 0.0).exp().sum()
+
+
+def _normalised(x: Tensor) -> tuple[list[Any], Tensor]:
+    mean, variance = np.ones(4), np.full(4, 2.0)
+    return [mean, variance], (F.batch_norm(x, mean, variance) ** 2).sum()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda x: _with_labels(x, F.cross_entropy),
+        lambda x: _with_labels(x, F.nll_loss),
+        _with_probabilities,
+        lambda x: _indexed(x, np.array([0, 1])),
+        lambda x: _indexed(x, Tensor(np.array([0, 1]))),
+        lambda x: _indexed(x, [0, 1]),
+        lambda x: _indexed(x, np.array([True, True, False])),
+        _indexed_by_pairs,
+        _chosen,
+        _normalised,
+    ],
+)
+def test_labels_indices_masks_and_statistics_may_change(use: Callable[[Tensor], tuple[list[Any], Tensor]]) -> None:
+    """They are arrays of the caller, who may fill them with the next batch's before the backward pass."""
+    gradients = []
+    for changes in (False, True):
+        x = Tensor(np.arange(12.0).reshape(3, 4) / 7, requires_grad=True)
+        arrays, loss = use(x)
+        for array in arrays if changes else ():
+            array[:] = array[::-1]
+            array[0] = array[1]
+        loss.backward()
+        gradients.append(x.grad)
+    np.testing.assert_array_equal(*gradients)

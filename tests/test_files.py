@@ -2,7 +2,6 @@
 
 import errno
 import os
-import subprocess
 import sys
 import tempfile
 import threading
@@ -15,6 +14,7 @@ import pytest
 
 from minicnn import files
 from minicnn.files import cache_folder, load_cached, locked, printable, regular_file, save_cached, write_atomically
+from tests.lock_holder import holder
 
 # --- complete or absent ----------------------------------------------------------------------------------------
 
@@ -69,31 +69,8 @@ def test_never_two_at_once_though_the_lock_file_comes_and_goes(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-HOLDER = """
-import sys, time
-from pathlib import Path
-from minicnn.files import locked
-with locked(Path(sys.argv[1])):
-    print("held", flush=True)
-    sys.stdin.readline()
-"""
-
-
-def holder(lock: Path) -> "subprocess.Popen[str]":
-    """Another process that holds the lock until it receives a line, or is killed."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(lock)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(files.__file__).parents[1],
-    )
-    assert process.stdout is not None and process.stdout.readline() == "held\n"
-    return process
-
-
 def test_a_lock_that_another_process_holds_is_refused_at_once(tmp_path: Path) -> None:
-    with holder(tmp_path / "lock") as process:
+    with holder(tmp_path / "lock", "minicnn.files", "locked") as process:
         for _ in range(2):  # the file that is refused stays
             with pytest.raises(BlockingIOError), locked(tmp_path / "lock"):
                 pass
@@ -104,7 +81,7 @@ def test_a_lock_that_another_process_holds_is_refused_at_once(tmp_path: Path) ->
 
 def test_who_waits_is_told_once_and_gets_the_lock(tmp_path: Path) -> None:
     told = []
-    with holder(tmp_path / "lock") as process:
+    with holder(tmp_path / "lock", "minicnn.files", "locked") as process:
 
         def busy() -> None:
             told.append("busy")
@@ -119,7 +96,7 @@ def test_who_waits_is_told_once_and_gets_the_lock(tmp_path: Path) -> None:
 
 
 def test_a_killed_process_leaves_no_lock(tmp_path: Path) -> None:
-    with holder(tmp_path / "lock") as process:
+    with holder(tmp_path / "lock", "minicnn.files", "locked") as process:
         process.kill()
     assert [path.name for path in tmp_path.iterdir()] == ["lock"]  # only the file
     with locked(tmp_path / "lock"):
@@ -144,6 +121,10 @@ def test_a_file_system_without_locks_is_an_error_that_leaves_nothing(
     with pytest.raises(OSError, match="No locks available"), locked(tmp_path / "lock"):
         pytest.fail("there is no lock to hold")
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "lock").touch()  # of a process that may hold it
+    with pytest.raises(OSError, match="No locks available"), locked(tmp_path / "lock"):
+        pytest.fail("there is no lock to hold")
+    assert (tmp_path / "lock").exists()
 
 
 # --- the cache -------------------------------------------------------------------------------------------------

@@ -150,6 +150,7 @@ def confusion(
     options.use_threads(threads)
     saved = load_model(checkpoint)
     test = load_test(data, saved.preparation.size, saved.classes, data_dir=data_dir, limit=limit)
+    test.verify()
     save_figure(show_confusion(saved, test.images, test.labels), out)
     print(out)
 

@@ -20,6 +20,8 @@ FORMATS = ("JPEG", "PNG", "WEBP")  # by content, because a JPEG file may well be
 ACCEPTED = "JPEG, PNG and WebP images are read"
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
+JPEG_END = b"\xff\xd9"
+CONTINUATIONS = (b"", b"\x55" * 64, b"\xaa" * 64, b"\x33" * 64, b"\xcc" * 64, b"\xfe\x01" * 32)
 
 # Formats that are refused by name, by how their files begin.
 REFUSED = {
@@ -89,11 +91,8 @@ def _decode(path: str | os.PathLike[str], size: int) -> NDArray[np.uint8]:
     if content.startswith(PNG):
         _check_png(content)
     if content.startswith(JPEG):
-        _check_jpeg(content)
-    limit = Image.MAX_IMAGE_PIXELS
-    with _opened(content, limit) as image:
-        if limit is not None and image.width * image.height > limit:
-            raise _too_large(f"{image.width:,} x {image.height:,} pixels are", limit)
+        content = _ended_jpeg(content)
+    with _opened(content) as image:
         # A JPEG decoder can shrink by 2, 4 or 8 at almost no cost. Twice the size is left for a proper resampling.
         image.draft(None, (2 * size, 2 * size))
         square = ImageOps.fit(_rgb(image), (size, size), Image.Resampling.BILINEAR)
@@ -103,12 +102,16 @@ def _decode(path: str | os.PathLike[str], size: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
 
 
-def _opened(content: bytes, limit: int | None) -> Image.Image:
+def _opened(content: bytes) -> Image.Image:
+    limit = Image.MAX_IMAGE_PIXELS
     try:
-        return Image.open(io.BytesIO(content), formats=FORMATS)
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
     except Image.DecompressionBombError as error:  # Pillow's own words for more than twice the limit name no switch
         assert limit is not None
         raise _too_large("its pixels are", limit) from error
+    if limit is not None and image.width * image.height > limit:
+        raise _too_large(f"{image.width:,} x {image.height:,} pixels are", limit)
+    return image
 
 
 def _too_large(pixels: str, limit: int) -> OSError:
@@ -138,19 +141,47 @@ def _check_png(content: bytes) -> None:
     raise ValueError("it is truncated: its last chunk is missing")
 
 
-def _check_jpeg(content: bytes) -> None:
-    """Look for the end marker behind the first scan: without it, libjpeg makes up the missing rows."""
-    place = 2
+def _ended_jpeg(content: bytes) -> bytes:
+    """Look for the end marker behind the first scan: without it, libjpeg makes up the missing rows.
+
+    Some cameras leave out only the marker. Then the file is returned with one.
+    """
+    place, checkable, components = 2, False, b""
     while place + 4 <= len(content) and content[place] == 0xFF:
         marker = content[place + 1]
         if marker == 0xFF:  # padding
             place += 1
             continue
+        if marker in (0xC0, 0xC1):  # a frame that is not progressive
+            checkable, components = True, content[place + 9 : place + 10]
+        if marker == 0xDD:  # restart intervals
+            checkable = False
         if marker == 0xDA:  # the start of a scan; what came before, a thumbnail perhaps, has end markers of its own
-            if content.find(b"\xff\xd9", place) < 0:
-                raise ValueError("it is truncated or corrupt: its end marker is missing")
-            return
+            if content.find(JPEG_END, place) >= 0:
+                return content
+            # Of several scans or intervals, nothing says whether the last ones are missing.
+            if checkable and content[place + 4 : place + 5] == components and _all_pixels_in(content):
+                return content + JPEG_END
+            raise ValueError("it is truncated or corrupt: its end marker is missing, and perhaps pixels with it")
         place += 2 + struct.unpack_from(">H", content, place + 2)[0]
+    return content
+
+
+def _all_pixels_in(content: bytes) -> bool:
+    """Return whether a JPEG of one scan, without an end marker, has all pixels.
+
+    Then they do not depend on what follows, and all continuations give the same image. Padding behind the data would be
+    read as pixels, and is left out.
+    """
+    data = content.rstrip(b"\0\xff")
+    images = []
+    for more in CONTINUATIONS:
+        with _opened(data + more + JPEG_END) as image:
+            images.append(np.asarray(image))
+        if not np.array_equal(images[0], images[-1]):
+            return False
+        del images[1:]
+    return True
 
 
 def _rgb(image: Image.Image) -> Image.Image:

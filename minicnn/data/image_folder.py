@@ -46,11 +46,12 @@ class ImageFolder(Dataset):
         The folder that holds a folder for each class.
     size : int
         Images become ``(3, size, size)``, see :func:`load_image`.
-    skip_bad : bool
+    skip_bad : bool or None
         False: a file that is not an image is an error now, and an image that cannot be read is an error when it is
         indexed; :meth:`verify` and `pixel_statistics` name all of them. True: every image is read once now, with a
         progress bar, and those that cannot be read are left out and listed in `skipped`. The result is cached until a
-        file changes.
+        file changes. None: as False, but only :meth:`verify` refuses files that are not images, unless a class has
+        nothing else; it names them together with those that cannot be read.
     cache : bool
         Keep decoded images in memory, `nbytes` in all, so that each is read from the disk only once.
     classes : sequence of str, optional
@@ -98,7 +99,7 @@ class ImageFolder(Dataset):
         self,
         root: str | os.PathLike[str],
         size: int = 256,
-        skip_bad: bool = False,
+        skip_bad: bool | None = False,
         cache: bool = False,
         classes: Sequence[str] | None = None,
         transform: Callable[[Any], Any] | None = None,
@@ -124,13 +125,14 @@ class ImageFolder(Dataset):
             self.skipped += files.skipped
             labels += [self.classes.index(name)] * len(files.paths)
         self.labels: NDArray[np.int64] = np.array(labels, np.int64)
-        if not skip_bad:
+        self._skip_bad = skip_bad
+        if skip_bad is False:
             refuse(self.skipped)
         self._refuse_empty(names)
         self._cached: NDArray[np.uint8] | None = None
         self._seen: list[Seen] | None = None  # what reading all of them found
         if skip_bad:
-            self.skipped += self.unreadable()
+            self.skipped += self._describe(self._read())
             self._keep_only([index for index, seen in enumerate(self._read()) if seen.reason is None])
             self._refuse_empty(names)
         self._start_cache()
@@ -139,6 +141,8 @@ class ImageFolder(Dataset):
         filled = {self.classes[label] for label in np.unique(self.labels)}
         for name in names:
             if name not in filled:
+                if not self._skip_bad:
+                    refuse(self.skipped)
                 skipped = f"; {len(self.skipped)} files were skipped, such as {self.skipped[0]}" if self.skipped else ""
                 raise DataError(f"the class {self.root / name} has no images; expected {EXPECTED} in it{skipped}")
 
@@ -250,9 +254,9 @@ class ImageFolder(Dataset):
             digest.update(os.fsencode(name) + f"\0{seen.digest}\0".encode())
         return digest.hexdigest()[:32]
 
-    def unreadable(self) -> list[str]:
-        """Return a line for each image that cannot be read. All are read once, unless that was done before."""
-        return self._describe(self._read())
+    def unusable(self) -> list[str]:
+        """Return a line for each file that :meth:`verify` refuses. All are read once, unless that was done before."""
+        return [] if self._skip_bad else self.skipped + self._describe(self._read())
 
     def verify(self) -> None:
         """Read every image once, with a progress bar, unless that was done before and no file has changed.
@@ -260,9 +264,10 @@ class ImageFolder(Dataset):
         Raises
         ------
         DataError
-            If any cannot be read, with the number of all and the names of the first.
+            If any cannot be read, or is not an image (with ``skip_bad=None``), with the number of all and the names of
+            the first.
         """
-        refuse(self.unreadable())
+        refuse(self.unusable())
 
     def survey(self, title: str, measure: Callable[[NDArray[np.uint8]], Result]) -> Iterator[Result]:
         """Yield ``measure(images)`` for a few images at a time, until all have been read, on all cores.

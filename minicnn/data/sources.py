@@ -38,6 +38,11 @@ class Part(NamedTuple):
             return self
         return Part(to_device(self.images, get_default_device()), self.labels)
 
+    def verify(self) -> None:
+        """Refuse bad files of a folder, see :meth:`ImageFolder.verify`."""
+        if isinstance(self.images, ImageFolder):
+            self.images.verify()
+
     def checksum(self) -> str:
         """Return a checksum of the images and their labels."""
         if isinstance(self.images, ImageFolder):
@@ -69,13 +74,15 @@ class Parts(NamedTuple):
         Raises
         ------
         DataError
-            If any cannot be read, with the number of all and the names of the first.
+            If any cannot be read, or a folder holds files that are not images, with the number of all and the names of
+            the first.
         """
         folders = [part.images for part in self[:3] if part is not None and isinstance(part.images, ImageFolder)]
         if folders:
             with suppress(DataError):  # named below, together with those of the other parts
                 pixel_statistics(folders[0])  # training needs them, and one pass through the files does for both
-        refuse([line for folder in folders for line in folder.unreadable()])
+        lines = [line for folder in folders for line in folder.unusable()]
+        refuse(list(dict.fromkeys(lines)))  # parts of one folder name the same strangers
 
 
 def load_parts(
@@ -108,7 +115,9 @@ def load_parts(
     limit : int, optional
         The number of training images and of test images to use: the first ones of an array; evenly spaced ones of a
         folder, which is sorted by class.
-    skip_bad, cache : bool
+    skip_bad : bool
+        Leave out files that are not images or cannot be read. Else :meth:`Parts.verify` refuses those of all parts.
+    cache : bool
         See :class:`ImageFolder`.
 
     Returns
@@ -128,11 +137,12 @@ def load_parts(
         classes = dataset.classes
     else:
         splits = find_splits(data) if os.path.isdir(data) else Splits(Path(data), None, None)
-        folder = ImageFolder(splits.train, size, skip_bad, cache)
+        skipping = skip_bad or None  # verify names the bad files of all parts at once
+        folder = ImageFolder(splits.train, size, skipping, cache)
         classes = folder.classes
         train = _thinned(folder, limit)
         held_out, test = (
-            None if path is None else _thinned(ImageFolder(path, size, skip_bad, cache, classes), limit)
+            None if path is None else _thinned(ImageFolder(path, size, skipping, cache, classes), limit)
             for path in (splits.val if validation else None, splits.test)
         )
     if held_out is None and validation:
@@ -162,7 +172,8 @@ def load_test(
     Parameters
     ----------
     data, data_dir, limit, skip_bad
-        As for :func:`load_parts`. Of a folder, ``test`` is used, else ``val``, else the folder itself.
+        As for :func:`load_parts`; :meth:`Part.verify` refuses bad files. Of a folder, ``test`` is used, else ``val``,
+        else the folder itself.
     size : int
         Height and width of the images that the network was trained on.
     classes : tuple of str
@@ -180,7 +191,7 @@ def load_test(
     if data not in NAMES:
         splits = find_splits(data) if os.path.isdir(data) else Splits(Path(data), None, None)
         root = splits.test or splits.val or splits.train
-        return _thinned(ImageFolder(root, size, skip_bad, classes=classes), limit)
+        return _thinned(ImageFolder(root, size, skip_bad or None, classes=classes), limit)
     dataset = _dataset(data, data_dir, limit)
     if dataset.classes != classes[: len(dataset.classes)]:
         raise DataError(

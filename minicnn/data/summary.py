@@ -61,6 +61,6 @@ def reasons(lines: Sequence[str]) -> list[str]:
 
 def _kind(line: str) -> str:
     path, found, _ = line.partition(" is not an image; ")
-    if found:
+    if found and " cannot be read: " not in line:
         return f"*{Path(path).suffix.lower()}, not an accepted kind" if Path(path).suffix else "not an accepted kind"
     return "a folder" if " is a folder; " in line else "unreadable"

@@ -16,7 +16,7 @@ import numpy as np
 
 from minicnn.errors import MinicnnError
 
-__all__ = ["PickleMachine", "Storage", "StoredTensor", "WeightsError", "checked", "kind_of", "shown"]
+__all__ = ["BFLOAT16", "PickleMachine", "Storage", "StoredTensor", "WeightsError", "checked", "kind_of", "shown"]
 
 INSTRUCTIONS = 1_000_000  # a state dict takes about thirty for each tensor
 DIMENSIONS = 8
@@ -28,10 +28,12 @@ DICTIONARY, TENSOR, PARAMETER, SIZE = (
     "torch._utils._rebuild_parameter",
     "torch.Size",
 )
+BFLOAT16 = "<u2"  # NumPy has no bfloat16; the upper half of a float32 is kept as an integer
 STORAGES = {
     "torch.FloatStorage": "<f4",
     "torch.DoubleStorage": "<f8",
     "torch.HalfStorage": "<f2",
+    "torch.BFloat16Storage": BFLOAT16,
     "torch.LongStorage": "<i8",
 }
 KNOWN = {DICTIONARY, TENSOR, PARAMETER, SIZE, *STORAGES}

@@ -16,11 +16,20 @@ from minicnn import nn
 from minicnn.files import regular_file
 from minicnn.models.alexnets import alexnet
 from minicnn.models.network import Network
-from minicnn.models.pickle_machine import PickleMachine, StoredTensor, WeightsError, checked, kind_of, shown
+from minicnn.models.pickle_machine import (
+    BFLOAT16,
+    PickleMachine,
+    StoredTensor,
+    WeightsError,
+    checked,
+    kind_of,
+    shown,
+)
 
 __all__ = ["WeightsError", "read_state_dict", "torchvision_alexnet"]
 
 SAFETENSORS = {
+    "BF16": BFLOAT16,
     "F16": "<f2",
     "F32": "<f4",
     "F64": "<f8",
@@ -91,8 +100,7 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     -------
     dict of str to ndarray
         Under the names of the plain network, without the parts that DataParallel and ``torch.compile`` add. The arrays
-        of a ``.pth`` file are read-only views of its contents; those of 16 bits in a ``.safetensors`` file become
-        float32.
+        of a ``.pth`` file are read-only views of its contents. Floats of 16 bits, float16 and bfloat16, become float32.
 
     Raises
     ------
@@ -190,16 +198,18 @@ def _read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
     deserialize: Any = safetensors.deserialize  # which has no types
     for name, entry in deserialize(path.read_bytes()):
         kind, numbers = entry["dtype"], entry["data"]
-        if kind == "BF16":
-            array = (np.frombuffer(numbers, "<u2").astype("<u4") << 16).view("<f4")
-        elif kind == "F16":
-            array = np.frombuffer(numbers, "<f2").astype("<f4")
-        elif kind in SAFETENSORS:
-            array = np.frombuffer(numbers, SAFETENSORS[kind])
-        else:
-            raise WeightsError(f"{shown(name)} must be of type BF16, {', '.join(SAFETENSORS)}, got {shown(kind)}")
-        found[name] = array.reshape(entry["shape"])
+        if kind not in SAFETENSORS:
+            raise WeightsError(f"{shown(name)} must be of type {', '.join(SAFETENSORS)}, got {shown(kind)}")
+        found[name] = _numbers(numbers, SAFETENSORS[kind]).reshape(entry["shape"])
     return found
+
+
+def _numbers(raw: bytes, dtype: str) -> NDArray[Any]:
+    """Return the numbers in these bytes; floats of 16 bits as float32."""
+    if dtype == BFLOAT16:
+        return (np.frombuffer(raw, dtype).astype("<u4") << 16).view("<f4")
+    array = np.frombuffer(raw, dtype)
+    return array.astype("<f4") if dtype == "<f2" else array
 
 
 def _state_dict(found: Any) -> dict[str, StoredTensor]:
@@ -220,21 +230,26 @@ def _used(tensors: Mapping[str, StoredTensor]) -> list[str]:
 
 
 def _arrays(tensors: Mapping[str, StoredTensor], numbers: Mapping[str, bytes]) -> dict[str, NDArray[Any]]:
-    """Return each tensor as a view of the bytes of its storage."""
+    """Return each tensor as a read-only view of the numbers of its storage."""
     arrays = {}
+    storages: dict[str, NDArray[Any]] = {}
     for name, tensor in tensors.items():
         storage = tensor.storage
         if storage.key not in numbers:
             raise WeightsError(f"storage {shown(storage.key)} is missing")
-        dtype, raw = np.dtype(storage.dtype), numbers[storage.key]
-        if len(raw) != storage.length * dtype.itemsize:
+        raw, size = numbers[storage.key], np.dtype(storage.dtype).itemsize
+        if len(raw) != storage.length * size:
             raise WeightsError(
-                f"storage {shown(storage.key)} must have {storage.length} numbers of {dtype.itemsize} bytes, and has "
+                f"storage {shown(storage.key)} must have {storage.length} numbers of {size} bytes, and has "
                 f"{len(raw)} bytes; the file is truncated or corrupt"
             )
+        if storage.key not in storages:
+            storages[storage.key] = _numbers(raw, storage.dtype)
+        held = storages[storage.key]
         if 0 in tensor.shape:
-            arrays[name] = np.broadcast_to(np.zeros((), dtype), tensor.shape)
+            arrays[name] = np.broadcast_to(np.zeros((), held.dtype), tensor.shape)
         else:
-            strides = [stride * dtype.itemsize for stride in tensor.strides]
-            arrays[name] = np.ndarray(tensor.shape, dtype, raw, tensor.offset * dtype.itemsize, strides)
+            strides = [stride * held.itemsize for stride in tensor.strides]
+            arrays[name] = np.ndarray(tensor.shape, held.dtype, held, tensor.offset * held.itemsize, strides)
+            arrays[name].flags.writeable = False
     return arrays

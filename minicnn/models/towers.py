@@ -31,7 +31,8 @@ class TwoTowers(Network):
     Parameters
     ----------
     network : Network
-        A chain of layers whose grouped convolutions have two groups.
+        A chain of layers whose grouped convolutions have two groups. What is frozen in it is frozen here, too, and each
+        layer stays in training or evaluation mode.
     devices : pair of str
         Of the two towers; the last layer is with the first. The two may be the same.
 
@@ -58,6 +59,8 @@ class TwoTowers(Network):
         weighted = [name for name in layers if isinstance(layers[name], (nn.Conv2d, nn.Linear))]
         towers = [nn.Sequential({name: _half(layers[name], side) for name in names}) for side in (0, 1)]
         super().__init__({"tower0": towers[0], "tower1": towers[1], last: copy.deepcopy(layers[last])})
+        for part in (self, *towers):
+            part.training = network.training
         self.last = last
         self.crossings = tuple(name for name in weighted[1:] if getattr(layers[name], "groups", 1) == 1)
         self.config = {**network.config, "devices": ["cpu", "cpu"]}  # the devices are chosen when it is loaded
@@ -150,6 +153,8 @@ def _half(layer: nn.Module, side: int) -> nn.Module:
         whole = wholes[name].data
         if whole.ndim:
             tensor.data = whole[: len(whole) // 2].copy() if side == 0 else whole[len(whole) // 2 :].copy()
+        tensor.requires_grad = wholes[name].requires_grad
+    half.training = layer.training
     return half
 
 

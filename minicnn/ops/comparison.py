@@ -19,7 +19,7 @@ __all__ = ["all", "allclose", "any", "equal"]
 
 def _elementwise(symbol: str, function: Callable[[Any, Any], Any], a: Tensor, b: Any) -> Any:
     """Apply a function without a derivative, with broadcasting. Python's own answer for what is not a number."""
-    if isinstance(b, (list, tuple)):
+    if isinstance(b, (list, tuple)) and symbol not in ("==", "!="):
         raise TypeError(f"{symbol}: the other operand must be a Tensor, an array or a number, got a {type(b).__name__}")
     if not isinstance(b, (Tensor, bool, int, float, np.generic)) and not hasattr(b, "__array__"):
         return NotImplemented
@@ -37,6 +37,13 @@ def _elementwise(symbol: str, function: Callable[[Any, Any], Any], a: Tensor, b:
 
 def _comparison(symbol: str, function: Callable[[Any, Any], Any]) -> Callable[[Tensor, Any], Any]:
     return lambda a, b: _elementwise(symbol, function, a, b)
+
+
+def _eq(a: Tensor, b: Any) -> Tensor:
+    equal = a == b
+    if not isinstance(equal, Tensor):
+        raise TypeError(f"eq: other must be a Tensor, an array or a number, got {b!r}")
+    return equal
 
 
 def _logic(symbol: str, function: Callable[[Any, Any], Any]) -> Callable[[Tensor, Any], Any]:
@@ -147,7 +154,7 @@ def _truth(name: str, input: Tensor, dim: int | None, keepdim: bool) -> Tensor:
 install_methods(
     all=all,
     any=any,
-    eq=_comparison("==", operator.eq),
+    eq=_eq,
     equal=equal,
     allclose=allclose,
     __eq__=_comparison("==", operator.eq),

@@ -75,7 +75,8 @@ def where(condition: Tensor, input: Any, other: Any) -> Tensor:
     same_device("where", condition=mask.data, input=a.data, other=b.data)
     common = common_dtype(a, b)
     try:
-        return Where(mask.data)(to(a, common), to(b, common))
+        kept = mask.data.copy()  # backward reads it again, and its owner may have changed it by then
+        return Where(kept)(to(a, common), to(b, common))
     except ValueError as error:
         raise ValueError(f"where: shapes {mask.shape}, {a.shape} and {b.shape} do not fit together") from error
 

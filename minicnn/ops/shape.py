@@ -1,5 +1,6 @@
 """Operations that move numbers without changing them: to another shape, order or position."""
 
+import copy
 import itertools
 import math
 from collections.abc import Sequence
@@ -360,7 +361,8 @@ def stack(tensors: Any, dim: int = 0) -> Tensor:
 
 def _getitem(x: Tensor, index: Any) -> Tensor:
     parts = index if isinstance(index, tuple) else (index,)
-    plain = tuple(part.data if isinstance(part, Tensor) else part for part in parts)
+    # A copy: backward reads the index again, which its owner may have changed by then.
+    plain = tuple(part.data.copy() if isinstance(part, Tensor) else copy.deepcopy(part) for part in parts)
     return Index(plain if isinstance(index, tuple) else plain[0])(x)
 
 

@@ -20,10 +20,11 @@ import numpy as np
 from minicnn import models, nn
 from minicnn.autograd import Tensor
 from minicnn.backend import asnumpy, get_default_device, to_device
-from minicnn.data.preparation import Preparation
+from minicnn.data.preparation import LARGEST, Preparation
 from minicnn.errors import MinicnnError
 from minicnn.files import printable, write_atomically
 from minicnn.models import Network
+from minicnn.models.towers import TwoTowers
 from minicnn.optim import Optimizer
 from minicnn.saving import reading_safetensors
 from minicnn.training.loop import DivergedError
@@ -114,7 +115,8 @@ def save_model(
     OSError
         If the file cannot be written.
     ValueError
-        If the number of names is not the number of outputs, or :func:`load_model` could not restore the network.
+        If the number of names is not the number of outputs, the network does not take images of the size that
+        `preparation` crops, or :func:`load_model` could not restore the network.
     DivergedError
         If a parameter is infinite or NaN: :func:`load_model` would refuse it.
     """
@@ -219,6 +221,7 @@ def _model_settings(
     for name in classes:
         if not isinstance(name, str):
             raise TypeError(f"save_model: classes must be strings, got {name!r}")
+    _refuse_misfit(network, preparation.crop)
     return {
         "config": config,
         "input": {"size": preparation.size, "crop": preparation.crop},
@@ -248,6 +251,25 @@ def _config(network: Network) -> dict[str, Any]:
                 f"{here.get(name, 'absent')}, and {rebuilt.get(name, 'absent')} in the config's network"
             )
     return config
+
+
+def _refuse_misfit(network: Network, crop: int) -> None:
+    """Refuse a preparation whose images the network does not take: it would fail as soon as it is used."""
+    config = network.config
+    whole_network = network
+    if isinstance(network, TwoTowers):  # its layers are no chain
+        with nn.init.skip_arrays():
+            whole_network = models.build({**config, "devices": None})
+    if config.get("in_size", crop) > LARGEST:
+        raise ValueError(f"in_size must be at most {LARGEST}, got {config['in_size']}")
+    shape: tuple[int, ...] = (1, config.get("in_channels", 3), crop, crop)
+    try:
+        for _, layer in whole_network.named_layers():
+            shape = layer.output_info(shape).output_shape
+    except ValueError as error:
+        raise ValueError(
+            f"the network does not take images of {crop}x{crop}, the crop of its input: {error}"
+        ) from error
 
 
 def _described(network: Network) -> dict[str, str]:
@@ -317,6 +339,7 @@ def _model(file: Any, settings: Mapping[str, Any]) -> SavedModel:
         mean=_array(file, settings, "input.mean"),
         deviation=_array(file, settings, "input.deviation"),
     )
+    _refuse_misfit(network, preparation.crop)
     for name, tensor in tensors.items():
         kind = "I64" if tensor.dtype == np.int64 else "F32"  # batch normalisation counts its batches
         array = np.array(_array(file, settings, f"model.{name}", kind))  # a copy owns its memory and is aligned

@@ -69,10 +69,8 @@ def evaluate_checkpoint(
     saved = load_model(checkpoint)
     part = load_test(data, saved.preparation.size, saved.classes, data_dir=data_dir, limit=limit, skip_bad=skip_bad)
     images, labels = part
-    warning = None
-    if isinstance(images, ImageFolder):
-        images.verify()
-        warning = _seen_in_training(images.root, saved.info)
+    part.verify()
+    warning = _seen_in_training(images.root, saved.info) if isinstance(images, ImageFolder) else None
     for line in (describe("Test", part, saved.classes), *reasons(left_out([part]))):
         say(line)
     if warning is not None:

@@ -11,7 +11,7 @@ from typing import Any, Self
 from minicnn import models, nn, optim
 from minicnn.arguments import number, one_of, probability, whole
 from minicnn.data import Preparation, sources
-from minicnn.data.preparation import INPUTS
+from minicnn.data.preparation import INPUTS, LARGEST
 from minicnn.errors import MinicnnError
 from minicnn.nn import Module
 from minicnn.training.loop import TrainingError
@@ -22,6 +22,7 @@ __all__ = ["CHOICES", "MODELS", "Recipe", "reported_as"]
 MODELS = {name.replace("_", "-"): name for name in models.MODELS}  # as the command line calls them
 CHOICES = {"inputs": INPUTS, "sgd": ("paper", "pytorch"), "schedule": ("plateau", "epochs")}
 
+MOST = 1 << 31  # images, epochs and the like: more than any run has, and no trouble in arithmetic
 SIDE = 32  # height and width of the images of CIFAR-10 and of the drawn shapes
 
 
@@ -105,9 +106,10 @@ class Recipe:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lr_drops", tuple(self.lr_drops))  # JSON made it a list
-        minima = (("seed", 0), ("padding", 0), ("batch_size", 1), ("patience", 1), ("epochs", 1))
-        for name, minimum in minima:
-            whole("train", name, getattr(self, name), minimum)
+        for name, minimum in (("seed", 0), ("padding", 0), ("batch_size", 1), ("patience", 1), ("epochs", 1)):
+            most = LARGEST if name == "padding" else MOST
+            if whole("train", name, getattr(self, name), minimum) > most:
+                raise ValueError(f"train: {name} must be at most {most:,}, got {getattr(self, name):,}")
         if probability("train", "validation", self.validation) == 1:
             raise ValueError(f"train: validation must be 0 or more and below 1, got {self.validation}")
         if self.limit is not None:

@@ -178,7 +178,7 @@ class RunState:
                 loading,
                 whole("checkpoint", "epoch", progress["epoch"], 1),
                 rows=progress["rows"],
-                start=progress["start"],
+                start=_checked_start(progress["start"], recipe),
             )
             if state.rows:
                 state.best = _checked_best(progress["best"], recipe, len(state.rows))
@@ -341,6 +341,18 @@ def _checked_loading(progress: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(skip_bad, bool):
         raise TypeError(f"checkpoint: skip_bad must be true or false, got {skip_bad!r}")
     return {"data_dir": data_dir, "skip_bad": skip_bad}
+
+
+def _checked_start(start: Any, recipe: Recipe) -> dict[str, Any] | None:
+    if recipe.weights is None and start is None:
+        return None
+    lists = ("taken", "made_anew", "frozen")
+    if not isinstance(start, dict) or set(start) != {"weights", *lists} or start["weights"] != recipe.weights:
+        raise ValueError(f"checkpoint: start must say what was taken from {recipe.weights}, got {start!r}")
+    for name in lists:
+        if not isinstance(start[name], list) or not all(isinstance(layer, str) for layer in start[name]):
+            raise TypeError(f"checkpoint: {name} must be names of layers, got {start[name]!r}")
+    return start
 
 
 def _checksums(parts: Parts) -> dict[str, str | None]:

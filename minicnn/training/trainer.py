@@ -24,7 +24,7 @@ import numpy as np
 from minicnn.arguments import number, whole
 from minicnn.backend import set_default_device, set_num_threads
 from minicnn.data import Loader
-from minicnn.data.sources import Parts, load_parts
+from minicnn.data.sources import Part, Parts, load_parts
 from minicnn.data.summary import describe_run, left_out
 from minicnn.training.checkpoint import load_model, save_model, save_training
 from minicnn.training.environment import machine, versions
@@ -40,13 +40,15 @@ from minicnn.training.stopping import GracefulStop, Stopped
 
 __all__ = ["run"]
 
+FEW = 16
+
 Draw = Callable[[Sequence[Row], Path], object]
 AfterEpoch = Callable[[Sequence[Row]], object]
 
 
 def run(
     model: str | None = None,
-    data: str | None = None,
+    data: str | os.PathLike[str] | None = None,
     switches: Mapping[str, Any] | None = None,
     settings: Mapping[str, Any] | None = None,
     *,
@@ -71,7 +73,7 @@ def run(
     ----------
     model : {"alexnet", "alexnet-cifar", "lenet5", "four-layer"}
         Not needed to resume a run, like every other setting that its checkpoint holds.
-    data : str
+    data : str or path
         "cifar10", "shapes", or a folder, see :func:`minicnn.data.sources.load_parts`.
     switches : mapping, optional
         Arguments of the model, such as ``{"norm": "none"}``.
@@ -121,6 +123,9 @@ def run(
         After Ctrl-C, SIGTERM or SIGHUP, when everything is saved; the message says how to resume.
     """
     given = {setting: value for setting, value in (settings or {}).items() if value is not None}
+    data = None if data is None else os.fspath(data)
+    if "weights" in given:  # as the recipe has it, with which it is compared
+        given["weights"] = os.fspath(given["weights"])
     if "lr_drops" in given:
         given["lr_drops"] = tuple(given["lr_drops"])
     switched = {switch: value for switch, value in (switches or {}).items() if value is not None}
@@ -206,7 +211,11 @@ class Trainer:
 
     def __post_init__(self) -> None:
         recipe = self.state.recipe
-        self.validation = None if self.parts.validation is None else self.parts.validation.resident()
+        judged = self.parts.validation
+        if judged is None:  # a few training images show divergence, which the loss before the last step does not
+            images, labels = self.parts.train
+            judged = Part(images[:FEW], labels[:FEW])
+        self.judged = judged.resident()
         with reported_as(TrainingError):
             transform = recipe.transform(self.state.preparation, self.state.colour)
             batches: dict[str, Any] = {"seed": recipe.seed, "transform": transform, "workers": self.workers}
@@ -271,13 +280,13 @@ class Trainer:
         self.show_log()
 
     def validate(self) -> Evaluation | None:
-        """Evaluate the network on the validation set, if there is one."""
-        if self.validation is None:
-            return None
-        evaluated = (self.state.network, self.state.preparation, *self.validation)
+        """Evaluate the network on the validation set, if there is one, and refuse one that has diverged."""
+        evaluated = (self.state.network, self.state.preparation, *self.judged)
         found = evaluate(*evaluated, workers=self.workers, after_batch=lambda count: self.stop_if_asked())
         rate = self.state.optimizer.param_groups[0]["lr"]
-        return found.finite(f"the validation loss after epoch {self.state.epoch}, at a learning rate of {rate:g},")
+        kind = "training" if self.parts.validation is None else "validation"
+        found.finite(f"the {kind} loss after epoch {self.state.epoch}, at a learning rate of {rate:g},")
+        return None if self.parts.validation is None else found
 
     def row(self, result: EpochProgress, validated: Evaluation | None) -> Row:
         """Return an epoch's row of the log; its training errors are running ones."""

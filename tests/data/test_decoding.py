@@ -240,12 +240,47 @@ def test_an_end_of_zeros_is_noticed(tmp_path: Path, form: str, suffix: str, shar
 def test_a_jpeg_cut_anywhere_is_noticed(tmp_path: Path, progressive: bool) -> None:
     file, thumbnail = io.BytesIO(), as_bytes(picture(1), "JPEG")  # which has an end marker, too
     picture(7, 40, 40).save(file, "JPEG", progressive=progressive, exif=b"Exif\0\0" + thumbnail)
-    for length in range(len(file.getvalue())):
+    for length in range(len(file.getvalue()) - (0 if progressive else 2)):
         (tmp_path / "a.jpg").write_bytes(file.getvalue()[:length])
         with pytest.raises(DataError):
             load_image(tmp_path / "a.jpg", 40)
     (tmp_path / "a.jpg").write_bytes(file.getvalue() + b"\xff\xda what a camera appends")
     load_image(tmp_path / "a.jpg", 40)
+
+
+@pytest.mark.parametrize("tail", [b"", b"\xff", b"\0", bytes(1000), b"\xff" * 7])
+def test_a_jpeg_that_lacks_only_its_end_marker_is_read(tmp_path: Path, tail: bytes) -> None:
+    """As cameras and webcams write it, perhaps with padding; what lacks pixels, too, is refused."""
+    for seed, side in ((3, 16), (7, 40), (8, 333)):
+        content = as_bytes(picture(seed, side, side), "JPEG")
+        (tmp_path / "whole.jpg").write_bytes(content)
+        (tmp_path / "a.jpg").write_bytes(content[:-2] + tail)
+        np.testing.assert_array_equal(load_image(tmp_path / "a.jpg", 40), load_image(tmp_path / "whole.jpg", 40))
+        for cut in (4, 8, 100):
+            (tmp_path / "a.jpg").write_bytes(content[:-cut] + tail)
+            with pytest.raises(DataError, match="its end marker is missing, and perhaps pixels with it"):
+                load_image(tmp_path / "a.jpg", 40)
+
+
+def test_padding_between_the_parts_of_a_jpeg_hides_no_missing_rows(tmp_path: Path) -> None:
+    content = as_bytes(picture(7, 100, 100), "JPEG")
+    padded = content.replace(b"\xff\xda", b"\xff\xff\xff\xda", 1)
+    (tmp_path / "a.jpg").write_bytes(padded)
+    assert load_image(tmp_path / "a.jpg", 100).shape == (3, 100, 100)
+    (tmp_path / "a.jpg").write_bytes(padded[: len(padded) // 2] + bytes(len(padded) // 2))
+    with pytest.raises(DataError, match="its end marker is missing"):
+        load_image(tmp_path / "a.jpg", 100)
+
+
+@pytest.mark.parametrize("settings", [{"progressive": True}, {"restart_marker_blocks": 1}])
+def test_without_an_end_marker_missing_scans_and_intervals_cannot_be_seen(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    file = io.BytesIO()
+    picture(7, 40, 40).save(file, "JPEG", **settings)
+    (tmp_path / "a.jpg").write_bytes(file.getvalue()[:-2])
+    with pytest.raises(DataError, match="its end marker is missing, and perhaps pixels with it"):
+        load_image(tmp_path / "a.jpg", 40)
 
 
 def test_a_flipped_bit_in_the_pixels_of_a_png_is_noticed(tmp_path: Path) -> None:

@@ -82,6 +82,33 @@ def test_a_folder_without_parts_is_split(folder: Path) -> None:
     assert [level // 100 for level in levels(parts.train)] == parts.train.labels.tolist()
 
 
+def test_bad_files_of_all_parts_are_named_at_once(folder: Path) -> None:
+    strays = [folder / part / "b" / "notes.txt" for part in ("train", "val", "test")]
+    broken = [folder / part / "a" / "00.png" for part in ("train", "val", "test")]
+    for path in strays + broken:
+        path.write_bytes(b"")
+    with pytest.raises(DataError) as error:
+        load_parts(str(folder), 8).verify()
+    assert str(error.value).startswith("6 files cannot be used: ")
+    assert [path for path in strays + broken if str(path) not in str(error.value)] == []
+    with pytest.raises(
+        DataError, match=r"^2 files cannot be used: .*notes\.txt is not an image.*00\.png cannot be read"
+    ):
+        load_test(str(folder), 8, ("a", "b")).verify()
+    with pytest.raises(DataError, match=r"^2 files cannot be used: "):  # not twice, although it is in both parts
+        load_parts(str(folder / "train"), 8).verify()
+    parts = load_parts(str(folder), 8, skip_bad=True)
+    parts.verify()
+    assert [len(part.labels) for part in parts[:3]] == [39, 5, 9]
+
+
+def test_a_class_without_any_image_names_what_is_there(folder: Path) -> None:
+    for path in (folder / "val" / "b").iterdir():
+        path.rename(path.with_suffix(".bmp"))
+    with pytest.raises(DataError, match=r"^3 files cannot be used: .*val/b/00\.bmp is not an image"):
+        load_parts(str(folder), 8)
+
+
 def test_a_limit_takes_from_all_classes_of_a_folder(folder: Path) -> None:
     parts = load_parts(str(folder), 8, limit=4)
     assert levels(parts.train) == [0, 10, 100, 110]

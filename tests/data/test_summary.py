@@ -17,14 +17,15 @@ def test_parts_small_classes_and_what_was_left_out(root: Path) -> None:
     (root / "cat" / "more").mkdir()
     (root / "cat" / "notes").touch()
     spoil(root / "ant" / "0.jpg")
+    (root / "ant" / "6.png").write_bytes(b"no picture")
     parts = load_parts(str(root), 8, skip_bad=True)
     assert describe_run(parts) == [
-        "Training: 25 images of 3 classes, from 4 (bee) to 17 (ant)",
+        "Training: 24 images of 3 classes, from 4 (bee) to 16 (ant)",
         "Validation: 3 images of 2 classes, from 1 (bee) to 2 (ant)",
         "Fewer than 10 training images: bee (4), cat (4)",
-        "95 files were left out: 92 *.bmp, not an accepted kind, 1 a folder, 1 not an accepted kind, 1 unreadable",
+        "96 files were left out: 92 *.bmp, not an accepted kind, 2 unreadable, 1 a folder, 1 not an accepted kind",
     ]
-    assert len(left_out(parts[:2])) == 95
+    assert len(left_out(parts[:2])) == 96
 
 
 def test_arrays_and_numbers_in_words() -> None:

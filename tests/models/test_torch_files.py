@@ -21,6 +21,7 @@ from handmade_pickles import (
     legacy_file,
     name,
     program,
+    storage,
     tensor,
     zip_file,
 )
@@ -94,6 +95,21 @@ def test_floats_of_16_bits_become_float32(tmp_path: Path) -> None:
     found = read_state_dict(safetensors_file(tmp_path / "fp16.safetensors", "F16", (2, 2), half.tobytes()))["a"]
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, half.astype(np.float32))
+
+
+@pytest.mark.parametrize("write", [zip_file, legacy_file])
+def test_floats_of_16_bits_in_a_pickle_become_float32(tmp_path: Path, write: Any) -> None:
+    numbers = {"0": np.array([0x3F80, 0xC000, 0x4049, 0x0001, 0x7F80, 0x0000], "<u2"), "1": np.arange(6).astype("<f2")}
+    brain, half = storage(kind="BFloat16Storage"), storage("1", kind="HalfStorage")
+    body = dictionary(a=tensor(held_in=brain), b=tensor((3, 2), (1, 3), held_in=half), c=tensor((2,), (2,), 1, brain))
+    raw = {key: array.tobytes() for key, array in numbers.items()}
+    content = write(body, raw) if write is zip_file else legacy_file(body, raw, itemsize=2)
+    (tmp_path / "weights.pth").write_bytes(content)
+    found = read_state_dict(tmp_path / "weights.pth")
+    np.testing.assert_array_equal(found["a"], np.array([[1, -2, 3.140625], [2.0**-133, np.inf, 0]], np.float32))
+    np.testing.assert_array_equal(found["b"], [[0, 3], [1, 4], [2, 5]])
+    np.testing.assert_array_equal(found["c"], np.array([-2, 2.0**-133], np.float32))
+    assert all(array.dtype == np.float32 and not array.flags.writeable for array in found.values())
 
 
 def test_types_that_numpy_lacks_are_named(tmp_path: Path) -> None:
@@ -258,6 +274,7 @@ def test_what_torch_saves_is_read(how: str, tmp_path: Path) -> None:
         "other view": base[1:3],  # of the same storage
         "same": base,
         "half": base.half(),
+        "brain": base.bfloat16()[:, 1:3],
         "parameter": torch.nn.Parameter(base[1]),
         "scalar": torch.tensor(3.5),
         "empty": torch.zeros(0, 3),
@@ -267,7 +284,7 @@ def test_what_torch_saves_is_read(how: str, tmp_path: Path) -> None:
     found = read_state_dict(path)
     assert list(found) == list(saved)
     for key, value in saved.items():
-        expected = value.detach().numpy()
+        expected = (value.detach().float() if value.itemsize == 2 else value.detach()).numpy()
         assert found[key].dtype == expected.dtype
         np.testing.assert_array_equal(found[key], expected, err_msg=key)
 

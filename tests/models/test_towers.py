@@ -49,6 +49,22 @@ def test_towers_compute_what_one_piece_computes(images: np.ndarray) -> None:
     assert_alike(scores_and_gradients(TwoTowers(in_one_piece(norm="none"), ("cpu", "cpu")), images), expected)
 
 
+def test_what_is_frozen_and_in_which_mode_a_layer_is_stays_as_it_was(images: np.ndarray) -> None:
+    whole = in_one_piece(norm="batch")
+    whole.conv2.requires_grad_(False)
+    whole.fc8.bias.requires_grad = False
+    whole.norm2.eval()
+    towers = TwoTowers(whole, ("cpu", "cpu"))
+    frozen = {name.split(".", 1)[-1] for name, parameter in towers.named_parameters() if not parameter.requires_grad}
+    assert frozen == {"conv2.weight", "bias"}
+    assert towers.fc8.weight.requires_grad and not towers.fc8.bias.requires_grad
+    modes = {
+        name.removeprefix("tower0.").removeprefix("tower1."): layer.training for name, layer in towers.named_modules()
+    }
+    assert [name for name, training in modes.items() if not training] == ["norm2"]
+    assert not any(layer.training for layer in TwoTowers(whole.eval(), ("cpu", "cpu")).modules())
+
+
 def test_batch_normalisation_belongs_to_channels_so_towers_can_have_it(images: np.ndarray) -> None:
     whole = in_one_piece(norm="batch")
     towers = TwoTowers(whole, ("cpu", "cpu"))
@@ -174,6 +190,8 @@ def test_alexnet_on_two_devices(tmp_path: Any, rng: np.random.Generator) -> None
     np.testing.assert_allclose(network(pictures).numpy(), expected, rtol=0, atol=1e-5 * abs(expected).max())
 
     square = np.zeros((3, 1, 1), np.float32)
+    with pytest.raises(ValueError, match="the network does not take images of 60x60"):
+        save_model(tmp_path / "no.safetensors", network, Preparation(76, 60, square, square + 1), ["class"] * 10, {})
     save_model(tmp_path / "towers.safetensors", network, Preparation(76, 67, square, square + 1), ["class"] * 10, {})
     again = load_model(tmp_path / "towers.safetensors").network
     assert isinstance(again, TwoTowers)

@@ -43,7 +43,9 @@ def test_a_number_is_compared_in_the_tensors_precision() -> None:
 
 def test_what_is_no_number_is_never_equal() -> None:
     x = Tensor([1.0, 2.0])
-    assert (x == None, x != None, x == "a", x != "a") == (False, True, False, True)  # noqa: E711
+    for other in (None, "a", [1.0, 2.0], (1.0, 2.0), [], {1: 2}, object()):  # a list, too, as for PyTorch
+        assert (x == other, x != other, other == x, other != x) == (False, True, False, True)
+    assert x not in [None, [1.0, 2.0]]
 
 
 def test_the_accuracy_that_users_of_pytorch_write() -> None:
@@ -75,11 +77,9 @@ def test_the_best_loss_so_far() -> None:
 @pytest.mark.parametrize(
     ("wrong", "error", "message"),
     [
-        (
-            lambda x: x == [1, 2, 3],
-            TypeError,
-            "==: the other operand must be a Tensor, an array or a number, got a list",
-        ),
+        (lambda x: x.eq([1, 2, 3]), TypeError, r"eq: other must be a Tensor, an array or a number, got \[1, 2, 3\]"),
+        (lambda x: x.eq("a"), TypeError, "eq: other must be a Tensor, an array or a number, got 'a'"),
+        (lambda x: x > [1, 2, 3], TypeError, ">: the other operand must be a Tensor, an array or a number, got a list"),
         (lambda x: x < (1, 2, 3), TypeError, "<: the other operand must .*, got a tuple"),
         (lambda x: x < "a", TypeError, "'<' not supported between instances of 'Tensor' and 'str'"),
         (lambda x: x >= None, TypeError, "'>=' not supported"),

@@ -66,9 +66,9 @@ def zip_file(body: bytes, numbers: dict[str, bytes], compression: int = zipfile.
     return content.getvalue()
 
 
-def legacy_file(body: bytes, numbers: dict[str, bytes]) -> bytes:
+def legacy_file(body: bytes, numbers: dict[str, bytes], itemsize: int = 4) -> bytes:
     head = [pickle.dumps(value, 2) for value in (torch_files.LEGACY_MAGIC, 1001, {"little_endian": True})]
-    raw = b"".join(struct.pack("<q", len(raw) // 4) + raw for raw in numbers.values())
+    raw = b"".join(struct.pack("<q", len(raw) // itemsize) + raw for raw in numbers.values())
     return b"".join(head) + program(body) + pickle.dumps(list(numbers), 2) + raw
 
 

@@ -513,3 +513,12 @@ def test_retained_gradients(late: bool) -> None:
         grads.append([np.asarray(tensor.grad) for tensor in (x, y, z)])
     for mine, other in zip(*grads, strict=True):
         np.testing.assert_allclose(mine, other)
+
+
+@pytest.mark.parametrize("other", [None, "a", b"a", [1.0, 2.0], (1.0, 2.0), [3.0], {1: 2}, {1.0}, range(2), object()])
+def test_comparing_with_what_is_no_number(other: Any) -> None:
+    for tensor in (torch.tensor([1.0, 2.0]), minicnn.tensor([1.0, 2.0])):
+        assert [tensor == other, other == tensor, tensor != other, other != tensor] == [False, False, True, True]
+        for refused in (lambda t: t < other, lambda t: t >= other, lambda t: t.eq(other)):
+            with pytest.raises(TypeError):
+                refused(tensor)

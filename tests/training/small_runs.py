@@ -14,7 +14,7 @@ from minicnn.training.loop import EpochProgress
 SMALL = {"limit": 40, "batch_size": 16, "epochs": 2}  # 36 training images: three batches, the last of four
 
 
-def train(out: Path, model: str | None = "lenet5", data: str | None = "shapes", **more: Any) -> dict[str, Any]:
+def train(out: Path, model: str | None = "lenet5", data: str | Path | None = "shapes", **more: Any) -> dict[str, Any]:
     settings = SMALL | more.pop("settings", {}) if not more.get("resume") else more.pop("settings", {})
     return trainer.run(model, data, more.pop("switches", {}), settings, out=out, **more)
 

@@ -18,6 +18,7 @@ from minicnn.training import CheckpointError, load_model, trainer
 from minicnn.training.loop import TrainingError
 from tests.training.small_runs import newest, train
 
+COUNTS = {"steps": 1, "images": 16, "wrong": 3, "wrong_top5": 1, "summed_loss": 40.0, "seconds": 1.0}
 VALUES: list[Any] = [3, -1, 0.5, 10**30, "text", None, True, [1], {"a": 1}]
 
 
@@ -101,12 +102,21 @@ def test_a_named_pipe_is_refused_at_once(tmp_path: Path) -> None:
         ("colour", [[1, 2, 3]], "colour must be 3 finite components of 3 numbers"),
         ("rows", [{"epoch": 1, "lr": "x"}], "lr must be a number, got 'x'"),
         ("best", {"epoch": 9, "validation_error": 0.5}, "its best epoch is 9, of 1"),
+        ("start", {"weights": None}, "start must say what was taken from None"),
+        ("progress", {**COUNTS, "epoch": 7}, "it is in epoch 2, and its counts are of epoch 7"),
+        ("recipe.crop", 28, "its recipe has images of another size than its preparation"),
+        ("recipe.padding", 10**30, "padding must be at most 4,096"),
+        ("start", 3, "start must say what was taken from None, got 3"),
         ("rows", 3, "its log must have rows of the same columns"),
     ],
 )
 def test_what_is_wrong_is_named(interrupted: Path, tmp_path: Path, name: str, value: Any, message: str) -> None:
     settings, arrays = described(interrupted), safetensors.numpy.load(interrupted.read_bytes())
-    settings["progress"][name] = value
+    *above, last = name.split(".")
+    place = settings["progress"]
+    for key in above:
+        place = place[key]
+    place[last] = value
     text = json.dumps(settings)
     text = f"{zlib.crc32(text.encode()):08x} {text}"
     (tmp_path / interrupted.name).write_bytes(safetensors.numpy.save(arrays, metadata={"minicnn": text}))

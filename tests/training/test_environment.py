@@ -1,8 +1,6 @@
 """The folder of a run: one process at a time, created when needed, removed if nothing is in it."""
 
 import errno
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,28 +8,7 @@ import pytest
 
 from minicnn import files
 from minicnn.training.environment import FolderError, alone_in
-
-HOLDER = """
-import sys
-from pathlib import Path
-from minicnn.training.environment import alone_in
-with alone_in(Path(sys.argv[1])):
-    print("held", flush=True)
-    sys.stdin.readline()
-"""
-
-
-def holder(folder: Path) -> "subprocess.Popen[str]":
-    """Another process that uses the folder until it is killed."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(folder)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(files.__file__).parents[1],
-    )
-    assert process.stdout is not None and process.stdout.readline() == "held\n"
-    return process
+from tests.lock_holder import holder
 
 
 def test_an_empty_folder_is_removed_and_results_stay_without_the_lock_file(tmp_path: Path) -> None:
@@ -46,7 +23,7 @@ def test_an_empty_folder_is_removed_and_results_stay_without_the_lock_file(tmp_p
 
 def test_another_process_is_refused_until_it_is_killed(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    with holder(folder) as process:
+    with holder(folder, "minicnn.training.environment", "alone_in") as process:
         with (
             pytest.raises(FolderError, match=f"another run is writing to {folder}; choose another --out"),
             alone_in(folder),

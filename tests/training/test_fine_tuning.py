@@ -58,7 +58,9 @@ def test_a_stopped_run_resumes_bit_for_bit_without_the_weights(
         stop_after(stopping, 4)
         train(tmp_path / "stopped", settings=settings)
     weights.unlink()
-    resumed = train(tmp_path / "stopped", None, None, resume=True)
+    resumed = train(
+        tmp_path / "stopped", None, None, resume=True, settings={"weights": weights}
+    )  # a path, not its text
     assert_same(tmp_path / "whole", tmp_path / "stopped")
     assert resumed["start"] == whole["start"]
 

@@ -53,6 +53,8 @@ def test_the_paper_is_the_default(tmp_path: Path) -> None:
         ({"settings": {"lr_drops": [0]}}, "lr_drops must be at least 1, got 0"),
         ({"settings": {"lr_drops": [3], "schedule": "plateau"}}, r"must be epochs with lr_drops \(3,\), got 'plateau'"),
         ({"settings": {"padding": -1}}, "padding must be at least 0, got -1"),
+        ({"settings": {"padding": 10**30}}, "padding must be at most 4,096, got 1,000,000"),
+        ({"settings": {"batch_size": 10**30}}, "batch_size must be at most 2,147,483,648, got 1,000,000"),
         ({"keep": 0}, "keep must be at least 1, got 0"),
         ({"checkpoint_minutes": -1.0}, "checkpoint_minutes must be 0 or more, got -1"),
     ],

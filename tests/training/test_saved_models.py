@@ -60,18 +60,18 @@ def forge(path: Path, arrays: dict[str, Any], settings: dict[str, Any]) -> None:
 )
 def test_a_network_comes_back_as_it_was(path: Path, config: dict[str, Any]) -> None:
     before = models.build(config)
-    before(np.ones((4, 3, before.config.get("in_size", 32), before.config.get("in_size", 32)), np.float32))
+    size = before.config.get("in_size", 32)
+    before(np.ones((4, 3, size, size), np.float32))
     classes = [f"ä{number}" for number in range(before.config["num_classes"])]
-    save_model(path, before, preparation(), classes, {"note": "ü", "error": 0.1})
+    save_model(path, before, preparation(64, size), classes, {"note": "ü", "error": 0.1})
     state = np.random.default_rng(3).bit_generator.state
     saved = load_model(path)
     assert np.random.default_rng(3).bit_generator.state == state
     assert saved.network.config == before.config
     assert (saved.classes, saved.info) == (tuple(classes), {"note": "ü", "error": 0.1})
-    assert (saved.preparation.size, saved.preparation.crop) == (32, 32)
-    np.testing.assert_array_equal(saved.preparation.mean, preparation().mean)
-    np.testing.assert_array_equal(saved.preparation.deviation, preparation().deviation)
-    size = before.config.get("in_size", 32)
+    assert (saved.preparation.size, saved.preparation.crop) == (64, size)
+    np.testing.assert_array_equal(saved.preparation.mean, preparation(64).mean)
+    np.testing.assert_array_equal(saved.preparation.deviation, preparation(64).deviation)
     images = np.random.default_rng(0).standard_normal((2, 3, size, size), np.float32)
     for name, buffer in saved.network.named_buffers():  # batch normalisation has seen the ones
         np.testing.assert_array_equal(buffer.data, before.state_dict()[name])
@@ -171,6 +171,39 @@ def test_a_network_that_cannot_be_restored_is_refused(path: Path, make: Any, mes
     assert not path.exists()
 
 
+@pytest.mark.parametrize(
+    ("config", "crop"),
+    [
+        ({"model": "lenet5"}, 36),
+        ({"model": "four_layer"}, 28),
+        ({"model": "alexnet_cifar", "in_size": 16}, 12),
+    ],
+)
+def test_a_crop_that_does_not_fit_the_network_is_neither_saved_nor_loaded(
+    path: Path, config: dict[str, Any], crop: int
+) -> None:
+    network = models.build(config)
+    fitting = network.config.get("in_size", 32)
+    message = f"the network does not take images of {crop}x{crop}, the crop of its input: "
+    with pytest.raises(ValueError, match=message):
+        save_model(path, network, preparation(40, crop), CLASSES)
+    save_model(path, network, preparation(40, fitting), CLASSES)
+    assert load_model(path).preparation.crop == fitting
+    arrays, settings = contents(path)
+    forge(path, arrays, {**settings, "input": {"size": 40, "crop": crop}})
+    with pytest.raises(CheckpointError, match=message):
+        load_model(path)
+
+
+def test_a_size_that_no_image_has_is_refused(path: Path) -> None:
+    network = models.alexnet(variant="torchvision", num_classes=10, in_size=63)  # its arrays do not depend on the size
+    save_model(path, network, preparation(63, 63), CLASSES)
+    arrays, settings = contents(path)
+    forge(path, arrays, {**settings, "config": {**settings["config"], "in_size": 10**400}})
+    with pytest.raises(CheckpointError, match="in_size must be at most 4096"):
+        load_model(path)
+
+
 def test_classes_are_strings(path: Path) -> None:
     with pytest.raises(TypeError, match="classes must be strings, got 3"):
         save_model(path, network(), preparation(), [3] * 10)  # type: ignore[list-item]
@@ -265,6 +298,7 @@ def test_what_is_absent_or_foreign_is_refused(tmp_path: Path) -> None:
         {"input": {"size": 32.0, "crop": 28}},
         {"input": {"size": True, "crop": 1}},
         {"input": [32, 28]},
+        {"input": {"size": 32, "crop": 16}},
         {"info": 3},
         {"checksums": 3},
     ],

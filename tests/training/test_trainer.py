@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -258,14 +259,17 @@ def test_a_validation_loss_that_is_not_finite_is_divergence(tmp_path: Path) -> N
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000000.safetensors"]
 
 
-def test_without_validation_divergence_shows_in_the_weights_or_the_test(tmp_path: Path) -> None:
-    settings = {"batch_size": 64, "epochs": 1, "validation": 0}
-    with pytest.raises(DivergedError, match=r"best.safetensors is of no use: its loss on the test set is nan"):
-        train(tmp_path / "huge", "four-layer", settings={**settings, "lr": 1e20})
-    with pytest.raises(DivergedError, match=r"model.\S+ is infinite or NaN, and is not saved.*step-00000000"):
-        train(tmp_path / "infinite", "four-layer", settings={**settings, "lr": 3e38, "weight_decay": 3e38})
-    assert [path.name for path in (tmp_path / "infinite").iterdir()] == ["step-00000000.safetensors"]
-    assert not list(tmp_path.glob("*/result.json"))
+@pytest.mark.parametrize("settings", [{"lr": 1e20}, {"lr": 3e38, "weight_decay": 3e38}], ids=["huge", "infinite"])
+@pytest.mark.parametrize("test", [True, False])
+def test_without_validation_divergence_shows_in_a_few_training_images(
+    tmp_path: Path, folder: Path, settings: dict[str, float], test: bool
+) -> None:
+    if not test:
+        shutil.rmtree(folder / "test")
+    settings = {"batch_size": 64, "epochs": 1, "validation": 0, **settings}
+    with pytest.raises(DivergedError, match=r"the training loss after epoch 1, at a learning rate of \S+, is nan"):
+        train(tmp_path / "run", "four-layer", str(folder), settings=settings)
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["step-00000000.safetensors"]
 
 
 def test_a_run_needs_no_stderr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -359,8 +363,8 @@ def test_where_the_data_are_and_what_was_left_out_is_remembered(
     (folder / "train" / "red" / "bad.png").write_bytes(b"no picture")
     with pytest.raises(DataError, match="bad.png"):
         train(tmp_path / "run", data=str(folder), settings={"limit": None, "epochs": 1})
-    train(tmp_path / "run", data=str(folder), settings={"limit": None, "epochs": 1}, skip_bad=True)
-    train(tmp_path / "run", None, None, resume=True, settings={"epochs": 2})
+    train(tmp_path / "run", data=folder, settings={"limit": None, "epochs": 1}, skip_bad=True)  # a Path
+    train(tmp_path / "run", None, folder, resume=True, settings={"epochs": 2})
     left_out = json.loads((tmp_path / "run" / "result.json").read_text())["left_out"]
     assert left_out == [
         f"{folder}/train/red/bad.png cannot be read: it is not an image; JPEG, PNG and WebP images are read"
