@@ -323,5 +323,5 @@ install_methods(
     log=log,
     sqrt=sqrt,
     matmul=matmul,
-    mm=matmul,
+    mm=lambda x, mat2: matmul(x, mat2),
 )

@@ -36,7 +36,7 @@ def _elementwise(symbol: str, function: Callable[[Any, Any], Any], a: Tensor, b:
 
 
 def _comparison(symbol: str, function: Callable[[Any, Any], Any]) -> Callable[[Tensor, Any], Any]:
-    return lambda a, b: _elementwise(symbol, function, a, b)
+    return lambda x, other: _elementwise(symbol, function, x, other)
 
 
 def _logic(symbol: str, function: Callable[[Any, Any], Any]) -> Callable[[Tensor, Any], Any]:
