@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.arguments import axis
+from minicnn.arguments import axis, shown
 from minicnn.autograd import Tensor, as_tensor, install_methods
 from minicnn.backend import get_array_module, on_device_of, same_device
 from minicnn.ops.arithmetic import operand
@@ -43,7 +43,7 @@ def _logic(symbol: str, function: Callable[[Any, Any], Any]) -> Callable[[Tensor
     def method(a: Tensor, b: Any) -> Any:
         for value in (a, b):
             if isinstance(value, float) or getattr(getattr(value, "dtype", None), "kind", "b") not in "iub":
-                raise TypeError(f"{symbol}: the operands must hold booleans or integers, got {value!r}")
+                raise TypeError(f"{symbol}: the operands must hold booleans or integers, got {shown(value)}")
         return _elementwise(symbol, function, a, b)
 
     return method
@@ -71,7 +71,7 @@ def _iter(x: Tensor) -> Iterator[Tensor]:
 
 def _bool(x: Tensor) -> bool:
     if x.numel() != 1:
-        raise ValueError(f"bool: a tensor of shape {x.shape} is neither true nor false; use np.any or np.all")
+        raise ValueError(f"bool: a tensor of shape {x.shape} is neither true nor false; use x.any() or x.all()")
     return bool(x.item())
 
 
