@@ -76,8 +76,10 @@ def test_zero_grad():
     params = parameters()
     optimizer = optim.SGD([{"params": params[:1]}, {"params": params[1:]}], lr=0.1)
     run(optimizer, params, 1)
-    optimizer.zero_grad()
+    optimizer.zero_grad(set_to_none=True)
     assert all(parameter.grad is None for parameter in params)
+    with pytest.raises(NotImplementedError, match="zero_grad: set_to_none must be True, got False"):
+        optimizer.zero_grad(False)
 
 
 @pytest.mark.torch
