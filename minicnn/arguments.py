@@ -20,10 +20,17 @@ __all__ = [
     "pair",
     "probability",
     "same_dtype",
+    "shown",
     "switch",
     "whole",
     "writeable",
 ]
+
+
+def shown(value: Any) -> str:
+    """Return a value as an error shows it: of an array or a tensor the shape, not all its numbers."""
+    shape = getattr(value, "shape", ())
+    return f"a {type(value).__name__} of shape {shape}" if shape else repr(value)
 
 
 def _is_whole(value: Any) -> bool:
@@ -33,7 +40,7 @@ def _is_whole(value: Any) -> bool:
 def whole(function: str, name: str, value: Any, minimum: int | None = None) -> int:
     """Return `value` as an int, of at least `minimum` if there is one."""
     if not _is_whole(value):
-        raise TypeError(f"{function}: {name} must be an integer, got {value!r}")
+        raise TypeError(f"{function}: {name} must be an integer, got {shown(value)}")
     if minimum is not None and value < minimum:
         raise ValueError(f"{function}: {name} must be at least {minimum}, got {value}")
     return int(value)
@@ -43,16 +50,16 @@ def pair(function: str, name: str, value: Any, minimum: int) -> tuple[int, int]:
     """Return an int or a pair of ints as a pair (height, width), each of at least `minimum`."""
     values = (value, value) if _is_whole(value) else value
     if not isinstance(values, (tuple, list)) or len(values) != 2 or not all(map(_is_whole, values)):
-        raise TypeError(f"{function}: {name} must be an integer or a pair of integers, got {value!r}")
+        raise TypeError(f"{function}: {name} must be an integer or a pair of integers, got {shown(value)}")
     if min(values) < minimum:
-        raise ValueError(f"{function}: {name} must be at least {minimum}, got {value!r}")
+        raise ValueError(f"{function}: {name} must be at least {minimum}, got {shown(value)}")
     return int(values[0]), int(values[1])
 
 
 def number(function: str, name: str, value: Any) -> float:
     """Return a real number as a Python float."""
     if isinstance(value, bool) or not isinstance(value, (numbers.Real, np.floating, np.integer)):
-        raise TypeError(f"{function}: {name} must be a number, got {value!r}")
+        raise TypeError(f"{function}: {name} must be a number, got {shown(value)}")
     return float(value)
 
 
@@ -67,14 +74,14 @@ def numeric(function: str, dtype: Any) -> Any:
 def switch(function: str, name: str, value: Any) -> bool:
     """Return True or False, and refuse anything else."""
     if not isinstance(value, bool):
-        raise TypeError(f"{function}: {name} must be True or False, got {value!r}")
+        raise TypeError(f"{function}: {name} must be True or False, got {shown(value)}")
     return value
 
 
 def one_of(function: str, name: str, value: Any, accepted: Collection[Any]) -> Any:
     """Return `value` if it is one of the accepted ones."""
     if value not in list(accepted):
-        raise ValueError(f"{function}: {name} must be one of {', '.join(map(str, accepted))}; got {value!r}")
+        raise ValueError(f"{function}: {name} must be one of {', '.join(map(str, accepted))}; got {shown(value)}")
     return value
 
 
@@ -129,7 +136,7 @@ def image_shape(function: str, shape: tuple[int, ...]) -> tuple[int, ...]:
 def only(function: str, name: str, value: Any, *accepted: Any) -> None:
     """Refuse every value but these, of an argument that is there because PyTorch has it."""
     if not any(type(value) is type(choice) and value == choice for choice in accepted):
-        raise NotImplementedError(f"{function}: {name} must be {' or '.join(map(repr, accepted))}, got {value!r}")
+        raise NotImplementedError(f"{function}: {name} must be {' or '.join(map(repr, accepted))}, got {shown(value)}")
 
 
 def writeable(function: str, name: str, array: Any) -> None:
@@ -141,7 +148,7 @@ def writeable(function: str, name: str, array: Any) -> None:
 def axis(function: str, name: str, value: Any, ndim: int) -> int:
     """Return the number of a dimension, counted from the front."""
     if not _is_whole(value):
-        raise TypeError(f"{function}: {name} must be an integer, got {value!r}")
+        raise TypeError(f"{function}: {name} must be an integer, got {shown(value)}")
     # a 0-d array counts as having one dimension, as in PyTorch
     size = max(1, ndim)
     if not -size <= value < size:

@@ -202,7 +202,7 @@ def backward(tensor: Tensor, gradient: Any = None) -> None:
 
     Parameters
     ----------
-    gradient : array, optional
+    gradient : array or Tensor, optional
         ``d loss / d tensor``, of this tensor's shape. Not needed for a tensor of one element, where it is 1.
 
     Raises
@@ -279,9 +279,7 @@ def _starting_gradient(tensor: Tensor, gradient: Any) -> Array:
                 f"backward: gradient is required unless the tensor has one element, got shape {tensor.shape}"
             )
         return xp.ones_like(tensor.data)
-    if isinstance(gradient, Tensor):
-        raise TypeError("backward: gradient must be a plain array; pass gradient.data")
-    gradient = xp.asarray(gradient, dtype=tensor.dtype)
+    gradient = xp.asarray(gradient.data if isinstance(gradient, Tensor) else gradient, dtype=tensor.dtype)
     if gradient.shape != tensor.shape:
         raise ValueError(f"backward: gradient has shape {gradient.shape}, the tensor has shape {tensor.shape}")
     return gradient

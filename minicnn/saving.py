@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.arguments import only
-from minicnn.autograd import Tensor
+from minicnn.autograd import Tensor, as_tensor
 from minicnn.backend import asnumpy, get_default_device, to_device
 from minicnn.errors import MinicnnError
 
@@ -50,7 +50,7 @@ def save(obj: Mapping[str, Any], f: str | os.PathLike[str]) -> None:
             raise TypeError(f"save: obj must have strings for its keys, got {name!r}")
         if not hasattr(value, "dtype"):
             raise TypeError(f"save: obj must hold tensors and arrays only, got {type(value).__name__} for {name!r}")
-        tensor = value if isinstance(value, Tensor) else Tensor(value)
+        tensor = as_tensor(value)
         arrays[name] = np.asarray(asnumpy(tensor.data), order="C")
     write_atomically(f, safetensors.numpy.save(arrays))
 

@@ -169,6 +169,8 @@ class Tensor(TensorMethods):
 def install_methods(**methods: Any) -> None:
     """Give Tensor operators and methods; called by the pages that define them."""
     for name, method in methods.items():
+        if "<" in getattr(method, "__qualname__", ""):  # made by a lambda or a function: errors show the method's name
+            method.__name__, method.__qualname__ = name, f"Tensor.{name}"
         setattr(Tensor, name, method)
 
 

@@ -201,7 +201,7 @@ print(gradcheck(lambda s: Lazy(1)(s), scores, raise_exception=False))
 # %% [markdown]
 # Probabilities add up to 1 whatever the scores are. Their sum has the slope 0, so zeros are correct.
 #
-# This was minicnn's own check, `minicnn.gradcheck(fn, inputs)`. For each number of the inputs it compares *analytic*,
+# This was minicnn's own check, `minicnn.gradcheck(func, inputs)`. For each number of the inputs it compares *analytic*,
 # the result of backward, with *numeric*, the central difference (step $10^{-6}$; the argument is called `eps`). They
 # agree if they differ by no more than $10^{-5} + 10^{-3} \cdot$ |numeric|. It reports the worst: `inputs[0][0, 2]` is
 # the number in row 0 and column 2 of the first input.

@@ -304,9 +304,14 @@ def test_the_starting_gradient_is_checked() -> None:
         y.backward(np.ones(2))
     with pytest.raises(ValueError, match=r"gradient has shape \(\), the tensor has shape \(3,\)"):
         y.backward(1.0)
-    with pytest.raises(TypeError, match="gradient must be a plain array"):
-        y.backward(Tensor(np.ones(3)))
     y.backward(np.ones(3))  # nothing was spoilt
+
+
+def test_the_first_gradient_is_an_array_or_a_tensor() -> None:
+    x = leaf(1, 2, 3)
+    (x * 2).backward(np.ones(3))
+    (x * 2).backward(Tensor([1.0, 2.0, 3.0]))
+    assert x.grad.tolist() == [4, 6, 8]
 
 
 def test_nothing_requires_a_gradient() -> None:

@@ -75,7 +75,7 @@ class _Comparison:
 
 
 def gradcheck(
-    fn: Callable[..., Any],
+    func: Callable[..., Any],
     inputs: Tensor | Sequence[Tensor],
     eps: float = 1e-6,
     atol: float = 1e-5,
@@ -93,7 +93,7 @@ def gradcheck(
 
     Parameters
     ----------
-    fn : callable
+    func : callable
         Takes the inputs and returns a Tensor, or a tuple of them (integer ones are skipped). It must be
         deterministic: a function that draws random numbers, such as dropout, must seed them inside.
     inputs : Tensor or tuple of Tensors
@@ -115,7 +115,7 @@ def gradcheck(
     GradcheckError
         If a derivative is wrong; also, as in PyTorch, at a kink or a tie, where finite differences have no
         answer (the message says so); if backward raises an error or writes into the gradient it is given; if
-        fn changes its inputs, gives two results for the same inputs, or returns something that is not finite
+        func changes its inputs, gives two results for the same inputs, or returns something that is not finite
         or needs no gradient.
     TypeError
         If an input or an output is not a Tensor, or is float32, which has too few digits.
@@ -140,7 +140,7 @@ def gradcheck(
     cause = None
     try:
         with _borrowed(tensors):
-            report = _Check(fn, tensors, eps, atol, rtol).run()
+            report = _Check(func, tensors, eps, atol, rtol).run()
     except _Broken as broken:
         report, cause = GradcheckReport(ok=False, problem=str(broken)), broken.__cause__
     if raise_exception and not report:
@@ -183,21 +183,21 @@ class _Check:
     """One run of :func:`gradcheck`."""
 
     def __init__(
-        self, fn: Callable[..., Any], tensors: tuple[Tensor, ...], eps: float, atol: float, rtol: float
+        self, func: Callable[..., Any], tensors: tuple[Tensor, ...], eps: float, atol: float, rtol: float
     ) -> None:
-        self.fn, self.tensors, self.eps, self.atol, self.rtol = fn, tensors, eps, atol, rtol
+        self.func, self.tensors, self.eps, self.atol, self.rtol = func, tensors, eps, atol, rtol
         self.random = np.random.default_rng(0)  # not the global one, whose state belongs to the user
 
     def run(self) -> GradcheckReport:
         untouched = [asnumpy(tensor.data).copy() for tensor in self.tensors]
         self.base = self.evaluate()
-        self.refuse_changed_inputs(untouched, "fn")
+        self.refuse_changed_inputs(untouched, "func")
         if not np.isfinite(self.base).all():
-            raise _Broken("fn returned NaN or infinity, where no derivative can be measured")
+            raise _Broken("func returned NaN or infinity, where no derivative can be measured")
         if not np.array_equal(self.base, self.evaluate()):
             raise _Broken(
-                "fn gave two different results for the same inputs; if it draws random numbers, as dropout "
-                "does, seed them inside fn: minicnn.manual_seed(0)"
+                "func gave two different results for the same inputs; if it draws random numbers, as dropout "
+                "does, seed them inside func: minicnn.manual_seed(0)"
             )
         self.cotangent = self.away_from_zero(self.base.size)
         self.gradients = self.backward()
@@ -231,30 +231,30 @@ class _Check:
         )
 
     def outputs(self) -> list[Tensor]:
-        """Run fn and return those of its outputs that have derivatives."""
-        returned = self.fn(*self.tensors)
+        """Run func and return those of its outputs that have derivatives."""
+        returned = self.func(*self.tensors)
         outputs = list(returned) if isinstance(returned, (tuple, list)) else [returned]
         for output in outputs:
             if not isinstance(output, Tensor):
                 kind = type(output).__name__
-                raise TypeError(f"gradcheck: fn must return a Tensor or a tuple of Tensors, got {kind}")
+                raise TypeError(f"gradcheck: func must return a Tensor or a tuple of Tensors, got {kind}")
             if output.dtype == np.float32:
-                raise TypeError("gradcheck: fn must keep the precision of its float64 inputs, it returned float32")
+                raise TypeError("gradcheck: func must keep the precision of its float64 inputs, it returned float32")
         return [output for output in outputs if output.dtype.kind == "f"]
 
     def evaluate(self) -> np.ndarray:
-        """Return all numbers that fn computes, as one flat array of its own."""
+        """Return all numbers that func computes, as one flat array of its own."""
         return np.concatenate([np.empty(0), *(asnumpy(output.data).ravel() for output in self.outputs())])
 
     def backward(self) -> list[np.ndarray]:
         """Return the gradient of cotangent times output by each input, as flat arrays."""
         outputs = self.outputs()
         if not any(output.requires_grad for output in outputs):
-            raise _Broken("the output of fn needs no gradient: is there a detach() or a no_grad() inside?")
+            raise _Broken("the output of func needs no gradient: is there a detach() or a no_grad() inside?")
         ends = list(itertools.accumulate(output.numel() for output in outputs))
         tampered: list[str] = []
         for number, end in enumerate(ends):
-            output = self.outputs()[number]  # fn runs again: backward frees its graph, which outputs may share
+            output = self.outputs()[number]  # func runs again: backward frees its graph, which outputs may share
             if not output.requires_grad:
                 continue
             _watch(output, tampered)

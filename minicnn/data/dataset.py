@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.arguments import number, whole
-from minicnn.autograd import Tensor
+from minicnn.autograd import Tensor, as_tensor
 from minicnn.backend import generator as default_generator
 
 __all__ = ["Dataset", "Subset", "TensorDataset", "random_split"]
@@ -65,7 +65,7 @@ class TensorDataset(Dataset):
     """
 
     def __init__(self, *tensors: Any) -> None:
-        self.tensors = tuple(each if isinstance(each, Tensor) else Tensor(each) for each in tensors)
+        self.tensors = tuple(as_tensor(each) for each in tensors)
         shapes = [tensor.shape for tensor in self.tensors]
         if not shapes or () in shapes or len({shape[0] for shape in shapes}) > 1:
             found = ", ".join(map(str, shapes)) or "none"

@@ -1,7 +1,7 @@
 """Initialisers: they fill a parameter in place, under PyTorch's names.
 
-Each function fills ``tensor.data`` and returns the tensor. Random numbers come from `generator`, a
-``numpy.random.Generator``; without one, from the generator that :func:`minicnn.manual_seed` seeds.
+Each function fills a tensor, or an array such as ``tensor.data``, and returns it. Random numbers come from
+`generator`, a ``numpy.random.Generator``; without one, from the generator that :func:`minicnn.manual_seed` seeds.
 """
 
 import math
@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minicnn.arguments import writeable
-from minicnn.autograd import Tensor, mark_written
+from minicnn.autograd import Tensor, as_tensor, mark_written
 from minicnn.backend import Array, checked_device, device_of, get_default_device, on_device_of, to_device
 from minicnn.backend import generator as default_generator
 from minicnn.nn.parameter import Parameter
@@ -253,11 +253,12 @@ def _source(generator: np.random.Generator | None) -> np.random.Generator:
 
 
 def _fill(tensor: T, numbers: Callable[[], Any]) -> T:
+    target = as_tensor(tensor)  # layer.weight.data is an array
     if not _skipping.get():
-        writeable("init", "tensor", tensor.data)
-        with on_device_of(tensor.data):
-            tensor.data[...] = to_device(np.asarray(numbers()), device_of(tensor.data))
-        mark_written(tensor, "an initialiser")
+        writeable("init", "tensor", target.data)
+        with on_device_of(target.data):
+            target.data[...] = to_device(np.asarray(numbers()), device_of(target.data))
+        mark_written(target, "an initialiser")
     return tensor
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from minicnn import functional as F
 from minicnn.arguments import image, image_shape, number, probability, switch, whole
-from minicnn.autograd import Tensor
+from minicnn.autograd import Tensor, as_tensor
 from minicnn.nn import init
 from minicnn.nn.declarations import LayerInfo, OnnxGraph
 from minicnn.nn.module import Module
@@ -117,7 +117,7 @@ class Identity(ElementwiseLayer):
         super().__init__()
 
     def forward(self, input: Tensor) -> Tensor:
-        return input if isinstance(input, Tensor) else Tensor(input)
+        return as_tensor(input)
 
     def output_info(self, input_shape: tuple[int, ...]) -> LayerInfo:
         return LayerInfo(input_shape, "identity", is_view=True, notes=())
@@ -279,7 +279,7 @@ class PadTo(Module):
             raise ValueError(f"PadTo: smallest must be at most size={self.size}, got {smallest}")
 
     def forward(self, input: Tensor) -> Tensor:
-        input = input if isinstance(input, Tensor) else Tensor(input)
+        input = as_tensor(input)
         image("PadTo", input)
         below, right = self.missing(input.shape)
         return F.pad(input, (0, right, 0, below))

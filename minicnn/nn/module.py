@@ -305,6 +305,14 @@ class Module:
                 tensor.grad = to_device(tensor.grad, device)
         return self
 
+    def cpu(self) -> Self:
+        """Move everything to the CPU: ``to("cpu")``."""
+        return self.to("cpu")
+
+    def cuda(self, device: int | None = None) -> Self:
+        """Move everything to the current GPU or to that of this number: ``to("cuda")``."""
+        return self.to("cuda" if device is None else f"cuda:{device}")
+
     # --- modes and gradients --------------------------------------------------------------------------------
 
     def train(self, mode: bool = True) -> Self:
@@ -325,8 +333,9 @@ class Module:
             parameter.requires_grad = requires_grad
         return self
 
-    def zero_grad(self) -> None:
+    def zero_grad(self, set_to_none: bool = True) -> None:
         """Set ``grad`` of all parameters to None."""
+        only("zero_grad", "set_to_none", set_to_none, True)
         for parameter in self.parameters():
             parameter.grad = None
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from minicnn import functional as F
 from minicnn.arguments import not_negative, number, switch, whole
-from minicnn.autograd import Tensor
+from minicnn.autograd import Tensor, as_tensor
 from minicnn.nn import init
 from minicnn.nn.declarations import LayerInfo, OnnxGraph
 from minicnn.nn.module import Module
@@ -199,7 +199,7 @@ class BatchNormLayer(Module):
         self.num_batches_tracked = Buffer(init.new_zero(np.int64, device)) if tracked else None
 
     def forward(self, input: Tensor) -> Tensor:
-        input = input if isinstance(input, Tensor) else Tensor(input)
+        input = as_tensor(input)
         self._check(input.shape)
         momentum = 0.0 if self.momentum is None else self.momentum
         if self.training and self.num_batches_tracked is not None:

@@ -34,11 +34,16 @@ class _Listed(Module):
     def __getitem__(self, index: int | slice) -> Module | Self:
         """Return one module, or for a slice a module of the same kind: a Sequential keeps the names in it."""
         named: list[tuple[str, Module]] = list(self._own(Module).items())
-        if isinstance(index, slice):
-            return self._part(named[index])
-        if not -len(named) <= index < len(named):
-            raise IndexError(f"{type(self).__name__}: index {index} is out of range for {len(named)} modules")
-        return named[index][1]
+        return self._part(named[index]) if isinstance(index, slice) else named[self._place(index)][1]
+
+    def __setitem__(self, index: int, module: Module) -> None:
+        """Put a module in the place of another, under its name: ``net[-1] = nn.Linear(256, 2)`` to train it anew."""
+        setattr(self, list(self._own(Module))[self._place(index)], module)
+
+    def _place(self, index: int) -> int:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"{type(self).__name__}: index {index} is out of range for {len(self)} modules")
+        return index
 
     def _part(self, named: list[tuple[str, Module]]) -> Self:
         """Return what a slice gives."""

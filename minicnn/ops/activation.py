@@ -5,7 +5,7 @@ from typing import Any
 
 from minicnn import kernels
 from minicnn.arguments import axis, floating, number, only
-from minicnn.autograd import Function, Tensor, install_methods
+from minicnn.autograd import Function, Tensor, as_tensor, install_methods
 from minicnn.backend import Array
 from minicnn.ops.conversion import to
 from minicnn.ops.elementwise import Elementwise
@@ -120,7 +120,7 @@ class LogSoftmax(Function):
 
 
 def _tensor(function: str, input: Any) -> Tensor:
-    tensor = input if isinstance(input, Tensor) else Tensor(input)
+    tensor = as_tensor(input)
     floating(function, "input", tensor)
     return tensor
 
@@ -172,7 +172,7 @@ def sigmoid(input: Tensor) -> Tensor:
 
 
 def _along(function: type[Softmax] | type[LogSoftmax], name: str, input: Any, dim: int, dtype: Any) -> Tensor:
-    tensor = input if isinstance(input, Tensor) else Tensor(input)
+    tensor = as_tensor(input)
     tensor = _tensor(name, to(tensor, dtype=dtype))
     dim = axis(name, "dim", dim, tensor.ndim)
     if tensor.ndim == 0:

@@ -4,7 +4,7 @@ from types import ModuleType
 from typing import Any
 
 from minicnn.arguments import floating, whole
-from minicnn.autograd import Function, Tensor
+from minicnn.autograd import Function, Tensor, as_tensor
 from minicnn.backend import Array
 
 __all__ = ["AdaptiveAvgPool2d", "adaptive_avg_pool2d", "adaptive_size", "spans"]
@@ -72,7 +72,7 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     -------
     Tensor of shape (N, C, OH, OW) or (C, OH, OW)
     """
-    tensor = input if isinstance(input, Tensor) else Tensor(input)
+    tensor = as_tensor(input)
     floating("adaptive_avg_pool2d", "input", tensor)
     size = adaptive_size("adaptive_avg_pool2d", output_size, tensor.shape)
     return tensor if size == tensor.shape[-2:] else AdaptiveAvgPool2d(size)(tensor)

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from minicnn.arguments import shown
 from minicnn.autograd import OWN_PLACE, Function, Tensor, as_tensor, install_methods
 from minicnn.backend import Array, get_array_module, on_device_of
 from minicnn.ops.conversion import to
@@ -297,7 +298,7 @@ def matmul(input: Any, other: Any) -> Tensor:
 def pow(input: Tensor, exponent: Any) -> Tensor:
     """Return each element to the power of a number."""
     if isinstance(exponent, bool) or not isinstance(exponent, numbers.Real):
-        raise TypeError(f"**: the exponent must be a plain number, got {exponent!r}")
+        raise TypeError(f"**: the exponent must be a plain number, got {shown(exponent)}")
     if isinstance(exponent, numbers.Integral):
         return Pow(int(exponent))(as_tensor(input))
     return Pow(float(exponent))(_real(input))
@@ -323,5 +324,5 @@ install_methods(
     log=log,
     sqrt=sqrt,
     matmul=matmul,
-    mm=matmul,
+    mm=lambda x, mat2: matmul(x, mat2),
 )

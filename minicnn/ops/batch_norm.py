@@ -4,7 +4,7 @@ from types import ModuleType
 from typing import Any
 
 from minicnn.arguments import floating, not_negative, number, same_dtype, switch, writeable
-from minicnn.autograd import OWN_PLACE, Function, Tensor, Window, mark_written
+from minicnn.autograd import OWN_PLACE, Function, Tensor, Window, as_tensor, mark_written
 from minicnn.backend import Array, on_device_of, same_device
 from minicnn.ops.lrn import positions
 
@@ -108,7 +108,7 @@ def batch_norm(
     Ioffe and Szegedy 2015, "Batch normalization: accelerating deep network training by reducing internal covariate
     shift", algorithms 1 and 2.
     """
-    input = input if isinstance(input, Tensor) else Tensor(input)
+    input = as_tensor(input)
     floating("batch_norm", "input", input)
     if input.ndim < 2:
         raise ValueError(f"batch_norm: input must have shape (N, C) or (N, C, *), got {input.shape}")
@@ -119,10 +119,7 @@ def batch_norm(
         "weight": weight,
         "bias": bias,
     }
-    channels = {
-        name: tensor if tensor is None or isinstance(tensor, Tensor) else Tensor(tensor)
-        for name, tensor in channels.items()
-    }
+    channels = {name: None if tensor is None else as_tensor(tensor) for name, tensor in channels.items()}
     same_dtype("batch_norm", input=input, **channels)
     for name, tensor in channels.items():
         if tensor is not None and tensor.shape != (C,):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.arguments import axis
+from minicnn.arguments import axis, shown
 from minicnn.autograd import Tensor, as_tensor, install_methods
 from minicnn.backend import get_array_module, on_device_of, same_device
 from minicnn.ops.arithmetic import operand
@@ -36,7 +36,7 @@ def _elementwise(symbol: str, function: Callable[[Any, Any], Any], a: Tensor, b:
 
 
 def _comparison(symbol: str, function: Callable[[Any, Any], Any]) -> Callable[[Tensor, Any], Any]:
-    return lambda a, b: _elementwise(symbol, function, a, b)
+    return lambda x, other: _elementwise(symbol, function, x, other)
 
 
 def _eq(a: Tensor, b: Any) -> Tensor:
@@ -50,7 +50,7 @@ def _logic(symbol: str, function: Callable[[Any, Any], Any]) -> Callable[[Tensor
     def method(a: Tensor, b: Any) -> Any:
         for value in (a, b):
             if isinstance(value, float) or getattr(getattr(value, "dtype", None), "kind", "b") not in "iub":
-                raise TypeError(f"{symbol}: the operands must hold booleans or integers, got {value!r}")
+                raise TypeError(f"{symbol}: the operands must hold booleans or integers, got {shown(value)}")
         return _elementwise(symbol, function, a, b)
 
     return method
@@ -78,7 +78,7 @@ def _iter(x: Tensor) -> Iterator[Tensor]:
 
 def _bool(x: Tensor) -> bool:
     if x.numel() != 1:
-        raise ValueError(f"bool: a tensor of shape {x.shape} is neither true nor false; use np.any or np.all")
+        raise ValueError(f"bool: a tensor of shape {x.shape} is neither true nor false; use x.any() or x.all()")
     return bool(x.item())
 
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from minicnn import kernels
 from minicnn.arguments import pair, same_dtype, whole
-from minicnn.autograd import Function, Tensor, Window
+from minicnn.autograd import Function, Tensor, Window, as_tensor
 from minicnn.backend import Array, empty, piece_bytes, split
 from minicnn.ops.algorithms import choose
 from minicnn.ops.shape import Pad
@@ -169,8 +169,8 @@ def conv2d(
     Krizhevsky et al. 2012, sections 3.2 (two towers) and 3.5 (the layers).
     """
     input, alone = batched("conv2d", input)
-    weight = weight if isinstance(weight, Tensor) else Tensor(weight)
-    bias = bias if bias is None or isinstance(bias, Tensor) else Tensor(bias)
+    weight = as_tensor(weight)
+    bias = None if bias is None else as_tensor(bias)
     same_dtype("conv2d", input=input, weight=weight, bias=bias)
     stride, dilation = pair("conv2d", "stride", stride, 1), pair("conv2d", "dilation", dilation, 1)
     groups = whole("conv2d", "groups", groups, 1)

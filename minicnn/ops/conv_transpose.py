@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from minicnn import kernels
 from minicnn.arguments import pair, same_dtype, whole
-from minicnn.autograd import Function, Tensor, Window
+from minicnn.autograd import Function, Tensor, Window, as_tensor
 from minicnn.backend import Array, empty, split
 from minicnn.ops.windows import batched, reach
 
@@ -181,8 +181,8 @@ def conv_transpose2d(
     """
     name = "conv_transpose2d"
     input, alone = batched(name, input)
-    weight = weight if isinstance(weight, Tensor) else Tensor(weight)
-    bias = bias if bias is None or isinstance(bias, Tensor) else Tensor(bias)
+    weight = as_tensor(weight)
+    bias = None if bias is None else as_tensor(bias)
     same_dtype(name, input=input, weight=weight, bias=bias)
     stride, dilation = pair(name, "stride", stride, 1), pair(name, "dilation", dilation, 1)
     padding, output_padding = pair(name, "padding", padding, 0), pair(name, "output_padding", output_padding, 0)

@@ -99,6 +99,7 @@ install_methods(
     int=lambda x: to(x, np.int32),
     long=lambda x: to(x, np.int64),
     bool=lambda x: to(x, np.bool_),
+    type=lambda x, dtype: to(x, dtype=numeric("type", dtype)),
     cpu=lambda x: to(x, "cpu"),
     cuda=_cuda,
 )

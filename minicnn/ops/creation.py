@@ -171,7 +171,7 @@ def _real(function: str, dtype: Any) -> Any:
 
 def randint(
     low: int,
-    high: Any,
+    high: Any = None,
     size: Any = None,
     *,
     dtype: Any = np.int64,
@@ -182,7 +182,8 @@ def randint(
 
     ``randint(10, (2, 3))`` draws digits, ``randint(1, 7, (2, 3))`` throws dice.
     """
-    low, high, size = (0, low, high) if size is None else (low, high, size)
+    if high is None or size is None:  # randint(10, (2, 3)) and randint(10, size=(2, 3))
+        low, high, size = 0, low, high if size is None else size
     drawn = generator().integers(
         whole("randint", "low", low), whole("randint", "high", high, low + 1), _shape("randint", (size,))
     )

@@ -3,7 +3,7 @@
 from types import ModuleType
 
 from minicnn.arguments import floating, only, probability
-from minicnn.autograd import OWN_PLACE, Function, Tensor
+from minicnn.autograd import OWN_PLACE, Function, Tensor, as_tensor
 from minicnn.backend import Array, random_uniform
 
 __all__ = ["Dropout", "dropout"]
@@ -49,7 +49,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     ----------
     Krizhevsky et al. 2012, section 4.2; Hinton et al. 2012, arXiv:1207.0580.
     """
-    tensor = input if isinstance(input, Tensor) else Tensor(input)
+    tensor = as_tensor(input)
     floating("dropout", "input", tensor)
     p = probability("dropout", "p", p)
     only("dropout", "inplace", inplace, False)

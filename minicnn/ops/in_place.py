@@ -45,12 +45,12 @@ def _operator(symbol: str, name: str) -> Callable[[Tensor, Any], Tensor]:
 
 
 def _change(symbol: str, name: str) -> Callable[[Tensor, Any], Tensor]:
-    def method(x: Tensor, value: Any) -> Tensor:
-        _refuse_recorded(symbol, x, value)
-        other = operand(symbol, value, x).data
-        same_device(symbol, a=x.data, b=other)
+    def method(x: Tensor, other: Any) -> Tensor:
+        _refuse_recorded(symbol, x, other)
+        numbers = operand(symbol, other, x).data
+        same_device(symbol, a=x.data, b=numbers)
         with on_device_of(x.data):
-            result = getattr(x.data, f"__{name}__")(other)
+            result = getattr(x.data, f"__{name}__")(numbers)
             if result.shape != x.shape:
                 raise ValueError(f"{symbol}: shape {x.shape} cannot hold the result, whose shape is {result.shape}")
             if result.dtype.kind == "f" and x.dtype.kind != "f":
@@ -87,6 +87,11 @@ def _fill(symbol: str) -> Callable[[Tensor, Any], Tensor]:
     return method
 
 
+def _copy(x: Tensor, other: Any) -> Tensor:
+    _setitem(x, ..., other, "copy_")
+    return x
+
+
 install_methods(
     __iadd__=_operator("+=", "add"),
     __isub__=_operator("-=", "sub"),
@@ -97,7 +102,7 @@ install_methods(
     sub_=_scaled("sub_", "sub"),
     mul_=_change("mul_", "mul"),
     div_=_change("div_", "truediv"),
-    copy_=_fill("copy_"),
+    copy_=_copy,
     fill_=_fill("fill_"),
     zero_=lambda x: _fill("zero_")(x, 0),
 )

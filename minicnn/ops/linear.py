@@ -5,7 +5,7 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 from minicnn.arguments import same_dtype
-from minicnn.autograd import Function, Tensor
+from minicnn.autograd import Function, Tensor, as_tensor
 from minicnn.backend import Array, matmul
 from minicnn.ops.algorithms import choose
 
@@ -61,8 +61,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     ----------
     Krizhevsky et al. 2012, section 3.5.
     """
-    input, weight = (t if isinstance(t, Tensor) else Tensor(t) for t in (input, weight))
-    bias = bias if bias is None or isinstance(bias, Tensor) else Tensor(bias)
+    input, weight = as_tensor(input), as_tensor(weight)
+    bias = None if bias is None else as_tensor(bias)
     same_dtype("linear", input=input, weight=weight, bias=bias)
     if weight.ndim != 2:
         raise ValueError(f"linear: weight must have shape (out features, in features), got {weight.shape}")

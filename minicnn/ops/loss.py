@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.arguments import floating, one_of, probability, same_dtype, whole
-from minicnn.autograd import Function, Tensor
+from minicnn.autograd import Function, Tensor, as_tensor
 from minicnn.backend import Array, on_device_of, same_device
 from minicnn.ops.algorithms import choose
 
@@ -181,10 +181,10 @@ def cross_entropy(
     ----------
     Krizhevsky et al. 2012, section 3.5.
     """
-    input = input if isinstance(input, Tensor) else Tensor(input)
+    input = as_tensor(input)
     floating("cross_entropy", "input", input)
     label_smoothing = probability("cross_entropy", "label_smoothing", label_smoothing)
-    target = target if isinstance(target, Tensor) else Tensor(target)
+    target = as_tensor(target)
     if target.dtype.kind == "f" and target.shape == input.shape and input.ndim:
         if whole("cross_entropy", "ignore_index", ignore_index) >= 0:
             raise NotImplementedError(
@@ -225,9 +225,9 @@ def nll_loss(
     ValueError
         If a label is out of range.
     """
-    input = input if isinstance(input, Tensor) else Tensor(input)
+    input = as_tensor(input)
     floating("nll_loss", "input", input)
-    target = target if isinstance(target, Tensor) else Tensor(target)
+    target = as_tensor(target)
     labels, v, ignore_index = _with_labels("nll_loss", input, target, weight, ignore_index, reduction)
     return _shaped(NLLLoss(labels, v, ignore_index, reduction, 0.0)(_rows(input)), input, reduction)
 
@@ -238,7 +238,7 @@ def _checked(function: str, input: Tensor, weight: Any, reduction: str) -> Array
     if input.ndim < 1:
         raise ValueError(f"{function}: input must have shape (N, C), (N, C, *) or (C,), got {input.shape}")
     C = input.shape[0 if input.ndim == 1 else 1]
-    v = None if weight is None else (weight if isinstance(weight, Tensor) else Tensor(weight)).data
+    v = None if weight is None else as_tensor(weight).data
     if v is not None and v.shape != (C,):
         raise ValueError(f"{function}: weight must have shape ({C},), one number a class, got {v.shape}")
     same_device(function, input=input.data, weight=v)

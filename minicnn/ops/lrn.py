@@ -4,7 +4,7 @@ from types import ModuleType
 
 from minicnn import kernels
 from minicnn.arguments import floating, number, whole
-from minicnn.autograd import OWN_PLACE, Function, Tensor
+from minicnn.autograd import OWN_PLACE, Function, Tensor, as_tensor
 from minicnn.backend import Array, empty, split
 
 __all__ = ["LocalResponseNorm", "local_response_norm"]
@@ -87,7 +87,7 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
     ----------
     Krizhevsky et al. 2012, section 3.3.
     """
-    tensor = input if isinstance(input, Tensor) else Tensor(input)
+    tensor = as_tensor(input)
     floating("local_response_norm", "input", tensor)
     if tensor.ndim < 2:
         raise ValueError(f"local_response_norm: input must have shape (N, C, *), got {tensor.shape}")

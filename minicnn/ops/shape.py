@@ -356,6 +356,9 @@ def repeat(input: Tensor, *repeats: Any) -> Tensor:
 
 def stack(tensors: Any, dim: int = 0) -> Tensor:
     """Join tensors of the same shape along a new dimension, as ``torch.stack`` does."""
+    tensors = [as_tensor(tensor) for tensor in tensors]
+    if len(shapes := {tensor.shape for tensor in tensors}) > 1:
+        raise ValueError(f"stack: tensors must have one shape, got {', '.join(map(str, sorted(shapes)))}")
     return cat([unsqueeze(tensor, dim) for tensor in tensors], dim)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.arguments import one_of, same_dtype
-from minicnn.autograd import Function, Tensor
+from minicnn.autograd import Function, Tensor, as_tensor
 from minicnn.backend import Array
 from minicnn.ops.loss import REDUCTIONS
 
@@ -59,8 +59,8 @@ def mse_loss(input: Tensor, target: Any, reduction: str = "mean") -> Tensor:
         If the shapes differ. PyTorch broadcasts them with a warning: (N, 1) against (N,) would give N x N differences.
     """
     one_of("mse_loss", "reduction", reduction, REDUCTIONS)
-    input = input if isinstance(input, Tensor) else Tensor(input)
-    target = target if isinstance(target, Tensor) else Tensor(target)
+    input = as_tensor(input)
+    target = as_tensor(target)
     same_dtype("mse_loss", input=input, target=target)
     if input.shape != target.shape:
         raise ValueError(f"mse_loss: target must have the input's shape {input.shape}, got {target.shape}")

@@ -3,7 +3,7 @@
 from typing import Any
 
 from minicnn.arguments import image, pair
-from minicnn.autograd import Tensor
+from minicnn.autograd import Tensor, as_tensor
 
 __all__ = ["batched", "margins", "reach"]
 
@@ -12,7 +12,7 @@ Pair = tuple[int, int]
 
 def batched(function: str, input: Any) -> tuple[Tensor, bool]:
     """Return images (N, C, H, W), and whether it is one image (C, H, W) that became a batch of one."""
-    tensor = input if isinstance(input, Tensor) else Tensor(input)
+    tensor = as_tensor(input)
     if tensor.ndim not in (3, 4):
         raise ValueError(f"{function}: input must have shape (N, C, H, W) or (C, H, W), got {tensor.shape}")
     alone = tensor.ndim == 3

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from minicnn.arguments import not_negative, number
+from minicnn.arguments import not_negative, number, only
 from minicnn.autograd import Tensor
 from minicnn.backend import Array, get_array_module
 from minicnn.optim.optimizer import Optimizer
@@ -34,6 +34,8 @@ class Adam(Optimizer):
         Limits the step where gradients are almost 0; 0 or more.
     weight_decay : float
         d, which pulls the weights towards 0; 0 or more.
+    amsgrad : bool
+        Only False.
 
     References
     ----------
@@ -49,7 +51,9 @@ class Adam(Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
+        amsgrad: bool = False,
     ) -> None:
+        only(type(self).__name__, "amsgrad", amsgrad, False)
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
 
     def _check(self, group: Mapping[str, Any]) -> None:
@@ -93,7 +97,7 @@ class AdamW(Adam):
     ----------
     params : iterable of Tensor, or of dict
         The parameters, or groups of them with their own settings, as in :class:`SGD <minicnn.optim.SGD>`.
-    lr, betas, eps
+    lr, betas, eps, amsgrad
         As in :class:`Adam`.
     weight_decay : float
         d, which pulls the weights towards 0; 0 or more.
@@ -110,8 +114,9 @@ class AdamW(Adam):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
+        amsgrad: bool = False,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay)
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad)
 
     def _update(self, parameter: Tensor, gradient: Array, group: Mapping[str, Any], state: dict[str, Any]) -> None:
         parameter.data *= 1 - float(group["lr"]) * float(group["weight_decay"])

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.arguments import writeable
+from minicnn.arguments import only, writeable
 from minicnn.autograd import Tensor, mark_written
 from minicnn.backend import Array, asnumpy, device_of, on_device_of, same_device, to_device
 
@@ -93,8 +93,9 @@ class Optimizer:
     def _update(self, parameter: Tensor, gradient: Array, group: Mapping[str, Any], state: dict[str, Any]) -> None:
         raise NotImplementedError(f"{type(self).__name__} does not define _update")
 
-    def zero_grad(self) -> None:
+    def zero_grad(self, set_to_none: bool = True) -> None:
         """Set ``grad`` of all parameters to None."""
+        only("zero_grad", "set_to_none", set_to_none, True)
         for group in self.param_groups:
             for parameter in group["params"]:
                 parameter.grad = None

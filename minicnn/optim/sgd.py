@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minicnn import kernels
-from minicnn.arguments import not_negative
+from minicnn.arguments import not_negative, number, only
 from minicnn.autograd import Tensor
 from minicnn.backend import Array, get_array_module, split
 from minicnn.optim.optimizer import Optimizer
@@ -35,6 +35,8 @@ class SGD(Optimizer):
         The learning rate, 0 or more.
     momentum : float
         m, the part of v that is kept from step to step; 0 or more.
+    dampening : float
+        Only 0.
     weight_decay : float
         d, which pulls the weights towards 0; 0 or more.
     nesterov : bool
@@ -58,12 +60,14 @@ class SGD(Optimizer):
     def __init__(
         self,
         params: Iterable[Tensor] | Iterable[dict[str, Any]],
-        lr: float,
+        lr: float = 1e-3,
         momentum: float = 0.0,
+        dampening: float = 0,
         weight_decay: float = 0.0,
         nesterov: bool = False,
         style: str = "pytorch",
     ) -> None:
+        only("SGD", "dampening", number("SGD", "dampening", dampening), 0.0)
         defaults = {
             "lr": lr,
             "momentum": momentum,

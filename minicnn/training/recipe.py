@@ -219,7 +219,7 @@ class Recipe:
     def optimizer(self, network: Module) -> tuple[optim.SGD, Plateau | optim.MultiStepLR]:
         """Return a new optimiser of the parameters that are not frozen, and its learning rate schedule."""
         trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        optimizer = optim.SGD(trained, self.lr, self.momentum, self.weight_decay, style=self.sgd)
+        optimizer = optim.SGD(trained, self.lr, self.momentum, weight_decay=self.weight_decay, style=self.sgd)
         if self.schedule == "plateau":
             return optimizer, Plateau(optimizer, self.patience)
         return optimizer, optim.MultiStepLR(optimizer, self.lr_drops)

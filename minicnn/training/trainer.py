@@ -187,8 +187,7 @@ def run(
         trainer = Trainer(folder, state, parts, name, workers, checkpoint_minutes, keep, draw, after_epoch)
         if resumed is None or accept_changed_images:
             trainer.keep_checkpoint(remove_later=True)
-        if resumed is not None:
-            trainer.show_log()
+        trainer.show_log()
         trainer.train()
         return trainer.report()
 
@@ -255,7 +254,7 @@ class Trainer:
     def train_one_epoch(self) -> None:
         """Train on the rest of an epoch, validate, and write everything down."""
         state = self.state
-        result = train_epoch(
+        state.progress = result = train_epoch(
             state.network,
             state.optimizer,
             self.loader.batches(state.epoch - 1, start=state.progress.steps if state.progress is not None else 0),
@@ -263,7 +262,6 @@ class Trainer:
             after_step=self.after_step,
             before=state.progress,
         )
-        state.progress = result
         validated = self.validate()
         error = None if validated is None else validated.error
         self.bar.after_epoch(result, "" if error is None else f"; validation error {100 * error:.1f} %")
@@ -405,7 +403,6 @@ class Trainer:
             print(f"Test set: {tested}")
         with self.writing(self.folder.result.name):
             self.folder.write_result(result)
-        print(
-            f"Best network: {self.folder.best}; in the same folder: {self.folder.log.name}, {self.folder.result.name}"
-        )
+        beside = f"{self.folder.log.name}, {self.folder.result.name}"
+        print(f"Best network: {self.folder.best}; in the same folder: {beside}")
         return result

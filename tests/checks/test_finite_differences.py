@@ -254,7 +254,7 @@ def test_a_changed_input_is_noticed():
         def backward(self, xp, grad_output):
             return 2 * grad_output
 
-    with pytest.raises(GradcheckError, match=r"fn changed inputs\[1\] in place"):
+    with pytest.raises(GradcheckError, match=r"func changed inputs\[1\] in place"):
         gradcheck(lambda a, b: a + Doubling()(b), (tensor(3), tensor(3)))
 
 
@@ -378,4 +378,4 @@ def test_it_is_public():
     assert minicnn.gradcheck is gradcheck
     assert minicnn.GradcheckError is GradcheckError
     assert minicnn.GradcheckReport is GradcheckReport
-    assert minicnn.gradcheck(fn=F.tanh, inputs=tensor(2), eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True)
+    assert minicnn.gradcheck(func=F.tanh, inputs=tensor(2), eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True)

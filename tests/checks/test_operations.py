@@ -85,9 +85,9 @@ def test_operations_pass_on_a_gpu(gpu, monkeypatch):
         some = [example for examples in by_operation.values() for example in examples[:1] + examples[1:][-1:]]
     devices = set()
 
-    def noting(fn, inputs, raise_exception):
+    def noting(func, inputs, raise_exception):
         devices.update(x.device for x in inputs)
-        return gradcheck(fn, inputs, raise_exception=raise_exception)
+        return gradcheck(func, inputs, raise_exception=raise_exception)
 
     monkeypatch.setattr(operations, "gradcheck", noting)
     rows = checks.check_operations(device=gpu, examples=some)

@@ -174,6 +174,16 @@ def test_skip_arrays_ends_with_its_context():
     assert nn.Linear(3, 2).weight.data.any()
 
 
+def test_an_array_is_filled_as_its_tensor():
+    layer = nn.Linear(3, 2)
+    array = layer.weight.data
+    assert init.constant_(array, 0.5) is array
+    assert layer.weight.data.tolist() == [[0.5] * 3] * 2
+    init.xavier_normal_(layer.weight.data)
+    assert layer.weight.data is array
+    assert np.unique(array).size == 6
+
+
 def test_a_read_only_tensor_is_refused():
     tensor = minicnn.Tensor(np.ones((2, 3)))
     tensor.data.flags.writeable = False

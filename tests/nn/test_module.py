@@ -103,8 +103,18 @@ def test_zero_grad_forgets_every_gradient():
     net = Net()
     net(np.ones((1, 2, 4, 4), np.float32)).sum().backward()
     assert net.tail[1].weight.grad is not None
-    net.zero_grad()
+    net.zero_grad(set_to_none=True)
     assert all(parameter.grad is None for parameter in net.parameters())
+    with pytest.raises(NotImplementedError, match="zero_grad: set_to_none must be True, got False"):
+        net.zero_grad(set_to_none=False)
+
+
+def test_cpu_and_cuda(gpu):
+    net = Net()
+    assert net.cuda() is net
+    assert net.device == "cuda:0"
+    assert net.cpu().device == "cpu"
+    assert net.cuda(0).device == "cuda:0"
 
 
 def test_forgetting_super_init_is_named():

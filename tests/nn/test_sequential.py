@@ -32,6 +32,17 @@ def test_sequential_indexing_slicing_and_iteration():
             net[index]
 
 
+@pytest.mark.parametrize("kind", [nn.Sequential, lambda *modules: nn.ModuleList(modules)])
+def test_a_module_is_put_in_the_place_of_another(kind):
+    net, last = kind(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 3)), nn.Linear(2, 5)
+    net[2] = last
+    net[-2] = tanh = nn.Tanh()
+    assert list(net)[1:] == [tanh, last]
+    assert list(net.state_dict()) == ["0.weight", "0.bias", "2.weight", "2.bias"]
+    with pytest.raises(IndexError, match="index 3 is out of range for 3 modules"):
+        net[3] = last
+
+
 def test_sequential_append():
     net = nn.Sequential(nn.Linear(2, 2))
     assert net.append(nn.ReLU()) is net

@@ -19,6 +19,7 @@ from minicnn import Tensor
         (Tensor.bool, np.bool_),
         (lambda x: x.to(minicnn.float64), np.float64),
         (lambda x: x.to(dtype=np.uint8), np.uint8),
+        (lambda x: x.type(minicnn.float64), np.float64),
         (lambda x: x.to("cpu", minicnn.long), np.int64),
         (lambda x: x.to(Tensor(np.ones(1))), np.float64),
     ],
@@ -60,6 +61,8 @@ def test_names_of_devices(gpu: str) -> None:
         (lambda x: x.to("float32"), ValueError, "device must be 'cpu', 'cuda' or 'cuda:N', got 'float32'"),
         (lambda x: x.to(3), ValueError, "device must be 'cpu', 'cuda' or 'cuda:N', got 3"),
         (lambda x: x.to(str), TypeError, "to: dtype must be float32, float64, an integer or bool, got <U0"),
+        (lambda x: x.float(memory_format=None), TypeError, r"Tensor.float\(\) got an unexpected keyword argument"),
+        (lambda x: x.add_(1, 2), TypeError, r"Tensor.add_\(\) takes 2 positional arguments"),
         (lambda x: x.cuda(1.5), NotImplementedError, "cuda: device must be None, got 1.5"),
     ],
 )

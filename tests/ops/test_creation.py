@@ -96,6 +96,14 @@ def test_numbers_keep_the_precision_that_is_asked_for() -> None:
     assert minicnn.tensor(2**53 + 1).item() == 2**53 + 1
 
 
+def test_an_end_alone_may_be_named() -> None:
+    drawn = minicnn.randint(3, size=(4, 5))
+    assert drawn.shape == (4, 5)
+    assert drawn.max().item() < 3
+    assert minicnn.randint(low=2, high=3, size=(2,)).tolist() == [2, 2]
+    assert minicnn.randint(1, (2,)).tolist() == [0, 0]
+
+
 @pytest.mark.parametrize(
     ("wrong", "error", "message"),
     [

@@ -35,6 +35,13 @@ def test_a_tensor_without_gradient_is_changed_where_it_is(change: Callable[..., 
     np.testing.assert_array_equal(view.numpy(), expected.ravel())
 
 
+def test_the_other_operand_has_pytorchs_name() -> None:
+    x = Tensor([1.0, 2.0])
+    assert x.mul_(other=3).div_(other=2).tolist() == [1.5, 3]
+    assert x.copy_(other=Tensor([4.0, 5.0])).eq(other=4).tolist() == [True, False]
+    assert x.reshape(1, 2).mm(mat2=x.reshape(2, 1)).item() == 41
+
+
 def test_one_number_is_changed_in_place() -> None:
     total = Tensor(np.float32(1))
     total += 2

@@ -39,6 +39,10 @@ def test_a_number_at_a_bound_passes_its_gradient_on() -> None:
     [
         (lambda x: x.clamp(), ValueError, "clamp: min or max must be given"),
         (lambda x: x.clamp("a"), TypeError, "clamp: min must be a number, got 'a'"),
+        (lambda x: x.clamp(x), TypeError, r"clamp: min must be a number, got a Tensor of shape \(\d,.*\)$"),
+        (lambda x: x.max(x), TypeError, r"max: dim must be an integer, got a Tensor of shape \(\d,.*\)$"),
+        (lambda x: x**x, TypeError, r"\*\*: the exponent must be a plain number, got a Tensor of shape \(\d,.*\)$"),
+        (lambda x: x & x, TypeError, r"&: the operands must hold .*, got a Tensor of shape \(\d,.*\)$"),
         (lambda x: minicnn.where(x, x, x), TypeError, "where: condition must hold booleans, got float32"),
         (lambda x: minicnn.where(x > 0, x, [1.0]), TypeError, "where: the other operand must be a Tensor"),
         (lambda x: minicnn.where(x > 0, x, Tensor([1.0, 2.0])), ValueError, r"where: shapes \(3,\), \(3,\) and \(2,\)"),

@@ -55,6 +55,8 @@ P = parameters()
         (lambda: optim.Adam(P, betas=0.9), TypeError, "Adam: betas must be a pair of numbers, got 0.9"),
         (lambda: optim.Adam(P, betas=(0.9, 1.0)), ValueError, "Adam: betas must be at least 0 and below 1"),
         (lambda: optim.Adam(P, betas=(0.9, math.nan)), ValueError, "Adam: betas must be at least 0 and below 1"),
+        (lambda: optim.Adam(P, amsgrad=True), NotImplementedError, "Adam: amsgrad must be False, got True"),
+        (lambda: optim.AdamW(P, amsgrad=True), NotImplementedError, "AdamW: amsgrad must be False, got True"),
         (lambda: optim.Adam(P, eps=-1), ValueError, "Adam: eps must be 0 or more"),
         (lambda: optim.Adam(P, math.inf), ValueError, "Adam: lr must be 0 or more, and finite, got inf"),
         (lambda: optim.Adam(P, eps=math.inf), ValueError, "Adam: eps must be 0 or more, and finite, got inf"),

@@ -22,7 +22,7 @@ def test_a_parameter_without_gradient_is_left_alone():
 
 
 def test_step_does_not_write_into_gradients():
-    for make in (lambda p: optim.SGD(p, 0.1, 0.9, 0.1), lambda p: optim.Adam(p, 0.1, weight_decay=0.1)):
+    for make in (lambda p: optim.SGD(p, 0.1, 0.9, weight_decay=0.1), lambda p: optim.Adam(p, 0.1, weight_decay=0.1)):
         params = parameters()
         run(make(params), params, 1)
         for parameter, gradient in zip(params, gradients(0), strict=True):
@@ -76,8 +76,10 @@ def test_zero_grad():
     params = parameters()
     optimizer = optim.SGD([{"params": params[:1]}, {"params": params[1:]}], lr=0.1)
     run(optimizer, params, 1)
-    optimizer.zero_grad()
+    optimizer.zero_grad(set_to_none=True)
     assert all(parameter.grad is None for parameter in params)
+    with pytest.raises(NotImplementedError, match="zero_grad: set_to_none must be True, got False"):
+        optimizer.zero_grad(False)
 
 
 @pytest.mark.torch

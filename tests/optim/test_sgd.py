@@ -96,7 +96,7 @@ P = parameters()
         (lambda: optim.SGD(P, math.inf), ValueError, "SGD: lr must be 0 or more, and finite, got inf"),
         (lambda: optim.SGD(P, 0.1, math.inf), ValueError, "SGD: momentum must be 0 or more, and finite, got inf"),
         (
-            lambda: optim.SGD(P, 0.1, 0, math.inf),
+            lambda: optim.SGD(P, 0.1, 0, 0, math.inf),
             ValueError,
             "SGD: weight_decay must be 0 or more, and finite, got inf",
         ),
@@ -104,6 +104,7 @@ P = parameters()
         (lambda: optim.SGD(P, 0.1, momentum=-1), ValueError, "SGD: momentum must be 0 or more"),
         (lambda: optim.SGD(P, 0.1, weight_decay=-1), ValueError, "SGD: weight_decay must be 0 or more"),
         (lambda: optim.SGD([{"params": P, "lr": -1}], 0.1), ValueError, "SGD: lr must be 0 or more"),
+        (lambda: optim.SGD(P, dampening=0.1), NotImplementedError, "SGD: dampening must be 0.0, got 0.1"),
         (
             lambda: optim.SGD(P, 0.1, style="caffe"),
             ValueError,
@@ -111,7 +112,7 @@ P = parameters()
         ),
         (lambda: optim.SGD(P, 0.1, nesterov=True), ValueError, "SGD: nesterov=True needs a momentum above 0"),
         (
-            lambda: optim.SGD(P, 0.1, 0.9, 0, True, "paper"),
+            lambda: optim.SGD(P, 0.1, 0.9, 0, 0, True, "paper"),
             ValueError,
             "SGD: nesterov=True needs .*style='paper'",
         ),
@@ -120,6 +121,11 @@ P = parameters()
 def test_refusals(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_the_defaults_and_their_order_are_pytorchs():
+    assert optim.SGD(P).param_groups[0]["lr"] == 1e-3
+    assert optim.SGD(P, 0.1, 0.9, 0, 5e-4).param_groups[0]["weight_decay"] == 5e-4
 
 
 @pytest.mark.torch
