@@ -134,6 +134,18 @@ class RunFolder:
             if later > path:
                 later.unlink()
 
+    @contextmanager
+    def writing(self, what: str) -> Iterator[None]:
+        """Raise a full disk, or any other OSError, as a TrainingError that says what to do."""
+        try:
+            yield
+        except OSError as error:
+            reason = error.strerror or error
+            raise TrainingError(
+                f"{what} cannot be written to {self.folder}: {reason}. Earlier files are intact; "
+                f"--resume continues once this is solved"
+            ) from error
+
     def write_log(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write ``log.csv``, atomically. There must be at least one row, and all must have the same columns."""
         text = io.StringIO()

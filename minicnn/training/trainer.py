@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -332,7 +331,7 @@ class Trainer:
             model = (state.network, state.preparation, state.classes, self.info())
             save_training(path, *model, state.optimizer, progress)
 
-        with self.writing("a checkpoint"):
+        with self.folder.writing("a checkpoint"):
             path = self.folder.keep(steps, save, self.keep)
             if remove_later:
                 self.folder.remove_later(path)
@@ -341,7 +340,7 @@ class Trainer:
     def keep_best(self) -> None:
         """Save the best network so far."""
         state = self.state
-        with self.writing(self.folder.best.name):
+        with self.folder.writing(self.folder.best.name):
             save_model(self.folder.best, state.network, state.preparation, state.classes, self.info())
 
     def info(self) -> dict[str, Any]:
@@ -352,23 +351,11 @@ class Trainer:
         """Write the log and draw it, once there is an epoch in it."""
         rows = self.state.rows
         if rows:
-            with self.writing(self.folder.log.name):
+            with self.folder.writing(self.folder.log.name):
                 self.folder.write_log(rows)
             if self.draw is not None:
-                with self.writing(self.folder.curves.name):
+                with self.folder.writing(self.folder.curves.name):
                     self.draw(rows, self.folder.curves)
-
-    @contextmanager
-    def writing(self, what: str) -> Iterator[None]:
-        """Raise a full disk, or any other OSError, as a TrainingError that says what to do."""
-        try:
-            yield
-        except OSError as error:
-            reason = error.strerror or error
-            raise TrainingError(
-                f"{what} cannot be written to {self.folder.folder}: {reason}. Earlier files are intact; "
-                f"--resume continues once this is solved"
-            ) from error
 
     # --- the result ------------------------------------------------------------------------------------------
 
@@ -401,7 +388,7 @@ class Trainer:
             tested.finite(f"{self.folder.best} is of no use: its loss on the test set")
             result["test"] = asdict(tested)
             print(f"Test set: {tested}")
-        with self.writing(self.folder.result.name):
+        with self.folder.writing(self.folder.result.name):
             self.folder.write_result(result)
         beside = f"{self.folder.log.name}, {self.folder.result.name}"
         print(f"Best network: {self.folder.best}; in the same folder: {beside}")
