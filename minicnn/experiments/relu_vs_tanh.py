@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
+from minicnn.experiments.conclusion import conclusion
 from minicnn.experiments.results import aligned
 from minicnn.experiments.study import DATA, Study
 from minicnn.training.metrics import average_crossing, crossing_ratio, crossings, epochs_to_target
@@ -191,8 +192,10 @@ class ReluVsTanh(Study[ActivationRun]):
         if not results:
             return ""
         title = f"{DATA[self.settings['data']]}, {self.settings['images']:,} training images, running training error"
-        notes = [f"{inputs} inputs: {note}" for inputs, one in results.items() if (note := self.comparison(one))]
-        return "\n".join([title, "", aligned(lines), "", *notes])
+        compared = {
+            kind: {name: list(runs.values()) for name, runs in each.items()} for kind, each in self.curves().items()
+        }
+        return "\n".join([title, "", aligned(lines), "", conclusion(compared, target)]).rstrip()
 
     def comparison(self, found: Mapping[str, Any]) -> str:
         """Say in a few words how much longer tanh takes, "" if it is not known."""
