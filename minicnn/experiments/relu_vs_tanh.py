@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
+from minicnn.experiments.conclusion import conclusion
 from minicnn.experiments.results import aligned
 from minicnn.experiments.study import DATA, Study
 from minicnn.training.metrics import average_crossing, crossing_ratio, crossings, epochs_to_target
@@ -40,12 +41,16 @@ INPUTS = {"raw": "Raw pixels minus the mean image", "standardised": "Standardise
 ACTIVATIONS = {"relu": "ReLU", "tanh": "tanh"}
 
 # The same for both activations, with no regularisation, and no validation: the training error is the result.
-RECIPE = {"batch_size": 128, "momentum": 0.9, "weight_decay": 0.0, "sgd": "pytorch", "augment": False, "validation": 0}
+RECIPE = {"momentum": 0.9, "weight_decay": 0.0, "sgd": "pytorch", "augment": False, "validation": 0}
+
+# An epoch of CIFAR-10 is 391 steps. One of the shapes is 94; with batches of 128 it would be 24. From such small
+# weights, a network needs up to a few hundred steps before it begins to learn: a good part of a dozen short epochs.
+BATCH_SIZES = {"cifar10": 128, "shapes": 32}
 
 # Each pair of inputs and activation has its own, as in the paper; chosen by short runs, see `--search`.
 LEARNING_RATES = {
     "cifar10": {"raw": {"relu": 0.001, "tanh": 0.01}, "standardised": {"relu": 0.01, "tanh": 0.01}},
-    "shapes": {"raw": {"relu": 0.003, "tanh": 0.03}, "standardised": {"relu": 0.03, "tanh": 0.05}},
+    "shapes": {"raw": {"relu": 0.001, "tanh": 0.01}, "standardised": {"relu": 0.01, "tanh": 0.02}},
 }
 EPOCHS = {"cifar10": 40, "shapes": 12}
 LIMIT = {"cifar10": None, "shapes": 3_000}
@@ -86,6 +91,7 @@ class ReluVsTanh(Study[ActivationRun]):
     def defaults(cls, data: str) -> dict[str, Any]:
         return {
             "limit": LIMIT[data],
+            "batch_size": BATCH_SIZES[data],
             "inputs": list(INPUTS),
             "epochs": EPOCHS[data],
             "seeds": [0],
@@ -115,7 +121,8 @@ class ReluVsTanh(Study[ActivationRun]):
         return [run for run in self.every_run(self.settings["seeds"]) if run.inputs in self.settings["inputs"]]
 
     def recipe(self, run: ActivationRun, epochs: int) -> tuple[str, dict[str, Any], dict[str, Any]]:
-        return "four-layer", {"activation": run.activation}, {"inputs": run.inputs, **RECIPE}
+        settings = {"inputs": run.inputs, "batch_size": self.settings["batch_size"], **RECIPE}
+        return "four-layer", {"activation": run.activation}, settings
 
     def errors(self, run: ActivationRun) -> list[float]:
         """Return the run's training errors by epoch."""
@@ -191,8 +198,10 @@ class ReluVsTanh(Study[ActivationRun]):
         if not results:
             return ""
         title = f"{DATA[self.settings['data']]}, {self.settings['images']:,} training images, running training error"
-        notes = [f"{inputs} inputs: {note}" for inputs, one in results.items() if (note := self.comparison(one))]
-        return "\n".join([title, "", aligned(lines), "", *notes])
+        compared = {
+            kind: {name: list(runs.values()) for name, runs in each.items()} for kind, each in self.curves().items()
+        }
+        return "\n".join([title, "", aligned(lines), "", conclusion(compared, target)]).rstrip()
 
     def comparison(self, found: Mapping[str, Any]) -> str:
         """Say in a few words how much longer tanh takes, "" if it is not known."""
@@ -265,7 +274,8 @@ def run(
     out : path
         The folder for the results. Default ``relu-vs-tanh/DATA``. A finished study there is moved aside.
     limit : int
-        Train on this many images, the first ones. Default all of CIFAR-10, 3,000 of the shapes.
+        Train on this many images, the first ones. Default all of CIFAR-10, 3,000 of the shapes. A batch has 128 images
+        of CIFAR-10, 32 of the shapes.
     resume : bool
         Resume the study in `out`. It may have more epochs, seeds and inputs than before.
 
@@ -293,7 +303,7 @@ def run(
         "search": search,
         "target_error": target_error,
         "stop_at_target": stop_at_target,
-        "batch_size": RECIPE["batch_size"],
+        "batch_size": None,
         "momentum": RECIPE["momentum"],
     }
     rates = {"relu": lr_relu, "tanh": lr_tanh}

@@ -16,7 +16,7 @@ COLUMNS = "inputs activation seed lr epoch train_error train_loss seconds".split
 
 def make_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(relu_vs_tanh.LIMIT, "shapes", 16)
-    monkeypatch.setitem(relu_vs_tanh.RECIPE, "batch_size", 8)
+    monkeypatch.setitem(relu_vs_tanh.BATCH_SIZES, "shapes", 8)
     monkeypatch.setattr(machinery, "save_figure", lambda figure, path: path.write_text("a figure"))
 
 

@@ -55,10 +55,10 @@ def test_a_study_writes_a_row_for_each_run_and_epoch(
 
     printed = capsys.readouterr()
     assert [line.split()[:5] for line in printed.out.splitlines() if "> 2" in line] == [
-        ["raw", "ReLU", "0.003", ">", "2"],
-        ["raw", "tanh", "0.03", ">", "2"],
-        ["standardised", "ReLU", "0.03", ">", "2"],
-        ["standardised", "tanh", "0.05", ">", "2"],
+        ["raw", "ReLU", "0.001", ">", "2"],
+        ["raw", "tanh", "0.01", ">", "2"],
+        ["standardised", "ReLU", "0.01", ">", "2"],
+        ["standardised", "tanh", "0.02", ">", "2"],
     ]
     assert "raw inputs, tanh, seed 3, epoch 2/2: error" in printed.err
     assert "\r" not in printed.err, "a bar where the output is no terminal"
@@ -115,20 +115,30 @@ def test_nothing_regularises_and_the_learning_rate_is_constant(tmp_path: Path) -
     study(tmp_path, inputs="raw", epochs=1)
     result = json.loads((tmp_path / "states" / "raw-tanh-0" / "result.json").read_text())
     recipe = {"augment": False, "weight_decay": 0, "momentum": 0.9, "sgd": "pytorch", "validation": 0}
-    recipe |= {"schedule": "epochs", "lr_drops": [], "lr": 0.03, "inputs": "raw", "seed": 0, "limit": 16}
+    recipe |= {"schedule": "epochs", "lr_drops": [], "lr": 0.01, "inputs": "raw", "seed": 0, "limit": 16}
     assert {name: result["recipe"][name] for name in recipe} == recipe
     assert result["recipe"]["config"]["model"] == "four_layer" and result["validation_error"] is None
 
 
+def test_batches_are_small_where_there_are_few_images() -> None:
+    def recipe(data: str) -> dict[str, Any]:
+        settings = ReluVsTanh.settle({"data": data}, {"relu": None, "tanh": None}, {})
+        study = ReluVsTanh(ResultsFolder("nowhere", "relu_vs_tanh", COLUMNS), settings)
+        return study.recipe(study.runs()[0], epochs=1)[2]
+
+    assert recipe("cifar10")["batch_size"] == 128
+    assert recipe("shapes")["batch_size"] == relu_vs_tanh.BATCH_SIZES["shapes"]
+
+
 def test_a_run_ends_at_its_target_if_asked_to(tmp_path: Path) -> None:
-    study(tmp_path / "on", inputs="raw", epochs=3)
+    study(tmp_path / "on", inputs="raw", epochs=3, lr_tanh=0.03)
     whole = rows(tmp_path / "on")
     assert len(whole) == 6
     errors = {
         name: [float(row["train_error"]) for row in whole if row["activation"] == name] for name in ("relu", "tanh")
     }
     target = min(errors["tanh"])  # reached by tanh in some epoch
-    study(tmp_path / "stop", inputs="raw", epochs=3, target_error=target, stop_at_target=True)
+    study(tmp_path / "stop", inputs="raw", epochs=3, lr_tanh=0.03, target_error=target, stop_at_target=True)
     needed = {
         name: next((n for n, error in enumerate(found, 1) if error <= target), 3) for name, found in errors.items()
     }
@@ -143,7 +153,7 @@ def test_an_explicit_learning_rate_holds_for_all_inputs(tmp_path: Path) -> None:
     study(tmp_path, epochs=1, lr_tanh=0.002)
     found = {(row["inputs"], row["activation"]): float(row["lr"]) for row in rows(tmp_path)}
     assert found[("raw", "tanh")] == found[("standardised", "tanh")] == 0.002
-    assert found[("raw", "relu")] == 0.003
+    assert found[("raw", "relu")] == 0.001
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_a_process_killed_in_the_middle_loses_one_epoch_at_most(tmp_path: Path, 
         from minicnn.training import trainer
 
         relu_vs_tanh.LIMIT["shapes"] = 16
-        relu_vs_tanh.RECIPE["batch_size"] = 8
+        relu_vs_tanh.BATCH_SIZES["shapes"] = 8
         minicnn.set_num_threads(1)
         after_step, calls = trainer.Trainer.after_step, iter(range(1, 100))
 

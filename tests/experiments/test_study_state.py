@@ -37,7 +37,7 @@ def test_resuming_with_other_settings_is_refused_by_name(tmp_path: Path, monkeyp
     for options, message in (
         ({"limit": 32}, "limit was 24 and is 32 now"),
         ({"data": "cifar10"}, "data was shapes and is cifar10 now"),
-        ({"lr_tanh": 0.5}, "lr_tanh was 0.03 and is 0.5 now"),
+        ({"lr_tanh": 0.5}, "lr_tanh was 0.01 and is 0.5 now"),
         ({"search": True}, "search was False and is True now"),
     ):
         with pytest.raises(StudyError, match=message):
@@ -47,10 +47,21 @@ def test_resuming_with_other_settings_is_refused_by_name(tmp_path: Path, monkeyp
         patch.setattr(sources, "load_shapes", lambda **more: load(**more, seed=1))
         with pytest.raises(StudyError, match="checksum was"):
             resume(tmp_path, epochs=5)
-    monkeypatch.setitem(relu_vs_tanh.RECIPE, "batch_size", 16)
-    with pytest.raises(StudyError, match="batch_size was 8 and is 16 now"):
+    monkeypatch.setitem(relu_vs_tanh.RECIPE, "momentum", 0.8)
+    with pytest.raises(StudyError, match="momentum was 0.9 and is 0.8 now"):
         resume(tmp_path, epochs=5)
     assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
+def test_a_resumed_study_keeps_its_batch_size_whatever_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study(tmp_path / "at once", inputs="raw")
+    study(tmp_path / "resumed", inputs="raw", epochs=1)
+    monkeypatch.setitem(relu_vs_tanh.BATCH_SIZES, "shapes", 16)
+    resume(tmp_path / "resumed", epochs=2)
+    assert summary(tmp_path / "resumed")["settings"]["batch_size"] == 8
+    assert numbers(tmp_path / "resumed") == numbers(tmp_path / "at once")
 
 
 def test_a_run_may_have_another_learning_rate_until_it_has_finished_an_epoch(tmp_path: Path) -> None:
@@ -59,4 +70,4 @@ def test_a_run_may_have_another_learning_rate_until_it_has_finished_an_epoch(tmp
             stop_at(patch, "after_step", call, before=False)
             study(tmp_path, inputs="raw", lr_tanh=lr, resume=True)
     resume(tmp_path)
-    assert [row["lr"] for row in rows(tmp_path)] == ["0.003", "0.003", "0.04", "0.04"]
+    assert [row["lr"] for row in rows(tmp_path)] == ["0.001", "0.001", "0.04", "0.04"]
