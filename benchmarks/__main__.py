@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (ops, memory):
         command.add_argument("--network", choices=networks.CONFIGS, default="alexnet", help="default alexnet")
     _add_forward_only(memory)
+    _add_scaling(commands)
     gpu = commands.add_parser("gpu", help="images/s of both networks on an NVIDIA GPU, whole training steps")
     gpu.set_defaults(run=_gpu)
     gpu.add_argument(
@@ -66,6 +67,28 @@ def _parser() -> argparse.ArgumentParser:
     gpu.add_argument("--rounds", type=_number, default=9, metavar="N", help="default 9")
     gpu.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
     return parser
+
+
+def _add_scaling(commands: Any) -> None:
+    what = "how a training step of AlexNet grows with the batch, the images and the width"
+    scaling = _add(commands, "scaling", _scaling, what, rounds=3)
+    scaling.add_argument("--network", choices=["alexnet", "alexnet-no-lrn"], default="alexnet", help="default alexnet")
+    scaling.add_argument("--threads", type=_number, default=available_cores(), metavar="N", help="default all cores")
+    for sweep, kind in (("batch", _numbers), ("size", _numbers), ("width", _factors)):
+        scaling.add_argument(
+            f"--{sweep}",
+            type=kind,
+            metavar="N,...",
+            help=f"instead of the whole range of {sweep}; of several sweeps, only those named are made",
+        )
+    scaling.add_argument(
+        "--out",
+        type=Path,
+        default=Path("scaling.csv"),
+        metavar="FILE.csv",
+        help="written after each point, with a plot FILE.png at the end (default scaling.csv)",
+    )
+    scaling.add_argument("--resume", action="store_true", help="keep what the file holds, and measure the rest")
 
 
 def _add(commands: Any, name: str, run: Any, description: str, rounds: int | None) -> argparse.ArgumentParser:
@@ -93,6 +116,16 @@ def _number(text: str) -> int:
 
 def _numbers(text: str) -> list[int]:
     return [_number(part) for part in text.split(",")]
+
+
+def _factors(text: str) -> list[float]:
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or not all(0 < factor < 100 for factor in found):
+        raise argparse.ArgumentTypeError(f"must be factors such as 0.25,1,2, got {text!r}")
+    return found
 
 
 def _race(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
@@ -132,6 +165,27 @@ def _gpu(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     except (DeviceError, ValueError) as error:
         raise SystemExit(f"benchmarks: {error}") from error
     return result, tables.gpu_table(result)
+
+
+def _scaling(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from benchmarks import scaling, scaling_plot
+
+    asked = {sweep: values for sweep in scaling.SWEEPS if (values := getattr(options, sweep))}
+    try:
+        result = scaling.scaling(
+            options.network,
+            options.against == "torch",
+            asked or scaling.SWEEPS,
+            options.threads,
+            options.kernels,
+            options.rounds,
+            options.out,
+            options.resume,
+        )
+    except ValueError as error:
+        raise SystemExit(f"benchmarks: {error}") from error
+    scaling_plot.draw(result, options.out.with_suffix(".png"))
+    return result, tables.scaling_table(result)
 
 
 def _startup(options: argparse.Namespace) -> tuple[dict[str, Any], str]:

@@ -25,7 +25,7 @@ class Steps:
     def __init__(
         self,
         contender: str,
-        network: str,
+        network: networks.Name,
         batch: int,
         threads: int,
         forward_only: bool,
@@ -83,16 +83,21 @@ class Steps:
 
 
 def minicnn_step(
-    network: str, batch: int, threads: int, forward_only: bool, kernels: str, device: str = "cpu", tf32: bool = False
+    network: networks.Name,
+    batch: int,
+    threads: int,
+    forward_only: bool,
+    kernels: str,
+    device: str = "cpu",
+    tf32: bool = False,
 ) -> tuple[Step, dict[str, Any]]:
     import minicnn
     import minicnn.functional as F
     from minicnn.backend import to_device
-    from minicnn.models import build
 
     said = {**facts.minicnn_facts(threads, kernels, device, tf32), "libraries_bytes": facts.resident_bytes()}
     images, labels = (to_device(array, device) for array in networks.batch_of(network, batch))
-    model = build(networks.CONFIGS[network]).to(device)
+    model = networks.built(network).to(device)
     if forward_only:
         model.eval()
 
@@ -114,7 +119,7 @@ def minicnn_step(
 
 
 def torch_step(
-    network: str,
+    network: networks.Name,
     batch: int,
     threads: int,
     forward_only: bool,
@@ -155,7 +160,7 @@ COLUMNS_BYTES = 1 << 23  # of im2col's columns in one product: BLAS is faster wh
 
 
 def products_step(
-    network: str, batch: int, threads: int, forward_only: bool, kernels: str
+    network: networks.Name, batch: int, threads: int, forward_only: bool, kernels: str
 ) -> tuple[Step, dict[str, Any]]:
     """Multiply matrices of the shapes that convolution by im2col and linear layers have, with NumPy's sgemm.
 

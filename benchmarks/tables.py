@@ -64,6 +64,19 @@ def operations_table(result: Result) -> str:
     return "\n".join([*lines, *_columns(rows), "", *_facts(result)])
 
 
+def scaling_table(result: Result) -> str:
+    """Return the slopes of each sweep: the power with which time, memory and multiply-adds grow."""
+    lines = [
+        f"{result['network']}, training step, {_threads(result['threads'])}: the power with which it grows, over the "
+        f"larger half of each sweep; median of {result['rounds']} rounds"
+    ]
+    rows = [["", "", "time", "peak memory", "multiply-adds"]]
+    for each in result["slopes"]:
+        powers = ["" if each[of] is None else f"{each[of]:.2f}" for of in ("seconds", "peak_bytes", "multiply_adds")]
+        rows.append([each["sweep"], each["contender"], *powers])
+    return "\n".join([*lines, *_columns(rows), *result["skipped"], "", *_facts(result)])
+
+
 def startup_table(result: Result) -> str:
     """Return the seconds of the import and of the first step."""
     lines = [

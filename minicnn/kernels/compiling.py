@@ -8,11 +8,11 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba.core import caching
+from numba.core import caching, registry
 
 from minicnn.files import cache_folder, home_is_known
 
-__all__ = ["inner", "kernel", "u"]
+__all__ = ["inner", "kernel", "part", "u"]
 
 u = np.uint64  # an unsigned index cannot be negative like Python's x[-1], which saves a check: loops are vectorised
 
@@ -69,6 +69,23 @@ def _compile(function: Callable[..., Any], **options: Any) -> Any:
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a function when it is first called; the code is cached on disk until the function's file changes."""
     return _compile(function)
+
+
+class _Part(registry.CPUDispatcher):
+    """A compiled function for compiled code alone."""
+
+    def __call__(self, *arguments: Any) -> Any:  # the process would crash
+        raise TypeError(f"{self.py_func.__name__} is a part of kernels: Python cannot call it")
+
+
+def part(function: Callable[..., Any]) -> Any:
+    """Compile a function that kernels call, and Python never does.
+
+    Without code that takes arguments from Python it is compiled sooner, which shortens the first step.
+    """
+    compiled = _compile(function, no_cpython_wrapper=True)
+    compiled.__class__ = _Part
+    return compiled
 
 
 def inner(function: Callable[..., Any]) -> Any:

@@ -25,7 +25,7 @@ from numba.core import cgutils
 from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic
 
-from minicnn.kernels.compiling import kernel, u
+from minicnn.kernels.compiling import kernel, part, u
 
 __all__ = ["REGISTERS", "ROWS", "VECTOR_BYTES", "conv2d", "conv2d_grad_w", "tile", "transpose_square", "vectors_of"]
 
@@ -231,7 +231,7 @@ _tile_1, _tile_2, _tile_3 = (tile(vectors, ROWS[vectors]) for vectors in (1, 2, 
 _tile_4 = tile(4, ROWS[4]) if len(ROWS) > 4 else _tile_1  # not called if ROWS has no entry for it
 
 
-@kernel
+@part
 def _tiles(
     vectors: int,
     a: Array,
@@ -259,7 +259,7 @@ def _tiles(
             _tile_4(a, a_start, step, b, b_start, rows, first, places, sums, sums_start + first * width, add)
 
 
-@kernel
+@part
 def _vectors_for(filters: int, itemsize: int) -> int:
     """Return the number of vectors of filters in a row of a tile: as many as possible that divide all evenly."""
     vectors = -(-filters * itemsize // VECTOR_BYTES)
@@ -269,7 +269,7 @@ def _vectors_for(filters: int, itemsize: int) -> int:
     return 1
 
 
-@kernel
+@part
 def _pixel_places(KH: int, KW: int, channels: int, H: int, W: int) -> Array:
     """Return the offset of each pixel of a window from its first one, in images (channels, H, W)."""
     places = np.empty(channels * KH * KW, np.int64)
@@ -282,7 +282,7 @@ def _pixel_places(KH: int, KW: int, channels: int, H: int, W: int) -> Array:
     return places
 
 
-@kernel
+@part
 def _window_places(OH: int, OW: int, SH: int, SW: int, W: int) -> Array:
     """Return the offset of each window, in images of width W."""
     places = np.empty(OH * OW, np.int64)
@@ -292,7 +292,7 @@ def _window_places(OH: int, OW: int, SH: int, SW: int, W: int) -> Array:
     return places
 
 
-@kernel
+@part
 def _filled_up(places: Array, rows: int) -> Array:
     """Append zeros until the last tile is full; their sums are discarded."""
     full = np.zeros(-(-len(places) // rows) * rows, np.int64)
@@ -301,7 +301,7 @@ def _filled_up(places: Array, rows: int) -> Array:
     return full
 
 
-@kernel
+@part
 def _frame(image: Array, PH: int, PW: int, framed: Array) -> None:
     """Copy an image into a flat frame of zeros."""
     C, H, W = image.shape
@@ -312,7 +312,7 @@ def _frame(image: Array, PH: int, PW: int, framed: Array) -> None:
                 framed[u(j + w)] = image[c, h, w]
 
 
-@kernel
+@part
 def _transpose(
     source: Array, start: int, width: int, target: Array, target_start: int, target_width: int, rows: int, columns: int
 ) -> None:

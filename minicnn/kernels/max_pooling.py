@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from minicnn.kernels.compiling import kernel, u
+from minicnn.kernels.compiling import kernel, part, u
 from minicnn.kernels.direct_convolution import VECTOR_BYTES
 
 __all__ = ["max_pool2d_forward", "neighbours"]
@@ -86,7 +86,7 @@ def neighbours(vector_bytes: int = VECTOR_BYTES) -> Any:
 _neighbours = neighbours()
 
 
-@kernel
+@part
 def _largest(
     source: Array, corner: int, W: int, first_kh: int, stop_kh: int, first_kw: int, stop_kw: int, KW: int, or_nan: bool
 ) -> Any:
@@ -160,7 +160,7 @@ def max_pool2d_forward(
             _put_nan_in(source, plane, target, places, H, W, OH, OW, KH, KW, SH, SW, PH, PW)
 
 
-@kernel
+@part
 def _dilated(
     x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, DH: int, DW: int, y: Array, index: Array
 ) -> None:
@@ -177,7 +177,7 @@ def _dilated(
                         y[n, c, oh, ow], index[n, c, oh, ow], seen = value, kh * KW + kw, True
 
 
-@kernel
+@part
 def _put_nan_in(
     source: Array, plane: int, target: Array, places: Array,
     H: int, W: int, OH: int, OW: int, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int,

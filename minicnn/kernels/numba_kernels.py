@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.kernels.compiling import inner, kernel, u
+from minicnn.kernels.compiling import inner, kernel, part, u
 from minicnn.kernels.direct_convolution import conv2d as conv2d  # with its tiles, in another file
 from minicnn.kernels.direct_convolution import conv2d_grad_w as conv2d_grad_w
 from minicnn.kernels.linear_layers import linear_forward as linear_forward
@@ -24,7 +24,7 @@ from minicnn.kernels.winograd_convolution import winograd_grad_w as winograd_gra
 Array = Any
 
 
-@kernel
+@part
 def _pad(x: Array, PH: int, PW: int) -> Array:
     """Copy images (N, C, H, W) into a frame of zeros, so that no loop has to check the bounds."""
     N, C, H, W = x.shape
@@ -154,7 +154,7 @@ def avg_pool2d_backward(
                             grad_x[n, c, h, ow * SW + kw - PW] += share[ow]
 
 
-@kernel
+@part
 def _powers(D: Array, beta: float, power: Array) -> None:
     """power = D^-beta, by square roots for the paper's 3/4 (and for 1/2 and 1), which are vectorised unlike pow."""
     one = D.dtype.type(1)
@@ -176,7 +176,7 @@ def _powers(D: Array, beta: float, power: Array) -> None:
 _BLOCK = 256  # positions at a time: with the rows of all channels they fit in the L1 or L2 cache
 
 
-@kernel
+@part
 def _denominators(x: Array, start: int, S: int, size: int, first: int, stop: int, k: float, a: float, D: Array) -> None:
     """D = k + a times the sum of the squares of the channels from first to stop, for `size` positions from start on."""
     number = x.dtype.type

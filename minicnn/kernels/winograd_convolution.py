@@ -17,7 +17,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from minicnn.kernels import winograd
-from minicnn.kernels.compiling import kernel, u
+from minicnn.kernels.compiling import kernel, part, u
 from minicnn.kernels.direct_convolution import (
     ROWS,
     VECTOR_BYTES,
@@ -121,7 +121,7 @@ _grad_outputs3, _grad_outputs5 = sandwich(_A3_T.T), sandwich(_A5_T.T)
 _grad_weights3, _grad_weights5 = sandwich(_G3.T), sandwich(_G5.T)
 
 
-@kernel
+@part
 def _apart(size: int, lanes: int) -> int:
     """Return the distance at which to store 36 arrays of this size.
 
@@ -130,7 +130,7 @@ def _apart(size: int, lanes: int) -> int:
     return (-(-size // lanes) // 2 * 2 + 1) * lanes
 
 
-@kernel
+@part
 def _multiples(count: int, step: int) -> Array:
     """Return 0, step, 2 step, ...: `count` numbers."""
     multiples = np.empty(count, np.int64)
@@ -139,12 +139,12 @@ def _multiples(count: int, step: int) -> Array:
     return multiples
 
 
-@kernel
+@part
 def _lines_at_once(lines: int, TW: int) -> int:
     return max(1, min(lines, TILES // TW))
 
 
-@kernel
+@part
 def _frame(image: Array, PH: int, PW: int, FW: int, turned: Array, frame: Array) -> None:
     """Copy an image (C, H, W) into a frame of zeros of width FW, all channels of a pixel side by side."""
     C, H, W = image.shape
@@ -155,7 +155,7 @@ def _frame(image: Array, PH: int, PW: int, FW: int, turned: Array, frame: Array)
             frame[u(i + k)] = turned[u(j + k)]
 
 
-@kernel
+@part
 def _line_of_pixels(frame: Array, line: int, step: int, FW: int, C: int, values: Array, start: int, apart: int) -> None:
     """Transform a line of squares of a framed image to the points: ``values[point, tile, channel]``."""
     TW = (FW - TILE) // step + 1
@@ -165,7 +165,7 @@ def _line_of_pixels(frame: Array, line: int, step: int, FW: int, C: int, values:
             _pixels(frame, corner, FW * C, C, values, start + tile * C + c, TILE * apart, apart)
 
 
-@kernel
+@part
 def _line_of_outputs(
     products: Array, start: int, rows: int, width: int, apart: int, line: int, step: int, b: Array, y: Array, OW: int
 ) -> None:
@@ -188,7 +188,7 @@ def _line_of_outputs(
                             y[u(place + lane)] = outputs[u(output + lane)] + b[u(f + lane)]
 
 
-@kernel
+@part
 def _line_of_grad_outputs(
     frame: Array, line: int, step: int, FW: int, F: int, width: int, values: Array, start: int, rows: int, apart: int
 ) -> None:

@@ -26,7 +26,7 @@ __all__ = ["WalkPage", "step_through", "walk_html"]
 
 NAMES = {
     "alexnet": "AlexNet",
-    "alexnet_cifar": "AlexNet for small pictures",
+    "alexnet_cifar": "AlexNet for small images",
     "four_layer": "the four-layer network",
     "lenet5": "LeNet-5",
 }
@@ -206,4 +206,4 @@ def walk_html(saved: SavedModel, image: NDArray[np.uint8], target: int | None = 
             parameter.grad = gradient  # of a training step
     seen = center_crop(image[None], size=saved.preparation.crop)[0].transpose(1, 2, 0)
     name = NAMES.get(network.config["model"], network.config["model"])
-    return page(recorded, np.ascontiguousarray(seen), saved.classes, f"A picture walks through {name}")
+    return page(recorded, np.ascontiguousarray(seen), saved.classes, f"An image walks through {name}")

@@ -108,7 +108,7 @@ def _field(field: Any, picture: NDArray[Any], place: tuple[int, int]) -> str:
         f"left:{100 * left / W:.2f}%;width:{100 * (right - left) / W:.2f}%"
     )
     shown = f'<img src="{png(picture)}" alt="What the network was given" width="{PICTURE}">'
-    what = f"It sees rows {top} to {bottom - 1} and columns {left} to {right - 1} of the picture."
+    what = f"It sees rows {top} to {bottom - 1} and columns {left} to {right - 1} of the image."
     return (
         f'<figure><div class="sheet">{shown}<div style="{frame}"></div></div><figcaption>{what}</figcaption></figure>'
     )

@@ -192,7 +192,7 @@
     });
     find("sees-what").textContent = outside
       ? "It sees nothing but padding."
-      : `It sees rows ${rows.first} to ${rows.last} and columns ${columns.first} to ${columns.last} of the picture: ` +
+      : `It sees rows ${rows.first} to ${rows.last} and columns ${columns.first} to ${columns.last} of the image: ` +
         `a receptive field of ${size[0]}x${size[1]}${spans.some((span) => span.cut) ? ", partly outside" : ""}.`;
   }
 

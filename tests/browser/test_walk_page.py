@@ -172,7 +172,7 @@ def test_a_click_on_a_unit_shows_what_it_sees_and_what_it_sums(page: Any, trace:
         assert as_number(values[1].removeprefix("y = ")) == pytest.approx(y, rel=1e-3, abs=1e-4)
         rows = [max(0, 2 * row - 4), min(27, 2 * row + 6)]  # 5x5 of conv1, 3x3 of the pool, 3x3 of conv2: 11 wide
         columns = [max(0, 2 * column - 4), min(27, 2 * column + 6)]
-        expected = f"rows {rows[0]} to {rows[1]} and columns {columns[0]} to {columns[1]} of the picture"
+        expected = f"rows {rows[0]} to {rows[1]} and columns {columns[0]} to {columns[1]} of the image"
         assert expected in page.text("#sees-what") and "11x11" in page.text("#sees-what")
         found = re.search(r"add up to (\S+); with b = (\S+) that is y = (\S+)\.", page.text("#sum"))
         assert found

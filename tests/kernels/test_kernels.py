@@ -538,3 +538,9 @@ def test_where_compiling_is_switched_off() -> None:
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert done.stdout == "numpy\n", done.stderr
     assert "NUMBA_DISABLE_JIT is set" in done.stderr
+
+
+def test_a_part_of_kernels_is_not_for_python() -> None:
+    direct = pytest.importorskip("minicnn.kernels.direct_convolution")
+    with pytest.raises(TypeError, match="_vectors_for is a part of kernels"):  # and not a crash
+        direct._vectors_for(96, 4)

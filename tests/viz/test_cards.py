@@ -545,7 +545,7 @@ def test_a_notebooks_buttons_look_at_a_unit_as_the_page_does(alexnet_cifar: tupl
     assert abs(record.output[0, channel.value, at_row.value, at_column.value]) == strongest
     channel.value, at_row.value, at_column.value = channel.options[-1], 13, 0
     y = record.output[0, channel.value, 13, 0]
-    assert f"y = {y:.4g}" in unit.value and "rows 22 to 27 and columns 0 to 6 of the picture" in unit.value
+    assert f"y = {y:.4g}" in unit.value and "rows 22 to 27 and columns 0 to 6 of the image" in unit.value
     window, weights, bias = window_and_filter(record, channel.value, 13, 0)
     assert float((window * weights).sum()) + bias == pytest.approx(y, rel=1e-4, abs=1e-5)
     at_row.value = 999
@@ -563,7 +563,7 @@ def test_the_command_writes_a_page(
     assert call("walk", folder / "a.safetensors", folder / "photo.png", "--out", out, "--threads", 1) == 0
     assert capsys.readouterr().out.strip() == str(out)
     text = out.read_text(encoding="utf-8")
-    assert "A picture walks through AlexNet for small pictures" in text
+    assert "An image walks through AlexNet for small images" in text
     steps = data_of(text)["steps"]
     assert len(steps) == 44 and not [one for one in steps if "Dropout" in one["title"]]  # as it judges pictures
     assert call("walk", folder / "a.safetensors", folder / "photo.png", "--class", "star", "--out", out) == 0
