@@ -265,9 +265,31 @@ def without_fields(app: Any, what: str, name: str, obj: Any, skip: bool, options
     return True if inspect.isdatadescriptor(obj) and (obj.__doc__ or "").startswith("Alias for field") else None
 
 
+def links_back(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Mend the links from a page of source code back to the documentation.
+
+    Sphinx takes all functions of a file for members of one public module. Ours are in two: ``minicnn.permute`` and
+    ``minicnn.functional.pad`` come from one file.
+    """
+    if not page.startswith("_modules/"):
+        return
+    documented: dict[tuple[str, str], str] = {}
+    for name, entry in app.env.get_domain("py").objects.items():
+        documented[entry.docname, name] = name
+        documented.setdefault((entry.docname, name.rpartition(".")[2]), name)
+
+    def mended(found: re.Match[str]) -> str:
+        document, name = found[2].removesuffix(".html"), found[3]
+        place = documented.get((document, name)) or documented.get((document, name.rpartition(".")[2]), name)
+        return f"{found[1]}{found[2]}#{place}"
+
+    context["body"] = re.sub(r'(class="viewcode-back" href="(?:\.\./)*)([^"#]*)#([^"]*)', mended, context["body"])
+
+
 def setup(app: Any) -> dict[str, Any]:
     app.connect("autodoc-process-docstring", plain, priority=400)  # before numpydoc
     app.connect("autodoc-skip-member", without_fields)
+    app.connect("html-page-context", links_back)
     app.add_directive("summary", SummaryTable)
     app.add_directive("picture", Picture)
     app.add_directive("walk-page", WalkPage)
