@@ -239,6 +239,7 @@ def test_without_numba_the_numpy_kernels_do_the_work() -> None:
     assert run_here(program).strip() == expected
 
 
+@pytest.mark.slow
 def test_the_examples_in_the_readme_run() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     examples = re.findall(r"^```python\n(.*?)^```", readme, flags=re.MULTILINE | re.DOTALL)

@@ -39,10 +39,10 @@ def _comparison(symbol: str, function: Callable[[Any, Any], Any]) -> Callable[[T
     return lambda x, other: _elementwise(symbol, function, x, other)
 
 
-def _eq(a: Tensor, b: Any) -> Tensor:
-    equal = a == b
+def _eq(a: Tensor, other: Any) -> Tensor:
+    equal = a == other
     if not isinstance(equal, Tensor):
-        raise TypeError(f"eq: other must be a Tensor, an array or a number, got {b!r}")
+        raise TypeError(f"eq: other must be a Tensor, an array or a number, got {other!r}")
     return equal
 
 

@@ -186,7 +186,8 @@ def run(
         trainer = Trainer(folder, state, parts, name, workers, checkpoint_minutes, keep, draw, after_epoch)
         if resumed is None or accept_changed_images:
             trainer.keep_checkpoint(remove_later=True)
-        trainer.show_log()
+        if resumed is not None:
+            trainer.show_log()
         trainer.train()
         return trainer.report()
 

@@ -16,6 +16,7 @@ def test_every_example_is_run() -> None:
     assert sorted(ARGUMENTS) == EXAMPLES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_it_learns(name: str, tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "examples" / name), ARGUMENTS[name]]

@@ -57,7 +57,7 @@ FUNCTIONS = [
     ("collections", "OrderedDict.__init_subclass__"),
     ("collections", "defaultdict"),
     ("torch", "FloatStorage.__class__"),
-    ("torch", "BFloat16Storage"),
+    ("torch", "ComplexFloatStorage"),
 ]
 
 
