@@ -284,6 +284,7 @@ def test_a_terminal_that_knows_only_ascii_gets_escapes(run: Path, pictures: list
     assert r"\xc4pfel.png" in done.stdout
 
 
+@pytest.mark.slow
 def test_signals_save_and_leave_and_a_killed_process_loses_little(tmp_path: Path) -> None:
     """The whole program, stopped four times in four ways: the end is the same as in one piece."""
     out = tmp_path / "run"

@@ -199,6 +199,7 @@ def test_the_exported_layer_computes_the_same(copy: Path) -> None:
     python(copy, "export.py")
 
 
+@pytest.mark.slow
 def test_the_affected_tests_pass_and_include_the_new_ones(copy: Path) -> None:
     options = ["-q", "-rA", "-p", "no:cacheprovider", "-p", "no:xdist", "--no-header"]
     said = python(copy, "-m", "pytest", *options, *AFFECTED)

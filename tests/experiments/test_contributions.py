@@ -456,6 +456,7 @@ def same(one: Path, two: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send itself a signal")
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "call", "number", "done", "epochs"),
     [

@@ -27,6 +27,7 @@ STOPS += [
 STOPS += [("show_log", call, before, call - before) for call in (1, 3, 6) for before in (True, False)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "call", "before", "done"), STOPS)
 def test_wherever_it_is_interrupted_the_resumed_study_gives_the_same_numbers(
     tmp_path: Path, unbroken: Path, name: str, call: int, before: bool, done: int

@@ -93,6 +93,7 @@ def test_a_kernel_that_a_back_end_does_not_have(gpu: str, monkeypatch: pytest.Mo
         F.relu(Tensor([1.0], requires_grad=True)).sum().backward()
 
 
+@pytest.mark.slow
 def test_another_kernel_is_its_functions_and_nothing_else(tmp_path: Path) -> None:
     copy = tmp_path / "minicnn"
     shutil.copytree(ROOT / "minicnn", copy, ignore=shutil.ignore_patterns("__pycache__"))
@@ -479,6 +480,7 @@ LRN = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("damage", "which"), [(b"", "nbi"), (b"\x80\x04garbage", "nbi"), (b"\x80\x04\x95\xff", "nbc")])
 def test_a_damaged_cache_is_compiled_anew(tmp_path: Path, damage: bytes, which: str) -> None:
     """The power failed while Numba wrote its files: every training ended in EOFError."""
