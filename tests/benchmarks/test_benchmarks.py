@@ -40,6 +40,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 # --- the commands -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_race(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith(processes.UNSET)]:
         monkeypatch.delenv(name)
@@ -87,6 +88,7 @@ def test_other_systems_are_refused_in_one_line_but_see_the_help(
     assert "--threads" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_race_forward_only(run: Any) -> None:
     text, result = run("alexnet", "--batch", "1", "--threads", "1", "--rounds", "1", "--forward-only")
     assert list(result["contenders"]) == ["minicnn", "matrix products alone"]
@@ -97,6 +99,7 @@ def test_a_race_forward_only(run: Any) -> None:
     assert not [name for name in profile if "backward" in name or name in ("SGD", "Dropout forward")]
 
 
+@pytest.mark.slow
 def test_operations(run: Any, tmp_path: Path) -> None:
     picture = tmp_path / "roofline.png"
     arguments = "ops --network four-layer --batch 2 --threads 1 --rounds 1 --out".split()
@@ -122,6 +125,7 @@ def test_operations(run: Any, tmp_path: Path) -> None:
     assert {(31, 119, 180), (255, 127, 14), (44, 160, 44), (148, 103, 189)} <= colours  # conv, ReLU, pool, linear
 
 
+@pytest.mark.slow
 def test_memory(run: Any) -> None:
     peaks = []
     for batch in (2, 66):

@@ -12,6 +12,7 @@ from tests.experiments.small_studies import numbers, resume, rows, stop_at, stud
 pytestmark = pytest.mark.usefixtures("small")
 
 
+@pytest.mark.slow
 def test_a_study_can_be_extended(tmp_path: Path) -> None:
     study(tmp_path / "grown", inputs="raw", epochs=1)
     resume(tmp_path / "grown", inputs="both", epochs=2, seeds=[0, 1])

@@ -435,6 +435,7 @@ EVERYTHING = """
 """
 
 
+@pytest.mark.slow
 def test_warmup_is_enough_and_nothing_is_compiled_in_a_second_process() -> None:
     run(EVERYTHING)
     ready, misses, hits = run(EVERYTHING).splitlines()
@@ -443,6 +444,7 @@ def test_warmup_is_enough_and_nothing_is_compiled_in_a_second_process() -> None:
     assert int(hits) >= 2 * len(COMPILED)
 
 
+@pytest.mark.slow
 def test_where_no_cache_folder_can_be_written(tmp_path: Path) -> None:
     """Below a regular file no folder can be made, not even by the superuser, whom no permission stops."""
     copy = tmp_path / "minicnn"
@@ -496,6 +498,7 @@ def test_a_damaged_cache_is_compiled_anew(tmp_path: Path, damage: bytes, which: 
     assert run(LRN, **place).split()[1:] == ["1", "0"]  # it is whole again
 
 
+@pytest.mark.slow
 def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path: Path) -> None:
     """The disk is full."""
     full = """
@@ -512,6 +515,7 @@ def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*/*.nbi"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such user database")
 def test_without_a_home_the_code_is_cached_among_temporary_files(tmp_path: Path) -> None:
     no_home = """

@@ -47,6 +47,7 @@ def places(value: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]
         yield from places(part, (*before, key))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["config", "input", "classes", "info", "optimizer", "progress", "checksums"])
 def test_every_wrong_value_is_an_error_of_the_checkpoint(
     interrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str

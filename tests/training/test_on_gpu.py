@@ -81,6 +81,7 @@ def training_losses(device: str, steps: int) -> list[float]:
     return [end - start for start, end in zip(starts, sums, strict=True)]
 
 
+@pytest.mark.slow
 def test_training_goes_the_same_way(gpu: str) -> None:
     steps = 52 if backend.gpu_facts(gpu)["cupy"] != "fake" else 8
     here, there = training_losses("cpu", steps), training_losses(gpu, steps)
@@ -174,6 +175,7 @@ def log(folder: Path) -> list[str]:
     return [",".join(line.split(",")[:8]) for line in (folder / "log.csv").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_a_run_on_a_gpu_goes_on_as_if_it_had_not_stopped(
     gpu: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -283,6 +285,7 @@ def test_nothing_falls_back_on_the_current_gpu(two_gpus: ModuleType, optimizer: 
     assert {device_of(parameter.data) for parameter in network.parameters()} == {"cuda:1"}
 
 
+@pytest.mark.slow
 def test_commands_on_the_second_gpu(two_gpus: ModuleType, tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert call(f"train lenet5 --data shapes --limit 40 --epochs 1 --out {out} --device cuda:1") == 0

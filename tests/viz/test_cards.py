@@ -471,6 +471,7 @@ def test_what_a_page_cannot_be_made_of(alexnet_cifar: tuple[Trace, Tensor]) -> N
         page(trace, classes=["a", "b", "c"])
 
 
+@pytest.mark.slow
 def test_the_page_of_alexnet_is_saved_in_ten_megabytes(tmp_path: Path) -> None:
     with nn.init.skip_arrays():
         network = models.build({"model": "alexnet"})

@@ -34,6 +34,7 @@ def test_png_and_svg_are_pictures_and_always_the_same(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "a.svg", "b.png", "b.svg"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("value", "backend"), [("nonsense", "agg"), ("svg", "svg"), ("module://matplotlib.backends.backend_pdf", "pdf")]
 )
