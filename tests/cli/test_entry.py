@@ -145,6 +145,7 @@ def test_an_error_whose_reader_has_ended_ends_quietly() -> None:
     assert (done.returncode, done.stdout) == (141, "")
 
 
+@pytest.mark.slow
 @on_posix
 def test_a_command_runs_with_its_streams_closed(tmp_path: Path) -> None:
     def sh(line: str) -> subprocess.CompletedProcess[str]:

@@ -192,6 +192,7 @@ def _usual_signals() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no terminals to close")
 def test_a_closed_terminal_loses_nothing(tmp_path: Path) -> None:
     """The kernel sends SIGHUP, and whatever is printed from then on is an error."""

@@ -129,6 +129,7 @@ def test_python_runs(page: Path, first_network: Path, capsys: pytest.CaptureFixt
         assert [line for line in expected if line not in printed] == [], printed
 
 
+@pytest.mark.slow
 def test_the_first_networks_commands_run(first_network: Path) -> None:
     """All but the training, which has tests of its own."""
     page = ROOT / "docs" / "guide" / "first-network.md"

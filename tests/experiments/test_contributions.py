@@ -83,6 +83,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_a_study_writes_a_row_for_each_variant_seed_and_epoch(whole: Path) -> None:
     assert list(rows(whole)[0]) == COLUMNS
     found = [(row["variant"], int(row["seed"]), int(row["epoch"])) for row in rows(whole)]

@@ -28,6 +28,7 @@ def call(*arguments: Any) -> int:
 # --- torchvision's AlexNet ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_file_of_weights_becomes_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """At full size, once, through the command line."""
     weights, out, names = tmp_path / "alexnet.safetensors", tmp_path / "out.safetensors", tmp_path / "names.txt"
