@@ -23,7 +23,7 @@ SECTIONS = {
     "Network": SWITCHES,
     "Fine-tuning": "weights freeze".split(),
     "Images": "inputs augment colour padding validation limit skip_bad max_pixels cache".split(),
-    "Optimisation": "batch_size lr momentum weight_decay sgd schedule patience lr_drops seed".split(),
+    "Optimisation": "recipe batch_size lr momentum weight_decay sgd schedule patience lr_drops seed".split(),
     "Checkpoints and hardware": "checkpoint_minutes keep workers threads device tf32".split(),
 }
 
@@ -46,13 +46,16 @@ SECTIONS = {
 @click.option(
     "--accept-changed-images", is_flag=True, help="Resume although images were repaired, added or left out since"
 )
-@click.option(
-    "--epochs", type=options.at_least(1), metavar="N", help="Number of epochs (default: 90 for alexnet, else 20)"
-)
+@click.option("--epochs", type=options.at_least(1), metavar="N", help="Number of epochs (default: the recipe's)")
 @options.variant
 @click.option("--activation", type=click.Choice(list(ACTIVATIONS)), help="Default: relu; tanh for lenet5")
 @click.option("--norm", type=click.Choice(NORMS), help="Response normalisation, batch normalisation, or none")
-@click.option("--dropout", type=float, metavar="P", help="Probability of dropping a unit (default: 0.5)")
+@click.option(
+    "--dropout",
+    type=float,
+    metavar="P",
+    help="Probability of dropping a unit (default: 0.5; 0.25 for alexnet-cifar with --recipe small)",
+)
 @click.option(
     "--overlapping/--no-overlapping", default=None, help="Max pools of 3x3 at stride 2, or of 2x2 at stride 2"
 )
@@ -66,7 +69,7 @@ SECTIONS = {
 @click.option(
     "--init",
     type=click.Choice(INITS),
-    help="Initial weights of four-layer (default: normal); for alexnet, he suits a few thousand standardised images",
+    help="Initial weights of alexnet and four-layer (default: he with --recipe small, else the paper's)",
 )
 @click.option("--in-size", type=options.at_least(1), metavar="N", help="Height and width of the network's input")
 @click.option(
@@ -87,7 +90,7 @@ SECTIONS = {
     "--inputs",
     type=click.Choice(CHOICES["inputs"]),
     help="raw: pixels of 0 to 255 minus the mean image, as in 2012 (default for alexnet's variants paper and merged "
-    "without --init); standardised: mean 0 and variance 1 in each channel (default for the others)",
+    "with the paper's initial weights); standardised: mean 0 and variance 1 in each channel (default for the others)",
 )
 @click.option("--augment/--no-augment", default=None, help="Random crops and mirror images (default: yes)")
 @click.option("--colour/--no-colour", default=None, help="Random changes of colour (default: yes for folders)")
@@ -104,8 +107,24 @@ SECTIONS = {
 @options.skip_bad
 @options.max_pixels
 @click.option("--cache", is_flag=True, help="Keep a folder's decoded images in memory")
-@click.option("--batch-size", type=options.at_least(1), metavar="N", help="Images in a batch (default: 128)")
-@click.option("--lr", type=float, metavar="LR", help="Initial learning rate (default: 0.01)")
+@click.option(
+    "--recipe",
+    type=click.Choice(CHOICES["recipe"]),
+    help="Where the defaults come from. paper: 2012 to the letter (default for alexnet on 100,000 training images or "
+    "more); small: initial weights that keep the scale, standardised pixels and --schedule one-cycle (default)",
+)
+@click.option(
+    "--batch-size",
+    type=options.at_least(1),
+    metavar="N",
+    help="Images in a batch (default: 128; 32 for alexnet on less than 10,000 images)",
+)
+@click.option(
+    "--lr",
+    type=float,
+    metavar="LR",
+    help="Learning rate: the first, or the highest of one-cycle (default: the recipe's; 0.01 with paper)",
+)
 @click.option("--momentum", type=float, metavar="M", help="Momentum of SGD (default: 0.9)")
 @click.option("--weight-decay", type=float, metavar="D", help="Weight decay (default: 0.0005)")
 @click.option(
@@ -116,8 +135,9 @@ SECTIONS = {
 @click.option(
     "--schedule",
     type=click.Choice(CHOICES["schedule"]),
-    help="When the learning rate is divided by ten: plateau, when the validation error has stopped improving "
-    "(default), or epochs, after those of --lr-drops",
+    help="The learning rate. one-cycle: rises in the first tenth of the steps, then falls to 0 (default of small); "
+    "plateau: divided by ten when the validation error has stopped improving (default of paper); epochs: divided by "
+    "ten after those of --lr-drops",
 )
 @click.option(
     "--patience", type=options.at_least(1), metavar="N", help="Epochs without improvement for plateau (default: 3)"

@@ -158,7 +158,8 @@ class Study(StudyState[AnyRun]):
     ) -> dict[str, Any]:
         """Train one network to the end, resuming if possible; return its result."""
         model, switches, settings = self.recipe(run, epochs)
-        settings = {"limit": limit, "seed": run.seed, "lr": lr, "epochs": epochs, "schedule": "epochs", **settings}
+        length = {"limit": limit, "seed": run.seed, "lr": lr, "epochs": epochs}
+        settings = {**length, "recipe": "paper", "schedule": "epochs", **settings}
 
         def train_on() -> dict[str, Any]:
             return trainer.run(
@@ -188,7 +189,7 @@ class Study(StudyState[AnyRun]):
         recipes = {}
         for run in runs:
             model, switches, settings = self.recipe(run, 1)
-            recipe = Recipe.new(model, self.settings["data"], switches, settings)
+            recipe = Recipe.new(model, self.settings["data"], switches, {"recipe": "paper", **settings})
             recipes[str(recipe.config)] = recipe
         for recipe in recipes.values():
             network, shape = models.build(recipe.config), (recipe.batch_size, 3, recipe.crop, recipe.crop)

@@ -20,12 +20,14 @@ __all__ = ["freeze_layers", "new_recipe", "start_from"]
 PAPER_NAMES = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
 
 
-def new_recipe(model: str, data: str, switches: Mapping[str, Any], settings: Mapping[str, Any]) -> Recipe:
+def new_recipe(
+    model: str, data: str, switches: Mapping[str, Any], settings: Mapping[str, Any], images: int | None = None
+) -> Recipe:
     """Return the recipe of a new run; one that starts from a checkpoint has its network and scales pixels as it does.
 
     Parameters
     ----------
-    model, data, switches, settings
+    model, data, switches, settings, images
         As for :meth:`Recipe.new`. The default of a switch is that of the checkpoint's network.
 
     Raises
@@ -36,7 +38,7 @@ def new_recipe(model: str, data: str, switches: Mapping[str, Any], settings: Map
         If the checkpoint cannot be read.
     """
     if settings.get("weights") is None:
-        return Recipe.new(model, data, switches, settings)
+        return Recipe.new(model, data, switches, settings, images)
     weights = os.fspath(settings["weights"])
     saved = load_model(weights)
     config = dict(saved.network.config)
@@ -52,7 +54,8 @@ def new_recipe(model: str, data: str, switches: Mapping[str, Any], settings: Map
         config.pop(name, None)
     if switches.get("variant", config.get("variant")) != config.get("variant"):
         config = {"in_size": config["in_size"]}  # another variant has its own defaults
-    recipe = Recipe.new(model, data, {**config, **switches}, {**settings, "weights": weights, "inputs": inputs})
+    settings = {**settings, "weights": weights, "inputs": inputs}
+    recipe = Recipe.new(model, data, {**config, **switches}, settings, images)
     return replace(recipe, size=preparation.size, crop=preparation.crop)
 
 

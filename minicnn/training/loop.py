@@ -21,7 +21,7 @@ from minicnn.backend import asnumpy, staged, to_device
 from minicnn.errors import MinicnnError
 from minicnn.grad_mode import no_grad
 from minicnn.nn import BatchNormLayer, Module
-from minicnn.optim import Optimizer
+from minicnn.optim import LRScheduler, Optimizer
 from minicnn.tracing import trace
 from minicnn.training.metrics import count_wrong
 
@@ -100,6 +100,7 @@ def train_epoch(
     after_step: Callable[[EpochProgress], object] | None = None,
     before: EpochProgress | None = None,
     read_every: int | None = None,
+    schedule: LRScheduler | None = None,
 ) -> EpochProgress:
     """Train on every batch of `loader` once.
 
@@ -120,6 +121,8 @@ def train_epoch(
         The counts of the epoch's first batches, if `loader` has only the rest.
     read_every : int, optional
         Read losses every this many steps: by default 1, on a GPU 16, because reading waits for it.
+    schedule : LRScheduler, optional
+        Changes the learning rate after every step, such as :class:`minicnn.optim.OneCycleLR`.
 
     Returns
     -------
@@ -178,6 +181,8 @@ def train_epoch(
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+            if schedule is not None:
+                schedule.step()
         unread.append((labels, scores.data, loss.data))
         del scores, loss
         if len(unread) == every:

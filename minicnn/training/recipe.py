@@ -14,14 +14,22 @@ from minicnn.data import Preparation, sources
 from minicnn.data.preparation import INPUTS, LARGEST
 from minicnn.errors import MinicnnError
 from minicnn.nn import Module
+from minicnn.training.defaults import RECIPES, choose, defaults
 from minicnn.training.loop import TrainingError
 from minicnn.training.schedule import Plateau
 
-__all__ = ["CHOICES", "MODELS", "Recipe", "reported_as"]
+__all__ = ["CHOICES", "MODELS", "Recipe", "Schedule", "reported_as"]
 
 MODELS = {name.replace("_", "-"): name for name in models.MODELS}  # as the command line calls them
-CHOICES = {"inputs": INPUTS, "sgd": ("paper", "pytorch"), "schedule": ("plateau", "epochs")}
+CHOICES = {
+    "recipe": RECIPES,
+    "inputs": INPUTS,
+    "sgd": ("paper", "pytorch"),
+    "schedule": ("plateau", "epochs", "one-cycle"),
+}
+RISE = 0.1  # the share of the steps of "one-cycle" in which the learning rate rises
 
+Schedule = Plateau | optim.MultiStepLR | optim.OneCycleLR
 MOST = 1 << 31  # images, epochs and the like: more than any run has, and no trouble in arithmetic
 SIDE = 32  # height and width of the images of CIFAR-10 and of the drawn shapes
 
@@ -45,6 +53,8 @@ class Recipe:
         The network's, for :func:`minicnn.models.build`.
     data : str
         "cifar10", "shapes", or a folder.
+    recipe : {"paper", "small"}
+        Where the defaults of the others come from, see :mod:`minicnn.training.defaults`.
     limit : int or None
         Use only this many training images, and at most this many test images.
     validation : float
@@ -66,9 +76,10 @@ class Recipe:
         See :class:`minicnn.optim.SGD`. Section 5.
     sgd : {"paper", "pytorch"}
         Whether the learning rate is inside the velocity or outside.
-    schedule : {"plateau", "epochs"}
+    schedule : {"plateau", "epochs", "one-cycle"}
         When the learning rate is divided by ten: see :class:`Plateau`, or after given epochs. Without validation,
-        "plateau" follows the running training error.
+        "plateau" follows the running training error. "one-cycle" changes it in every step: it rises to `lr` in the
+        first tenth of all steps and falls to 0 along half a cosine, see :class:`minicnn.optim.OneCycleLR`.
     patience : int
         For "plateau".
     lr_drops : tuple of int
@@ -83,6 +94,7 @@ class Recipe:
 
     config: dict[str, Any]
     data: str
+    recipe: str
     limit: int | None
     validation: float
     seed: int
@@ -126,7 +138,14 @@ class Recipe:
             one_of("train", name, getattr(self, name), accepted)
 
     @classmethod
-    def new(cls, model: str, data: str, switches: Mapping[str, Any], settings: Mapping[str, Any]) -> Self:
+    def new(
+        cls,
+        model: str,
+        data: str,
+        switches: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        images: int | None = None,
+    ) -> Self:
         """Return a recipe, with defaults for everything that is not given.
 
         Parameters
@@ -139,6 +158,9 @@ class Recipe:
             Arguments of the model.
         settings : mapping
             Any of the attributes except `config`, `data`, `size` and `crop`.
+        images : int, optional
+            The number of training images, by which the defaults are chosen. How images are loaded does not depend on
+            it, so a recipe can be made before they are counted, and once more afterwards.
 
         Raises
         ------
@@ -147,6 +169,8 @@ class Recipe:
         """
         with reported_as(TrainingError):
             one_of("train", "model", model, MODELS)
+            recipe = one_of("train", "recipe", settings.get("recipe", choose(model, images)), RECIPES)
+        switches, settings = defaults(recipe, model, images, switches, settings)
         with reported_as(TrainingError):
             with nn.init.skip_arrays():
                 config = models.build({"model": MODELS[model], **switches}).config
@@ -161,7 +185,7 @@ class Recipe:
                 )
             # The paper's initial weights are made for pixels of 0 to 255.
             as_in_2012 = config.get("variant") in ("paper", "merged") and config["init"] is None
-            defaults: dict[str, Any] = {
+            others: dict[str, Any] = {
                 "limit": None,
                 "validation": 0.1,
                 "seed": 0,
@@ -169,25 +193,17 @@ class Recipe:
                 "augment": True,
                 "colour": folder,
                 "padding": 4 if crop == SIDE else 0,
-                "batch_size": 128,
-                "lr": 0.01,
-                "momentum": 0.9,
-                "weight_decay": 0.0005,
-                "sgd": "paper",
-                "schedule": "plateau" if settings.get("lr_drops") is None else "epochs",
-                "patience": 3,
-                "lr_drops": (),
-                "epochs": 90 if model == "alexnet" else 20,
                 "weights": None,
                 "freeze": None,
             }
             # The paper crops 224 of 256; 28 of 32 is the same ratio.
             size = SIDE if small else round(crop * 8 / 7)
-            return cls(config=config, data=data, size=size, crop=crop, **{**defaults, **settings})
+            return cls(config=config, data=data, size=size, crop=crop, **{**others, **settings})
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> Self:
         """Return the recipe that :meth:`as_dict` was called on; TypeError or ValueError if `saved` is not one."""
+        saved = {"recipe": "paper"} | dict(saved)  # the only one, before there were two
         if set(saved) != {field.name for field in fields(cls)}:
             raise ValueError(f"a recipe has the settings {', '.join(sorted(saved))}")
         config = saved["config"]
@@ -209,6 +225,25 @@ class Recipe:
         """The command line's name of the network."""
         return str(self.config["model"]).replace("_", "-")
 
+    def explanation(self, images: int, asked: bool) -> str:
+        """Say which recipe this is, why, and what is in it, for a run with this many training images.
+
+        Parameters
+        ----------
+        images : int
+        asked : bool
+            Whether the user asked for this recipe.
+        """
+        why = "--recipe" if asked else f"{images:,} training images, {self.steps(images):,} steps an epoch"
+        init = self.config.get("init") or ("the paper's" if "variant" in self.config else "its own")
+        rate = {
+            "plateau": f"of {self.lr:g}, divided by ten when errors stop falling",
+            "epochs": f"of {self.lr:g}, divided by ten after epochs {', '.join(map(str, self.lr_drops)) or 'none'}",
+            "one-cycle": f"that rises to {self.lr:g} in the first tenth and falls to 0",
+        }[self.schedule]
+        what = f"initial weights {init}, {self.inputs} pixels, batches of {self.batch_size}, {self.epochs} epochs"
+        return f"Recipe: {self.recipe} ({why}): {what} with a learning rate {rate}"
+
     def differences(self, model: str | None, switches: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
         """Describe where the given settings differ from this recipe. The number of epochs may differ."""
         pairs: list[tuple[str, Any, Any]] = [("model", self.model, model)] if model is not None else []
@@ -216,13 +251,27 @@ class Recipe:
         pairs += [(name, getattr(self, name), value) for name, value in settings.items() if name != "epochs"]
         return [f"{name} was {before} and is {now} now" for name, before, now in pairs if before != now]
 
-    def optimizer(self, network: Module) -> tuple[optim.SGD, Plateau | optim.MultiStepLR]:
-        """Return a new optimiser of the parameters that are not frozen, and its learning rate schedule."""
+    def optimizer(self, network: Module) -> optim.SGD:
+        """Return a new optimiser of the parameters that are not frozen."""
         trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        optimizer = optim.SGD(trained, self.lr, self.momentum, weight_decay=self.weight_decay, style=self.sgd)
+        return optim.SGD(trained, self.lr, self.momentum, weight_decay=self.weight_decay, style=self.sgd)
+
+    def steps(self, images: int) -> int:
+        """Return the number of steps in an epoch of this many images."""
+        return math.ceil(images / self.batch_size)
+
+    def scheduled(self, optimizer: optim.SGD, images: int, done: int = 0) -> Schedule:
+        """Return a new schedule for this many training images, after `done` steps if it changes the rate in each."""
         if self.schedule == "plateau":
-            return optimizer, Plateau(optimizer, self.patience)
-        return optimizer, optim.MultiStepLR(optimizer, self.lr_drops)
+            return Plateau(optimizer, self.patience)
+        if self.schedule == "epochs":
+            return optim.MultiStepLR(optimizer, self.lr_drops)
+        total = self.epochs * self.steps(images)
+        schedule = optim.OneCycleLR(optimizer, self.lr, total, pct_start=RISE, cycle_momentum=False)
+        if done:
+            schedule.last_epoch = done - 1
+            schedule.step()
+        return schedule
 
     def transform(self, preparation: Preparation, colour: Any) -> Any:
         """Return the transform of the training batches."""

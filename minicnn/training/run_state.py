@@ -18,13 +18,13 @@ from minicnn.backend import generator, get_default_device, manual_seed, set_defa
 from minicnn.data import Preparation, pixel_statistics
 from minicnn.data.sources import NAMES, Parts
 from minicnn.models import Network
-from minicnn.optim import SGD, MultiStepLR
+from minicnn.optim import SGD, OneCycleLR
 from minicnn.training.checkpoint import CheckpointError, SavedTraining
 from minicnn.training.environment import machine, versions
 from minicnn.training.fine_tuning import freeze_layers, start_from
 from minicnn.training.loop import EpochProgress, TrainingError
 from minicnn.training.progress import say
-from minicnn.training.recipe import Recipe, reported_as
+from minicnn.training.recipe import Recipe, Schedule, reported_as
 from minicnn.training.schedule import Plateau
 
 __all__ = ["Row", "RunState"]
@@ -72,7 +72,7 @@ class RunState:
     classes: tuple[str, ...]
     colour: NDArray[np.floating[Any]]
     optimizer: SGD
-    schedule: Plateau | MultiStepLR
+    schedule: Schedule
     checksums: dict[str, str | None]
     loading: Mapping[str, Any]
     epoch: int = 1
@@ -105,7 +105,8 @@ class RunState:
                 preparation = Preparation.of(statistics, recipe.crop, recipe.inputs)
             else:
                 preparation, start = start_from(network, recipe)
-            optimizer, schedule = recipe.optimizer(network)
+            optimizer = recipe.optimizer(network)
+            schedule = recipe.scheduled(optimizer, len(parts.train.labels))
         return cls(
             recipe,
             network,
@@ -162,7 +163,8 @@ class RunState:
             checksums = {part: progress["checksums"][part] for part in ("train", "validation")}
             loading = _checked_loading(progress)
             freeze_layers(network, recipe.freeze)
-            optimizer, schedule = recipe.optimizer(network)
+            optimizer = recipe.optimizer(network)
+            schedule = recipe.scheduled(optimizer, images=1)  # which sets the rate that the optimiser's state replaces
             optimizer.load_state_dict(saved.optimizer)
             schedule.load_state_dict(progress["schedule"])
             generator().bit_generator.state = progress["random"]
@@ -213,6 +215,10 @@ class RunState:
             self.progress = None  # the epoch begins again
         _warn_of_changes(self.environment, _environment(self.recipe))
         self.checksums, self.loading = checksums, loading
+        if isinstance(self.schedule, OneCycleLR):  # as in a run that had these epochs and images from the beginning
+            images = len(parts.train.labels)
+            done = (self.epoch - 1) * self.recipe.steps(images) + (self.progress.steps if self.progress else 0)
+            self.schedule = self.recipe.scheduled(self.optimizer, images, done)
 
     @property
     def finished(self) -> bool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from minicnn.backend import set_default_device, set_num_threads
 from minicnn.data import Loader
 from minicnn.data.sources import Part, Parts, load_parts
 from minicnn.data.summary import describe_run, left_out
+from minicnn.optim import MultiStepLR, OneCycleLR
 from minicnn.training.checkpoint import load_model, save_model, save_training
 from minicnn.training.environment import machine, versions
 from minicnn.training.evaluation import Evaluation, evaluate
@@ -154,7 +155,7 @@ def run(
         if resumed is None:
             if model is None or data is None:
                 raise TrainingError("train: model and data must be given for a new run")
-            recipe = new_recipe(model, data, switched, given)
+            recipe = new_recipe(model, data, switched, given)  # for loading the images
         else:
             recipe = resumed.recipe
             data_dir, skip_bad = data_dir or resumed.loading["data_dir"], skip_bad or resumed.loading["skip_bad"]
@@ -172,10 +173,15 @@ def run(
             cache=cache,
         )
         parts.verify()
-        for line in describe_run(parts) if name is None else ():  # a study describes its images itself
+        lines = describe_run(parts)
+        if resumed is None:
+            images = len(parts.train.labels)
+            recipe = new_recipe(
+                recipe.model, recipe.data, {"num_classes": len(parts.classes)} | switched, given, images
+            )
+            lines.append(recipe.explanation(images, asked="recipe" in given))
+        for line in lines if name is None else ():  # a study describes its images itself
             say(line)
-        if resumed is None and "num_classes" not in switched:
-            recipe = replace(recipe, config={**recipe.config, "num_classes": len(parts.classes)})
         loading = {"data_dir": None if data_dir is None else os.fspath(data_dir), "skip_bad": skip_bad}
         state = resumed or RunState.begin(recipe, parts, loading)
         if resumed is not None:
@@ -261,6 +267,7 @@ class Trainer:
             epoch=state.epoch,
             after_step=self.after_step,
             before=state.progress,
+            schedule=state.schedule if isinstance(state.schedule, OneCycleLR) else None,
         )
         validated = self.validate()
         error = None if validated is None else validated.error
@@ -271,7 +278,7 @@ class Trainer:
             self.keep_best()
         if isinstance(state.schedule, Plateau):
             state.schedule.step(result.error if error is None else error)
-        else:
+        elif isinstance(state.schedule, MultiStepLR):
             state.schedule.step()
         state.epoch, state.progress = state.epoch + 1, None
         self.keep_checkpoint()
@@ -391,6 +398,7 @@ class Trainer:
             print(f"Test set: {tested}")
         with self.folder.writing(self.folder.result.name):
             self.folder.write_result(result)
-        beside = f"{self.folder.log.name}, {self.folder.result.name}"
-        print(f"Best network: {self.folder.best}; in the same folder: {beside}")
+        print(
+            f"Best network: {self.folder.best}; in the same folder: {self.folder.log.name}, {self.folder.result.name}"
+        )
         return result

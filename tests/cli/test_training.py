@@ -59,7 +59,7 @@ def test_every_option_reaches_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     line = "train alexnet --data folder --variant merged --activation tanh --norm none --dropout 0.2 --no-overlapping"
     line += " --groups 1 --in-size 200 --num-classes 30 --inputs raw --no-augment --no-colour --padding 2"
     line += " --validation 0.2 --limit 50 --batch-size 16 --lr 0.1 --momentum 0.8 --weight-decay 0.1 --sgd pytorch"
-    line += " --schedule epochs --lr-drops 30,60 --patience 4 --seed 7 --epochs 3 --out there --resume --data-dir here"
+    line += " --recipe paper --schedule epochs --lr-drops 30,60 --patience 4 --seed 7 --epochs 3 --out there --resume --data-dir here"
     line += " --accept-changed-images"
     line += " --weights file --freeze conv1-conv5"
     line += " --skip-bad --cache --workers 0 --threads 1 --checkpoint-minutes 2.5 --keep 5 --device cpu"
@@ -72,7 +72,7 @@ def test_every_option_reaches_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"inputs": "raw", "augment": False, "colour": False, "padding": 2, "validation": 0.2, "limit": 50}
     settings |= {"batch_size": 16, "lr": 0.1, "momentum": 0.8, "weight_decay": 0.1, "sgd": "pytorch", "epochs": 3}
     settings |= {"schedule": "epochs", "lr_drops": [30, 60], "patience": 4, "seed": 7, "weights": "file"}
-    settings |= {"freeze": "conv1-conv5"}
+    settings |= {"freeze": "conv1-conv5", "recipe": "paper"}
     assert ordered[3] == settings
     named.pop("draw")
     expected = {

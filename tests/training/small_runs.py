@@ -11,7 +11,12 @@ import pytest
 from minicnn.training import load_training, trainer
 from minicnn.training.loop import EpochProgress
 
-SMALL = {"limit": 40, "batch_size": 16, "epochs": 2}  # 36 training images: three batches, the last of four
+SMALL = {
+    "recipe": "paper",
+    "limit": 40,
+    "batch_size": 16,
+    "epochs": 2,
+}  # 36 training images: three batches, the last of four
 
 
 def train(out: Path, model: str | None = "lenet5", data: str | Path | None = "shapes", **more: Any) -> dict[str, Any]:

@@ -10,16 +10,17 @@ from tests.training.small_runs import newest, train
 pytestmark = pytest.mark.usefixtures("ctrl_c", "numpy_kernels")
 
 
-def test_the_paper_is_the_default(tmp_path: Path) -> None:
+def test_the_paper(tmp_path: Path) -> None:
     train(tmp_path, settings={"epochs": 1})
     group = load_training(newest(tmp_path)).optimizer["param_groups"][0]
     expected = {"lr": 0.01, "momentum": 0.9, "weight_decay": 0.0005, "style": "paper", "nesterov": False}
     assert {name: group[name] for name in expected} == expected
-    recipe = Recipe.new("alexnet", "a folder", {}, {})
+    recipe = Recipe.new("alexnet", "a folder", {}, {}, images=1_281_167)
     assert (recipe.batch_size, recipe.epochs, recipe.inputs, recipe.size, recipe.crop) == (128, 90, "raw", 256, 224)
     assert recipe.colour and recipe.augment and recipe.padding == 0 and recipe.schedule == "plateau"
     assert Recipe.new("alexnet", "a folder", {"init": "he"}, {}).inputs == "standardised"
-    recipe = Recipe.new("alexnet-cifar", "cifar10", {}, {})
+    assert recipe.recipe == "paper" and recipe.config["init"] is None
+    recipe = Recipe.new("alexnet-cifar", "cifar10", {}, {"recipe": "paper"})
     assert (recipe.inputs, recipe.size, recipe.crop, recipe.colour, recipe.padding) == (
         "standardised",
         32,

@@ -4,6 +4,7 @@ import shutil
 import signal
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def test_training_is_over_when_the_error_no_longer_improves(tmp_path: Path, monk
     judge = trainer.evaluate
 
     def constant(*given: Any, **more: Any) -> Any:
-        return trainer.replace(judge(*given, **more), error=0.5)
+        return replace(judge(*given, **more), error=0.5)
 
     monkeypatch.setattr(trainer, "evaluate", constant)
     result = train(tmp_path, settings={"patience": 1, "epochs": 20})
@@ -84,7 +85,7 @@ def test_training_is_over_when_the_error_no_longer_improves(tmp_path: Path, monk
 
 def test_how_long_the_error_has_not_improved_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     judge = trainer.evaluate
-    monkeypatch.setattr(trainer, "evaluate", lambda *given, **more: trainer.replace(judge(*given, **more), error=0.5))
+    monkeypatch.setattr(trainer, "evaluate", lambda *given, **more: replace(judge(*given, **more), error=0.5))
     settings = {"patience": 2, "epochs": 8}
     train(tmp_path / "whole", settings=settings)
     train(tmp_path / "parts", settings=settings | {"epochs": 2})  # one epoch without improvement has passed
@@ -123,7 +124,7 @@ def test_without_validation_the_training_error_is_to_improve(tmp_path: Path, mon
     train_epoch = trainer.train_epoch
 
     def constant(*given: Any, **more: Any) -> Any:
-        return trainer.replace(train_epoch(*given, **more), wrong=20)
+        return replace(train_epoch(*given, **more), wrong=20)
 
     monkeypatch.setattr(trainer, "train_epoch", constant)
     train(tmp_path, settings={"patience": 1, "epochs": 20, "validation": 0})
@@ -147,10 +148,11 @@ def test_a_run_can_be_ended_after_any_epoch(tmp_path: Path) -> None:
 
 def test_a_run_is_called_what_it_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train(tmp_path / "one", settings={"epochs": 1})
-    training, validation, test, first, *_ = capsys.readouterr().err.splitlines()
+    training, validation, test, recipe, first, *_ = capsys.readouterr().err.splitlines()
     assert training.startswith("Training: 36 images of 10 classes, from 1 (")
     assert validation.startswith("Validation: 4 images of 4 classes, from 1 (")
     assert test.startswith("Test: 40 images of 9 classes, from 3 (stripes) to ")
+    assert recipe.startswith("Recipe: paper (--recipe): ")
     assert first.startswith("lenet5 on shapes, epoch 1/1: error ")
     train(tmp_path / "two", settings={"epochs": 1}, name="my run")
     assert capsys.readouterr().err.startswith("my run, epoch 1/1: error ")

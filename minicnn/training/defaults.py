@@ -1,0 +1,82 @@
+"""What a run does when nothing is said: two recipes.
+
+"paper" is that of 2012 to the letter, section 5. From its initial weights, N(0, 0.01^2), a network of eight layers
+needs thousands of steps before it learns anything: a million images give that many in one epoch, a few thousand do not.
+"small" is for these: initial weights that keep the scale of activations (He et al. 2015), standardised pixels, and a
+learning rate that rises to its maximum in the first tenth of the steps and falls to 0 along half a cosine.
+The numbers come from the runs in ``docs/results``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+__all__ = ["ENOUGH", "RECIPES", "choose", "defaults"]
+
+RECIPES = ("paper", "small")
+ENOUGH = 100_000  # training images, for "paper"
+FEW = 10_000  # training images, for smaller batches of the full AlexNet: more steps an epoch
+
+
+class Small(NamedTuple):
+    """What "small" has of its own for one model: arguments of the network, and settings of the run."""
+
+    switches: dict[str, Any]
+    settings: dict[str, Any]
+
+
+SMALL = {
+    "alexnet": Small({"init": "he"}, {"lr": 0.01, "epochs": 60}),
+    "alexnet-cifar": Small({"dropout": 0.25}, {"lr": 0.05, "epochs": 60}),
+    "four-layer": Small({"init": "he"}, {"lr": 0.05, "epochs": 30}),
+    "lenet5": Small({}, {"lr": 0.05, "epochs": 30}),
+}
+
+
+def choose(model: str, images: int | None) -> str:
+    """Return the recipe for this model and this many training images; None if they are not counted yet."""
+    return "paper" if model == "alexnet" and images is not None and images >= ENOUGH else "small"
+
+
+def defaults(
+    recipe: str, model: str, images: int | None, switches: Mapping[str, Any], settings: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a recipe's arguments of the network and its settings: those that are given, and defaults for the others.
+
+    Parameters
+    ----------
+    recipe : {"paper", "small"}
+    model : str
+        The command line's name.
+    images : int or None
+        The number of training images, None if they are not counted yet.
+    switches, settings : mapping
+        What is given.
+
+    Returns
+    -------
+    switches, settings : dict
+    """
+    common = {
+        "batch_size": 128,
+        "lr": 0.01,
+        "momentum": 0.9,
+        "weight_decay": 0.0005,
+        "sgd": "paper",
+        "schedule": "plateau" if settings.get("lr_drops") is None else "epochs",
+        "patience": 3,
+        "lr_drops": (),
+        "epochs": 90 if model == "alexnet" else 20,
+        "recipe": recipe,
+    }
+    if recipe == "paper":
+        return dict(switches), {**common, **settings}
+    own = SMALL[model]
+    if model == "alexnet" and images is not None and images < FEW:
+        common["batch_size"] = 32
+    if settings.get("lr_drops") is None:
+        common["schedule"] = "one-cycle"
+    if settings.get("schedule", common["schedule"]) == "one-cycle":
+        common |= own.settings  # else a rate that is meant to fall to 0 would stay at its maximum
+    return {**own.switches, **switches}, {**common, **settings}
