@@ -83,6 +83,6 @@ def test_more_epochs_make_the_rate_that_of_a_run_with_as_many(tmp_path: Path) ->
 def test_the_first_lines_say_which_recipe_and_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train(tmp_path, settings={"recipe": None, "epochs": 1})
     assert (
-        "Recipe: small (36 training images, 3 steps an epoch): initial weights its own, standardised pixels, batches of "
-        "16, 1 epochs with a learning rate that rises to 0.05 in the first tenth and falls to 0"
+        "Recipe: small (36 training images, 3 steps an epoch): initial weights its own, standardised pixels, batches "
+        "of 16, 1 epochs with a learning rate that rises to 0.05 in the first tenth and falls to 0"
     ) in capsys.readouterr().err.splitlines()
