@@ -69,7 +69,7 @@ SECTIONS = {
 @click.option(
     "--init",
     type=click.Choice(INITS),
-    help="Initial weights of alexnet and four-layer (default: he with --recipe small, else the paper's)",
+    help="Initial weights of alexnet and four-layer (default: with --recipe small he and xavier, else the paper's)",
 )
 @click.option("--in-size", type=options.at_least(1), metavar="N", help="Height and width of the network's input")
 @click.option(
@@ -117,7 +117,7 @@ SECTIONS = {
     "--batch-size",
     type=options.at_least(1),
     metavar="N",
-    help="Images in a batch (default: 128; 32 for alexnet on less than 10,000 images)",
+    help="Images in a batch (default: 128; 32 with --recipe small on less than 10,000 images)",
 )
 @click.option(
     "--lr",

@@ -16,21 +16,33 @@ __all__ = ["ENOUGH", "RECIPES", "choose", "defaults"]
 
 RECIPES = ("paper", "small")
 ENOUGH = 100_000  # training images, for "paper"
-FEW = 10_000  # training images, for smaller batches of the full AlexNet: more steps an epoch
+FEW = 10_000  # training images: with fewer, "small" has smaller batches, for more steps in an epoch
+BATCHES = (32, 128)
 
 
 class Small(NamedTuple):
-    """What "small" has of its own for one model: arguments of the network, and settings of the run."""
+    """What "small" has of its own for one model.
+
+    Attributes
+    ----------
+    switches : dict
+        Arguments of the network.
+    lr : float
+        The highest learning rate for batches of 128. Smaller batches have a rate as much smaller (Krizhevsky 2014,
+        section 5).
+    epochs : int
+    """
 
     switches: dict[str, Any]
-    settings: dict[str, Any]
+    lr: float
+    epochs: int
 
 
 SMALL = {
-    "alexnet": Small({"init": "he"}, {"lr": 0.01, "epochs": 60}),
-    "alexnet-cifar": Small({"dropout": 0.25}, {"lr": 0.05, "epochs": 60}),
-    "four-layer": Small({"init": "he"}, {"lr": 0.05, "epochs": 30}),
-    "lenet5": Small({}, {"lr": 0.05, "epochs": 30}),
+    "alexnet": Small({"init": "he"}, 0.02, 60),
+    "alexnet-cifar": Small({"dropout": 0.25, "in_size": 32}, 0.05, 60),
+    "four-layer": Small({"init": "xavier"}, 0.04, 30),
+    "lenet5": Small({}, 0.05, 30),
 }
 
 
@@ -58,7 +70,7 @@ def defaults(
     -------
     switches, settings : dict
     """
-    common = {
+    common: dict[str, Any] = {
         "batch_size": 128,
         "lr": 0.01,
         "momentum": 0.9,
@@ -73,10 +85,9 @@ def defaults(
     if recipe == "paper":
         return dict(switches), {**common, **settings}
     own = SMALL[model]
-    if model == "alexnet" and images is not None and images < FEW:
-        common["batch_size"] = 32
+    common |= {"batch_size": BATCHES[images is None or images >= FEW], "epochs": own.epochs}
     if settings.get("lr_drops") is None:
         common["schedule"] = "one-cycle"
-    if settings.get("schedule", common["schedule"]) == "one-cycle":
-        common |= own.settings  # else a rate that is meant to fall to 0 would stay at its maximum
+    if settings.get("schedule", common["schedule"]) == "one-cycle":  # other rates would stay at the highest
+        common["lr"] = own.lr * settings.get("batch_size", common["batch_size"]) / BATCHES[1]
     return {**own.switches, **switches}, {**common, **settings}

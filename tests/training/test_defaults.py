@@ -33,11 +33,12 @@ def test_the_images_choose_the_recipe(model: str, images: int | None, recipe: st
 def test_small_is_for_few_images() -> None:
     recipe = Recipe.new("alexnet", "folder", {}, {}, images=3000)
     assert (recipe.config["init"], recipe.inputs, recipe.schedule) == ("he", "standardised", "one-cycle")
-    assert recipe.batch_size == 32 and recipe.steps(3000) == 94
-    assert Recipe.new("alexnet", "folder", {}, {}, images=30_000).batch_size == 128
+    assert (recipe.batch_size, recipe.steps(3000), recipe.lr) == (32, 94, 0.005)
+    recipe = Recipe.new("alexnet", "folder", {}, {}, images=30_000)
+    assert (recipe.batch_size, recipe.lr) == (128, 0.02)
     recipe = Recipe.new("alexnet-cifar", "cifar10", {}, {}, images=45_000)
-    assert (recipe.config["dropout"], recipe.crop, recipe.schedule) == (0.25, 28, "one-cycle")
-    assert Recipe.new("four-layer", "cifar10", {}, {}).config["init"] == "he"
+    assert (recipe.config["dropout"], recipe.crop, recipe.padding, recipe.lr) == (0.25, 32, 4, 0.05)
+    assert Recipe.new("four-layer", "cifar10", {}, {}).config["init"] == "xavier"
 
 
 def test_what_is_given_is_kept() -> None:
@@ -84,5 +85,5 @@ def test_the_first_lines_say_which_recipe_and_why(tmp_path: Path, capsys: pytest
     train(tmp_path, settings={"recipe": None, "epochs": 1})
     assert (
         "Recipe: small (36 training images, 3 steps an epoch): initial weights its own, standardised pixels, batches "
-        "of 16, 1 epochs with a learning rate that rises to 0.05 in the first tenth and falls to 0"
+        "of 16, 1 epochs with a learning rate that rises to 0.00625 in the first tenth and falls to 0"
     ) in capsys.readouterr().err.splitlines()
