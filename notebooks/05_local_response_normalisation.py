@@ -442,7 +442,7 @@ list(trace.backward_steps())[-1]
 # CIFAR-10 for 8 epochs. That is far too short for good results, but shows which is fast at the start:
 #
 # ```
-# minicnn train alexnet-cifar --data cifar10 --limit 10000 --epochs 8 --threads 1 --seed 0 --norm batch
+# minicnn train alexnet-cifar --data cifar10 --recipe paper --limit 10000 --epochs 8 --threads 1 --seed 0 --norm batch
 # ```
 #
 # | | training error, epoch 1 | epoch 4 | epoch 8 | test error |
