@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
@@ -45,8 +45,8 @@ class StudyState(ABC, Generic[AnyRun]):
     ----------
     name : str
         The name of its files.
-    columns : dict of str to type
-        The columns of its CSV file.
+    columns : dict of str to callable
+        The columns of its CSV file, and what makes a cell's text a value.
     rates_by : tuple of str
         Runs that agree in these attributes share a learning rate; the last one is "activation".
     may_change : set of str
@@ -62,7 +62,7 @@ class StudyState(ABC, Generic[AnyRun]):
     """
 
     name: ClassVar[str]
-    columns: ClassVar[dict[str, type]]
+    columns: ClassVar[dict[str, Callable[[Any], Any]]]
     rates_by: ClassVar[tuple[str, ...]]
     may_change: ClassVar[set[str]]
 
@@ -120,6 +120,8 @@ class StudyState(ABC, Generic[AnyRun]):
         resuming = resume and folder.holds_a_study()
         if resume and not resuming:
             say(f"There is no study in {folder.folder} to resume: starting a new one")
+        if resuming:
+            folder.refuse_other_columns()
         before = folder.read_summary() if resuming else {}
         earlier = before.get("settings", {})
         settings = cls.settle(given, rates, earlier)
