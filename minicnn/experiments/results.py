@@ -213,7 +213,7 @@ def read_result(folder: Path, expected: Mapping[str, Any]) -> Row | None:
     try:
         result = dict(json.loads(path.read_text(encoding="utf-8")))
         recipe = {**result["recipe"], **result["recipe"]["config"]}
-        float(result["test"]["error"]), float(result["seconds"])
+        float(result["test"]["error"]), float(result["seconds"]), int(result["best_epoch"])
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise StudyError(f"{path} cannot be read: {error!r}. {again}") from error
     wrong = [f"{name} is {recipe.get(name)}, not {now}" for name, now in expected.items() if recipe.get(name) != now]

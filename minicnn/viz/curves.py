@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from minicnn.training.metrics import crossings, epochs_to_target
 from minicnn.viz.style import FAINT, GRID, INK
 
-__all__ = ["Curve", "Panel", "error_curves"]
+__all__ = ["Curve", "Panel", "draw_curves", "error_curves"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Curve:
     Attributes
     ----------
     label : str
-        Its name, written at the crossing.
+        Its name, written at the crossing and in the legend, which leaves out names that begin with "_".
     runs : sequence of sequence of float
         The errors (0 to 1) of each run (one a seed), from epoch 1 on.
     color : str
@@ -119,7 +119,7 @@ def draw_curves(axes: Axes, panel: Panel) -> None:
         _draw_curve(axes, curve)
     highest = max(max(run) for curve in panel.curves for run in curve.runs)
     axes.set_ylim(0, min(1.0, 1.06 * highest) or 1.0)
-    columns = 1 if len(panel.curves) < 5 else 2
+    columns = 1 if len(axes.get_legend_handles_labels()[1]) < 5 else 2
     axes.legend(loc="best", frameon=False, fontsize=9, handlelength=2.6, ncols=columns)
 
 
