@@ -52,6 +52,7 @@ __all__ = ["run"]
 CROP = 24  # of 32: a quarter fewer multiply-accumulates than 28, and more room for crops
 LIMIT = {"cifar10": None, "shapes": 2_000}
 EPOCHS = {"cifar10": 24, "shapes": 12}
+BATCH_SIZES = {"cifar10": 128, "shapes": 32}  # fewer images need smaller batches, for as many steps
 FEWER = 2  # seeds of a variant; "everything", with which each is compared, has all
 SEARCH_EPOCHS, SEARCH_IMAGES = 4, 20_000
 SCHEDULE = {"schedule": "one-cycle"}  # it needs no tuning for the number of epochs
@@ -88,7 +89,7 @@ class Contributions(Study[AblationRun]):
         "seconds": float,  # of this epoch, with its validation
     }
     rates_by = ("activation",)
-    searched_rates = (0.01, 0.02, 0.05, 0.1)
+    searched_rates = (0.005, 0.01, 0.02, 0.05, 0.1)
     searched_by = "validation_error"
     may_change = {"seeds", "target_error", "variants"}
 
@@ -98,6 +99,7 @@ class Contributions(Study[AblationRun]):
             "seeds": [0, 1, 2],
             "epochs": EPOCHS[data],
             "limit": LIMIT[data],
+            "batch_size": BATCH_SIZES[data],
             "threads": get_num_threads(),
             "target_error": 0.25,
             "variants": list(VARIANTS),
@@ -127,7 +129,7 @@ class Contributions(Study[AblationRun]):
     def recipe(self, run: AblationRun, epochs: int) -> tuple[str, dict[str, Any], dict[str, Any]]:
         variant = VARIANTS[run.variant]
         switches = {"in_size": self.settings["crop"], **variant.switches}
-        return "alexnet-cifar", switches, {**SCHEDULE, **variant.settings}
+        return "alexnet-cifar", switches, {"batch_size": self.settings["batch_size"], **SCHEDULE, **variant.settings}
 
     def measure(self, network: Network, preparation: Preparation, train: Part) -> dict[str, float]:
         count = max(1, len(train.labels) // 9)  # as many as there are validation images, a tenth of all
@@ -137,7 +139,7 @@ class Contributions(Study[AblationRun]):
     def result(self, run: AblationRun) -> Row | None:
         """Return the trainer's result of a finished run, None if it is not finished."""
         settings, variant = self.settings, VARIANTS[run.variant]
-        expected = {name: settings[name] for name in ("data", "limit", "epochs")}
+        expected = {name: settings[name] for name in ("data", "limit", "epochs", "batch_size")}
         expected |= {"seed": run.seed, "lr": self.rates(run)[run.activation], "in_size": settings["crop"]}
         result = read_result(self.state(run), {**expected, **SCHEDULE, **variant.switches, **variant.settings})
         if result is not None and len(self.log(run)) != settings["epochs"]:
@@ -363,6 +365,7 @@ def run(
         "threads": threads,
         "target_error": target_error,
         "variants": None if only is None else list(dict.fromkeys(["everything", *only])),
+        "batch_size": None,
         "crop": CROP,
     }
     rates = {"relu": lr_relu, "tanh": lr_tanh}

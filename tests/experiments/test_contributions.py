@@ -129,7 +129,7 @@ def test_nothing_differs_but_what_is_switched_off(whole: Path) -> None:
         return found | found.pop("config")
 
     everything = recipe("everything")
-    assert everything["schedule"] == "one-cycle" and everything["in_size"] == 12
+    assert (everything["schedule"], everything["batch_size"]) == ("one-cycle", 32) and everything["in_size"] == 12
     assert (everything["depth"], everything["activation"], everything["dropout"]) == (5, "relu", 0.5)
     assert everything["norm"] == "lrn" and everything["augment"] is everything["overlapping"] is True
     off = {
@@ -390,7 +390,7 @@ def test_each_activation_gets_the_rate_with_the_lowest_validation_error(tmp_path
     own = ["everything-1", *(name.format("search-tanh") for name in searched), "relu-1", "lrn-1"]
     assert quick == [*(name.format("search-relu") for name in searched), *own, "everything-0", "relu-0", "lrn-0"]
     assert found["settings"]["learning_rates"] == {"relu": 0.05, "tanh": 0.05}
-    assert [trial["activation"] for trial in found["search"]["trials"]] == ["relu"] * 4 + ["tanh"] * 4
+    assert [trial["activation"] for trial in found["search"]["trials"]] == ["relu"] * 5 + ["tanh"] * 5
     assert {row["variant"] for row in rows(tmp_path)} == {"everything", "relu", "lrn"}, "trials are no results"
     for activation in ("relu", "tanh"):
         recipe = json.loads((tmp_path / "states" / f"search-{activation}-0.1" / "result.json").read_text())["recipe"]
@@ -425,7 +425,7 @@ def test_a_rate_at_which_training_diverges_is_passed_over(
     fails_at(monkeypatch, lambda lr: "the loss is nan" if lr > 0.02 else None)
     found = study(tmp_path, only=["everything"], lr_relu=None)
     assert found["settings"]["learning_rates"]["relu"] == 0.02
-    assert [trial["validation_error"] for trial in found["search"]["trials"]][2:] == [None, None]
+    assert [trial["validation_error"] for trial in found["search"]["trials"]][3:] == [None, None]
     assert "relu: learning rate 0.02, with a validation error of 3.0 %\n" in capsys.readouterr().err
 
 
