@@ -10,7 +10,7 @@ from typing import Any
 
 from minicnn import nn
 from minicnn.autograd import Tensor
-from minicnn.backend import to_device
+from minicnn.backend import on_device_of, to_device
 from minicnn.data import Preparation
 from minicnn.data.sources import Part
 from minicnn.grad_mode import no_grad
@@ -48,7 +48,8 @@ def saturation(network: Network, preparation: Preparation, train: Part) -> dict[
         for start in range(0, len(images), BATCH_SIZE):
             batch = preparation.prepare(images[start : start + BATCH_SIZE])
             for column, y in zip(COLUMNS, _tanh_outputs(network, batch), strict=False):
-                saturated[column] += int((abs(y) > ABOVE).sum())
+                with on_device_of(y):
+                    saturated[column] += int((abs(y) > ABOVE).sum())
                 outputs[column] += y.size
     finally:
         network.train(training)

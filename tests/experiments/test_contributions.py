@@ -22,7 +22,8 @@ from minicnn.training.stopping import Stopped
 from minicnn.viz import save_figure
 
 COLUMNS = "variant seed epoch lr train_error evaluated_train_error validation_error seconds".split()
-LIMIT = 40  # 36 to learn from: one batch
+LIMIT = 40  # 36 to learn from: one batch of
+BATCH_SIZE = 36
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +31,7 @@ def small_and_quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Tiny crops on the NumPy kernels, which need no compiling; drawing would take the most time."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background ignores it
     monkeypatch.setattr(contributions, "CROP", 12)
+    monkeypatch.setitem(contributions.BATCH_SIZES, "shapes", BATCH_SIZE)
     monkeypatch.setattr(machinery, "save_figure", lambda figure, path: path.write_text("a figure"))
     with minicnn.use_kernels("numpy"):
         yield
@@ -77,6 +79,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch, minicnn.use_kernels("numpy"):
         patch.setattr(contributions, "CROP", 12)
+        patch.setitem(contributions.BATCH_SIZES, "shapes", BATCH_SIZE)
         patch.setattr(machinery, "save_figure", save_figure)
         threads = minicnn.get_num_threads()
         (out / "returned").write_text(json.dumps(study(out, seeds=[3])))
@@ -129,7 +132,9 @@ def test_nothing_differs_but_what_is_switched_off(whole: Path) -> None:
         return found | found.pop("config")
 
     everything = recipe("everything")
-    assert (everything["schedule"], everything["batch_size"]) == ("one-cycle", 32) and everything["in_size"] == 12
+    assert (everything["schedule"], everything["batch_size"]) == ("one-cycle", BATCH_SIZE) and everything[
+        "in_size"
+    ] == 12
     assert (everything["depth"], everything["activation"], everything["dropout"]) == (5, "relu", 0.5)
     assert everything["norm"] == "lrn" and everything["augment"] is everything["overlapping"] is True
     off = {
@@ -455,6 +460,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("unbroken")
     with pytest.MonkeyPatch.context() as patch, minicnn.use_kernels("numpy"):
         patch.setattr(contributions, "CROP", 12)
+        patch.setitem(contributions.BATCH_SIZES, "shapes", BATCH_SIZE)
         patch.setattr(machinery, "save_figure", lambda figure, path: None)
         threads = minicnn.get_num_threads()
         study(out, only=["dropout"])
