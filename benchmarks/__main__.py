@@ -1,6 +1,7 @@
 """The command line of the benchmarks."""
 
 import argparse
+import importlib.util
 import json
 import sys
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from typing import Any
 
 from benchmarks import networks, tables
 from benchmarks.gpu import NETWORKS as GPU_NETWORKS
+from benchmarks.others import OTHERS
 from minicnn.backend import available_cores
 
 
@@ -94,7 +96,11 @@ def _add_scaling(commands: Any) -> None:
 def _add(commands: Any, name: str, run: Any, description: str, rounds: int | None) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=description)
     parser.set_defaults(run=run, benchmark=name)
-    parser.add_argument("--against", choices=["torch"], help="also measure PyTorch, in both memory layouts")
+    if name in networks.CONFIGS:
+        what = f"also measure some of torch (in both memory layouts), {', '.join(OTHERS)}"
+        parser.add_argument("--against", type=_libraries, default=[], metavar="LIBRARY,...", help=what)
+    else:
+        parser.add_argument("--against", choices=["torch"], help="also measure PyTorch, in both memory layouts")
     parser.add_argument(
         "--kernels", choices=["numba", "numpy"], default="numba", help="minicnn's kernels (default numba)"
     )
@@ -118,6 +124,16 @@ def _numbers(text: str) -> list[int]:
     return [_number(part) for part in text.split(",")]
 
 
+def _libraries(text: str) -> list[str]:
+    modules = {"torch": "torch"} | {name: module for name, (module, _) in OTHERS.items()}
+    for name in text.split(","):
+        if name not in modules:
+            raise argparse.ArgumentTypeError(f"must be some of {', '.join(modules)}, with commas; got {name!r}")
+        if importlib.util.find_spec(modules[name]) is None:
+            raise argparse.ArgumentTypeError(f"{name} needs the package {modules[name]}, which is not installed")
+    return text.split(",")
+
+
 def _factors(text: str) -> list[float]:
     try:
         found = [float(part) for part in text.split(",")]
@@ -133,7 +149,7 @@ def _race(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
     result = race(
         options.benchmark,
-        options.against == "torch",
+        options.against,
         options.batch,
         options.threads,
         options.forward_only,

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import facts, networks
+from benchmarks.others import OTHERS
 
 Step = Callable[[], Any]  # returns a number, or an array on a GPU that float() waits for
 
@@ -33,12 +34,17 @@ class Steps:
         device: str = "cpu",
         tf32: bool = False,
     ) -> None:
-        build = {"minicnn": minicnn_step, PRODUCTS: products_step}.get(contender, torch_step)
-        arguments: dict[str, Any] = {"kernels": kernels}
-        if build is torch_step:
-            arguments = {"channels_last": "channels_last" in contender}
-        if build is not products_step:
-            arguments |= {"device": device, "tf32": tf32}
+        build: Any
+        arguments: dict[str, Any]
+        if contender in OTHERS:
+            build, arguments = OTHERS[contender][1], {}
+        elif contender == PRODUCTS:
+            build, arguments = products_step, {"kernels": kernels}
+        elif contender in TORCH:
+            layout = {"channels_last": contender == "torch channels_last"}
+            build, arguments = torch_step, {**layout, "device": device, "tf32": tf32}
+        else:
+            build, arguments = minicnn_step, {"kernels": kernels, "device": device, "tf32": tf32}
         self.device = device
         if device != "cpu":
             facts.use_gpu(device, theirs=build is torch_step)

@@ -1,6 +1,7 @@
 """Contenders take turns, A B A B ..., so that a machine that slows down slows down all of them."""
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 from benchmarks import networks
@@ -12,7 +13,7 @@ ROUND_SECONDS = 1.0  # a round has as many steps as fit into this
 
 def race(
     network: str,
-    against_torch: bool,
+    against: Sequence[str],
     batches: list[int],
     threads: list[int],
     forward_only: bool,
@@ -21,9 +22,10 @@ def race(
 ) -> dict[str, Any]:
     """Return every contender's images/s (median, min, max over rounds), and the ratios of the first to the others.
 
-    There is a contender for each batch and each number of threads.
+    There is a contender for each batch and each number of threads. "torch" is PyTorch in both of its layouts.
     """
-    names = ["minicnn", *(TORCH if against_torch else ()), PRODUCTS]
+    others = [name for other in against for name in (TORCH if other == "torch" else (other,))]
+    names = ["minicnn", *others, PRODUCTS]
     settings = {
         _label(name, batch if len(batches) > 1 else None, count if len(threads) > 1 else None): {
             "contender": name,

@@ -181,7 +181,7 @@ def _run_part(work: Callable[[int, int], None], start: int, stop: int) -> None:
 _BLOCK_BYTES = 1 << 18  # small enough that the result of one NumPy call is still in the cache for the next
 
 
-def elementwise(xp: ModuleType, compute: Callable[..., Array], *arrays: Array) -> Array:
+def elementwise(xp: ModuleType, compute: Callable[..., Array], *arrays: Array, in_place: bool = False) -> Array:
     """Return what ``compute(*arrays, out)`` writes into `out`, block by block, the blocks shared among the cores.
 
     Parameters
@@ -192,9 +192,11 @@ def elementwise(xp: ModuleType, compute: Callable[..., Array], *arrays: Array) -
         Works element by element, so that it can be called on blocks of the arrays, and writes into its last argument.
     *arrays : array
         All of the same shape; the result has the shape and the dtype of the first.
+    in_place : bool
+        Whether the result takes the memory of the first array, which must be contiguous.
     """
     flat = [xp.ascontiguousarray(array).reshape(-1) for array in arrays]
-    out = empty(xp, flat[0].shape, flat[0].dtype)
+    out = flat[0] if in_place else empty(xp, flat[0].shape, flat[0].dtype)
     step = max(1, _BLOCK_BYTES // out.itemsize) if xp is np else max(1, out.size)
 
     def some_blocks(start: int, stop: int) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from minicnn import nn
 
 __all__ = ["Network"]
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": partial(nn.ReLU, inplace=True),  # a convolution does not need its output, and feature maps are large
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+}
 NORMS = ("lrn", "batch", "none")
 
 

@@ -49,16 +49,18 @@ class ReLU(ElementwiseLayer):
     Parameters
     ----------
     inplace : bool
-        Accepted for PyTorch's programs. True computes the same: what is returned is a new tensor, and the input keeps
-        its values.
+        Whether the output may take the memory of the input, see :func:`minicnn.functional.relu`.
     """
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
-        switch("ReLU", "inplace", inplace)
+        self.inplace = switch("ReLU", "inplace", inplace)
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.relu(input)
+        return F.relu(input, self.inplace)
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
 
     def to_onnx(self, graph: OnnxGraph) -> None:
         graph.add("Relu")
@@ -72,7 +74,7 @@ class LeakyReLU(ElementwiseLayer):
     negative_slope : float
         The slope for negative numbers.
     inplace : bool
-        As in :class:`ReLU`: True computes the same, into a new tensor.
+        Accepted for PyTorch's programs. True computes the same, into a new tensor.
     """
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
@@ -200,7 +202,7 @@ class Dropout(ElementwiseLayer):
     p : float
         Between 0 and 1.
     inplace : bool
-        As in :class:`ReLU`: True computes the same, into a new tensor.
+        As in :class:`LeakyReLU`: True computes the same, into a new tensor.
 
     References
     ----------

@@ -4,11 +4,12 @@ from types import ModuleType
 from typing import Any
 
 from minicnn import kernels
-from minicnn.arguments import axis, floating, number, only
-from minicnn.autograd import Function, Tensor, as_tensor, install_methods
-from minicnn.backend import Array
+from minicnn.arguments import axis, floating, number, only, switch
+from minicnn.autograd import Function, Tensor, as_tensor, install_methods, mark_written
+from minicnn.backend import Array, elementwise
 from minicnn.ops.conversion import to
 from minicnn.ops.elementwise import Elementwise
+from minicnn.ops.in_place import may_be_overwritten, replaced
 
 __all__ = [
     "LeakyReLU",
@@ -38,6 +39,18 @@ class ReLU(Elementwise):
 
     def gradient(self, xp: ModuleType, y: Array, grad_y: Array, out: Array) -> None:
         kernels.relu_backward(y, grad_y, out)
+
+
+class _ReLUInPlace(ReLU):
+    """The same, but y takes the memory of x, whose numbers are lost: the slope can be told from y alone."""
+
+    textbook = ReLU
+    algorithm = "in place"
+    views = True
+
+    def forward(self, xp: ModuleType, x: Array) -> Array:
+        self.y = elementwise(xp, lambda x, out: self.value(xp, x, out), x, in_place=True)
+        return self.y
 
 
 class LeakyReLU(Elementwise):
@@ -132,14 +145,19 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
     ----------
     input : Tensor
     inplace : bool
-        Only False: `input` is never written into.
+        Whether the result may take the memory of `input`, which is returned with the new values. It does so where a
+        graph is recorded and `input` is the output of an operation that does not need it for its backward pass; not
+        while a trace records every step. An operation that has saved `input` refuses its backward pass then.
 
     References
     ----------
     Krizhevsky et al. 2012, section 3.1.
     """
-    only("relu", "inplace", inplace, False)
-    return ReLU()(_tensor("relu", input))
+    tensor = _tensor("relu", input)
+    if not switch("relu", "inplace", inplace) or not may_be_overwritten(tensor):
+        return ReLU()(tensor)
+    mark_written(tensor, "relu(inplace=True)")  # before the operation, which may use what it wrote itself
+    return replaced(tensor, _ReLUInPlace()(tensor))
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:

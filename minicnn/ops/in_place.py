@@ -1,17 +1,40 @@
 """What changes a tensor in place: += -= *= /= and x[index] = value, and methods such as add_ and zero_.
 
-None of them is part of a graph. They serve what is done beside it: ``with no_grad(): w -= lr * w.grad``.
+None of these is part of a graph. They serve what is done beside it: ``with no_grad(): w -= lr * w.grad``. An operation
+with an argument `inplace` is: the tensor stays the same object, with new numbers and a new place in the graph.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 from minicnn.autograd import Tensor, install_methods, mark_written
-from minicnn.backend import on_device_of, same_device
-from minicnn.grad_mode import is_grad_enabled
+from minicnn.backend import any_shares, on_device_of, same_device
+from minicnn.grad_mode import is_grad_enabled, mode
 from minicnn.ops.arithmetic import operand
 
-__all__: list[str] = []
+__all__ = ["may_be_overwritten", "replaced"]
+
+
+def may_be_overwritten(x: Tensor) -> bool:
+    """Return whether an operation with `inplace` may write its output over `x`: its values are lost to everyone.
+
+    Not those of a leaf, which belong to the user; not those of a view, through which another tensor would change; not
+    what the operation that computed them needs for its backward pass; not without a graph, whose memory is free anyway;
+    and not while a recorder keeps every step.
+    """
+    creator = x.creator
+    if creator is None or creator.views or not is_grad_enabled() or mode.recorder is not None:
+        return False
+    return bool(x.data.flags.c_contiguous) and not any_shares(vars(creator).values(), x.data)
+
+
+def replaced(x: Tensor, output: Tensor) -> Tensor:
+    """Return `x` in the place of `output`, which an operation has written over it: later uses depend on the output."""
+    before, after = x.creator, output.creator
+    if before is not None and after is not None and before.retained is not None and before.retained() is x:
+        before.retained, after.retained = None, before.retained
+    x.creator = after
+    return x
 
 
 def _recorded(symbol: str, x: Tensor, value: Any) -> bool:

@@ -11,6 +11,7 @@ import pytest
 import minicnn
 import minicnn.functional as F
 from minicnn import Tensor
+from minicnn.tracing import trace
 
 ELEMENTWISE = [
     (F.relu, lambda x: x if x > 0 else 0.0),
@@ -172,8 +173,58 @@ def test_leaky_relu_is_its_definition(slope: float, rng: np.random.Generator) ->
 
 
 def test_nothing_is_written_into_the_input() -> None:
-    for function in (F.relu, F.leaky_relu, F.dropout):
+    for function in (F.leaky_relu, F.dropout):
         with pytest.raises(NotImplementedError, match=f"{function.__name__}: inplace must be False, got True"):
             function(np.ones(3), inplace=True)
     with pytest.raises(TypeError, match="leaky_relu: negative_slope must be a number, got 'steep'"):
         F.leaky_relu(np.ones(3), "steep")
+
+
+def computed() -> tuple[Tensor, Tensor]:
+    """A leaf, and the output of an operation that does not need it for its backward pass."""
+    x = Tensor(np.array([-1.0, 2.0, -3.0]), requires_grad=True)
+    return x, x * 2
+
+
+def test_relu_in_place_takes_the_memory_and_the_place_in_the_graph() -> None:
+    x, z = computed()
+    memory, product = z.data, z.creator
+    y = F.relu(z, inplace=True)
+    assert y is z and y.data.base is memory or y.data is memory
+    assert z.creator is not product and type(z.creator).__name__ == "_ReLUInPlace"
+    np.testing.assert_array_equal(memory, [0, 4, 0])
+    (y + z).sum().backward()  # z is the output now, as in PyTorch
+    np.testing.assert_array_equal(x.grad, [0, 4, 0])
+
+
+def test_relu_in_place_spares_what_others_need() -> None:
+    leaf = Tensor(np.array([-1.0, 2.0]), requires_grad=True)
+    _, z = computed()
+    _, recorded = computed()
+    _, unrecorded = computed()
+    exponential = leaf.exp()  # which needs its output
+    viewed = z.reshape(3, 1)
+    inputs = [leaf, Tensor(np.array([-1.0, 2.0])), exponential, viewed]
+    outputs = [F.relu(each, inplace=True) for each in inputs]
+    with minicnn.no_grad():
+        inputs, outputs = [*inputs, unrecorded], [*outputs, F.relu(unrecorded, inplace=True)]
+    with trace():
+        inputs, outputs = [*inputs, recorded], [*outputs, F.relu(recorded, inplace=True)]
+    for before, after in zip(inputs, outputs, strict=True):
+        assert before is not after and not np.shares_memory(before.data, after.data)
+
+
+def test_an_operation_that_has_saved_the_input_refuses_its_backward_pass() -> None:
+    _, z = computed()
+    square = z * z
+    F.relu(z, inplace=True)
+    with pytest.raises(RuntimeError, match=r"Mul needs its input 0.*changed in place since, by relu\(inplace=True\)"):
+        square.sum().backward()
+
+
+def test_the_gradient_that_is_retained_is_that_of_the_output_in_place() -> None:
+    _, z = computed()
+    z.retain_grad()
+    F.relu(z, inplace=True)
+    (z * np.array([1.0, 10.0, 100.0])).sum().backward()
+    np.testing.assert_array_equal(z.grad, [1, 10, 100])

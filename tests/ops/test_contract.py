@@ -18,6 +18,7 @@ import pytest
 
 import minicnn
 from minicnn import Function, Tensor, kernels
+from minicnn import functional as F
 from minicnn.backend import Array, any_shares, asnumpy, device_of, get_array_module, to_device
 from minicnn.checks import EXAMPLES, Example
 from minicnn.ops.conv_algorithms import WinogradConv2d
@@ -300,6 +301,22 @@ def test_an_output_on_the_memory_of_an_input_is_declared(example: Example, devic
     shares = [any_shares([y.data], x.data) for x in inputs]
     assert not any(shares[1:])
     assert type(creator_of(y)).views or not any(shares)
+
+
+def test_relu_in_place_behind_any_operation_gives_the_same(example: Example, device: str) -> None:
+    """It takes the memory of the operation's output only where the operation does not need it."""
+    found = []
+    for inplace in (False, True):
+        arguments, inputs = parts(example, device)
+        minicnn.manual_seed(0)
+        computed = apply(example, arguments)
+        if computed.dtype.kind != "f":
+            pytest.skip("for floating-point outputs")
+        y = F.relu(computed, inplace=inplace)
+        y.backward(cotangent(y))
+        found.append([y.data, *(x.grad for x in inputs)])
+    for plain, other in zip(*found, strict=True):
+        assert_equal(plain, other)
 
 
 def test_a_changed_input_is_refused_or_changes_no_gradient(example: Example, device: str) -> None:
