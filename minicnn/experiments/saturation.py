@@ -40,6 +40,8 @@ def saturation(network: Network, preparation: Preparation, train: Part) -> dict[
     dict of str to float
         The shares, 0 to 1, named by `COLUMNS`, from the first layer on; none for a network without tanh.
     """
+    if not any(isinstance(layer, nn.Tanh) for layer in network):
+        return {}
     images = train.images[:IMAGES]
     saturated, outputs = dict.fromkeys(COLUMNS, 0), dict.fromkeys(COLUMNS, 0)
     training = network.training
