@@ -62,7 +62,10 @@ def relu_vs_tanh(threads: int | None, device: str | None, tf32: bool, **given: A
 @data
 @options.data_dir
 @click.option(
-    "--seeds", type=options.whole_numbers, metavar="0,1,2", help="One run for each, for each variant (default: 0,1,2)"
+    "--seeds",
+    type=options.whole_numbers,
+    metavar="0,1,2",
+    help="One run of the complete network for each, and one of each variant for the first two (default: 0,1,2)",
 )
 @click.option(
     "--epochs",
@@ -74,14 +77,19 @@ def relu_vs_tanh(threads: int | None, device: str | None, tf32: bool, **given: A
     "--limit",
     type=options.at_least(1),
     metavar="N",
-    help="Use only N images (default: 10000 of cifar10, 2000 of shapes)",
+    help="Use only N images (default: all of cifar10, 2000 of shapes)",
 )
-@click.option("--target-error", type=float, metavar="E", help="Count the epochs to this training error (default: 0.5)")
+@click.option(
+    "--target-error",
+    type=float,
+    metavar="E",
+    help="Count the epochs to this training error (default: 0.25)",
+)
 @click.option(
     "--only",
     type=lambda text: text.split(","),
-    metavar="NAMES",
-    help="Some of depth,relu,dropout,lrn,augmentation,overlapping (default: all)",
+    metavar="A,B",
+    help="Some of depth, relu, dropout, lrn, augmentation, overlapping, regularisation (default: all)",
 )
 @click.option("--lr-relu", type=float, metavar="LR", help="Learning rate (default: chosen by short runs)")
 @click.option("--lr-tanh", type=float, metavar="LR", help="Learning rate of tanh (default: chosen by short runs)")
@@ -93,8 +101,9 @@ def relu_vs_tanh(threads: int | None, device: str | None, tf32: bool, **given: A
 def contributions(device: str | None, tf32: bool, **given: Any) -> None:
     """Train alexnet-cifar with all its parts, and without one at a time: what is each worth?
 
-    The parts are its depth, ReLU, dropout, LRN, augmentation and overlapping pools. Writes a picture, a table and a
-    summary. Ctrl-C saves the study and stops; --resume continues it, bit for bit.
+    The parts are its depth, ReLU, dropout, LRN, augmentation and overlapping pools; regularisation is dropout and
+    augmentation. Writes a picture, a table and a summary. Ctrl-C saves the study and stops; --resume continues it, bit
+    for bit.
     """
     from minicnn.experiments import contributions as study
 

@@ -1,8 +1,9 @@
 """What is each of AlexNet's contributions worth?  An ablation study: everything on, then one thing off at a time.
 
-:func:`minicnn.models.alexnet_cifar` learns a few thousand images, several times with different seeds: as it is, and
-without its depth, ReLU, dropout, LRN, augmentation or overlapping pools. Nothing else differs: runs with the same seed
-hold out the same images for validation and see the others in the same order, with the same crops and mirror images.
+:func:`minicnn.models.alexnet_cifar` learns CIFAR-10, several times with different seeds: as it is, and without its
+depth, ReLU, dropout, LRN, augmentation, overlapping pools, or both dropout and augmentation. Nothing else differs: runs
+with the same seed hold out the same images for validation and see the others in the same order, with the same crops and
+mirror images. The learning rate rises in the first tenth of the steps and falls to 0 at the end of the run.
 The test error is that of the epoch with the lowest validation error.
 
 *Learning rates.* Tanh needs its own; the recipe's, which suits ReLU, would be unfair to tanh. So both are chosen in the
@@ -10,13 +11,14 @@ same way: the network with everything else on is trained for a few epochs at eac
 lowest validation error is taken. The test set plays no part. All other variants are ReLU networks and use ReLU's rate,
 though another might suit some of them better.
 
-*Training error* is the running error of an epoch: of cropped and mirrored images, with dropout. Without dropout or
-augmentation the task is easier; there, the epochs to a given training error say little.
+*Training error* is evaluated after each epoch as the validation error is: on as many training images, as they are, and
+without dropout. The running error of the epoch, which is in the CSV file too, would compare unlike things: it is the
+error on cropped and mirrored images with half of the units dropped, unless the variant lacks these.
 
 *Significance.* A difference of means counts if it is larger than the spread of seeds: the largest range from the best
 to the worst seed of any variant. Among equally good networks with normally distributed errors, chance alone would make
-5 in 100 pairs differ by more with two seeds, and 3 in 1,000 with three (simulated, with all seven variants). With one
-seed no difference counts.
+3 in 100 variants differ by more with three seeds of everything and two of each variant (simulated, with all eight
+variants). With one seed no difference counts.
 
 The file reads downwards: what is varied; the runs; the results.
 """
@@ -32,55 +34,29 @@ from typing import Any, NamedTuple
 from matplotlib.figure import Figure
 
 from minicnn.backend import get_num_threads
+from minicnn.data import Preparation
+from minicnn.data.sources import Part
+from minicnn.experiments.ablations import VARIANTS
 from minicnn.experiments.results import Row, StudyError, aligned, read_result
 from minicnn.experiments.study import DATA, Study
+from minicnn.models.network import Network
+from minicnn.training.evaluation import evaluate
 from minicnn.training.metrics import crossings, epochs_to_target
 from minicnn.viz.contributions import Dots, draw_contributions
+from minicnn.viz.curves import Curve, Panel
 
 __all__ = ["run"]
 
 # --- what is varied ----------------------------------------------------------------------------------------------
 
-
-class Ablation(NamedTuple):
-    """What is switched off.
-
-    Attributes
-    ----------
-    what : str
-        The contribution.
-    label : str
-        The network without it.
-    switches, settings : dict
-        How the network and its training differ from everything on.
-    """
-
-    what: str
-    label: str
-    switches: dict[str, Any]
-    settings: dict[str, Any]
-
-
-VARIANTS = {
-    "everything": Ablation("everything", "everything on", {}, {}),
-    "depth": Ablation("depth", "without conv3 and conv4", {"depth": 3}, {}),  # section 7
-    "relu": Ablation("ReLU", "tanh instead of ReLU", {"activation": "tanh"}, {}),  # section 3.1
-    "dropout": Ablation("dropout", "without dropout", {"dropout": 0.0}, {}),  # section 4.2
-    "lrn": Ablation("LRN", "without LRN", {"norm": "none"}, {}),  # section 3.3
-    "augmentation": Ablation("augmentation", "without augmentation", {}, {"augment": False}),  # section 4.1
-    "overlapping": Ablation("overlapping pooling", "pools of 2x2, no overlap", {"overlapping": False}, {}),  # 3.4
-}
-
 CROP = 24  # of 32: a quarter fewer multiply-accumulates than 28, and more room for crops
-# Few images, seen often: a network overfits to few, which some of the contributions are there to prevent.
-LIMIT = {"cifar10": 10_000, "shapes": 2_000}
+LIMIT = {"cifar10": None, "shapes": 2_000}
 EPOCHS = {"cifar10": 24, "shapes": 12}
-SEARCH_EPOCHS = 4
-
-
-def drops(epochs: int) -> tuple[int, ...]:
-    """Return the epoch after which the learning rate is divided by ten: five sixths of a run."""
-    return (max(1, round(epochs * 5 / 6)),)
+BATCH_SIZES = {"cifar10": 128, "shapes": 32}  # fewer images need smaller batches, for as many steps
+FEWER = 2  # seeds of a variant; "everything", with which each is compared, has all
+SEARCH_EPOCHS, SEARCH_IMAGES = 4, 20_000
+SCHEDULE = {"schedule": "one-cycle"}  # it needs no tuning for the number of epochs
+OVERFITTING = {"everything": "#222222", "dropout": "#c8500a", "augmentation": "#0b62a4", "regularisation": "#a0328c"}
 
 
 class AblationRun(NamedTuple):
@@ -106,13 +82,14 @@ class Contributions(Study[AblationRun]):
         "variant": str,
         "seed": int,
         "epoch": int,  # from 1
-        "lr": float,
-        "train_error": float,
+        "lr": float,  # at the end of this epoch
+        "train_error": float,  # the running one, of augmented images and with dropout
+        "evaluated_train_error": float,  # after this epoch, of images as they are and without dropout
         "validation_error": float,
         "seconds": float,  # of this epoch, with its validation
     }
     rates_by = ("activation",)
-    searched_rates = (0.003, 0.01, 0.03, 0.1)
+    searched_rates = (0.005, 0.01, 0.02, 0.05, 0.1)
     searched_by = "validation_error"
     may_change = {"seeds", "target_error", "variants"}
 
@@ -122,8 +99,9 @@ class Contributions(Study[AblationRun]):
             "seeds": [0, 1, 2],
             "epochs": EPOCHS[data],
             "limit": LIMIT[data],
+            "batch_size": BATCH_SIZES[data],
             "threads": get_num_threads(),
-            "target_error": 0.5,
+            "target_error": 0.25,
             "variants": list(VARIANTS),
         }
 
@@ -144,20 +122,26 @@ class Contributions(Study[AblationRun]):
         return [AblationRun(variant, seed) for variant in VARIANTS for seed in seeds]
 
     def runs(self) -> list[AblationRun]:
-        wanted = self.settings["variants"]
-        return [AblationRun(name, seed) for seed in self.settings["seeds"] for name in VARIANTS if name in wanted]
+        wanted, seeds = self.settings["variants"], self.settings["seeds"]
+        runs = [AblationRun(name, seed) for seed in seeds for name in VARIANTS if name in wanted]
+        return [run for run in runs if run.variant == "everything" or run.seed in seeds[:FEWER]]
 
     def recipe(self, run: AblationRun, epochs: int) -> tuple[str, dict[str, Any], dict[str, Any]]:
         variant = VARIANTS[run.variant]
         switches = {"in_size": self.settings["crop"], **variant.switches}
-        return "alexnet-cifar", switches, {"lr_drops": drops(epochs), **variant.settings}
+        return "alexnet-cifar", switches, {"batch_size": self.settings["batch_size"], **SCHEDULE, **variant.settings}
+
+    def measure(self, network: Network, preparation: Preparation, train: Part) -> dict[str, float]:
+        count = max(1, len(train.labels) // 9)  # as many as there are validation images, a tenth of all
+        found = evaluate(network, preparation, train.images[:count], train.labels[:count])
+        return {"evaluated_train_error": found.error}
 
     def result(self, run: AblationRun) -> Row | None:
         """Return the trainer's result of a finished run, None if it is not finished."""
         settings, variant = self.settings, VARIANTS[run.variant]
-        expected = {name: settings[name] for name in ("data", "limit", "epochs")}
+        expected = {name: settings[name] for name in ("data", "limit", "epochs", "batch_size")}
         expected |= {"seed": run.seed, "lr": self.rates(run)[run.activation], "in_size": settings["crop"]}
-        result = read_result(self.state(run), {**expected, **variant.switches, **variant.settings})
+        result = read_result(self.state(run), {**expected, **SCHEDULE, **variant.switches, **variant.settings})
         if result is not None and len(self.log(run)) != settings["epochs"]:
             raise StudyError(f"{self.state(run)}/log.csv does not have the epochs 1 to {settings['epochs']}")
         return result
@@ -169,7 +153,7 @@ class Contributions(Study[AblationRun]):
         return [run for run in self.begun() if self.is_done(run)]
 
     def search_length(self) -> dict[str, int]:
-        return {"epochs": min(SEARCH_EPOCHS, self.settings["epochs"])}
+        return {"epochs": min(SEARCH_EPOCHS, self.settings["epochs"]), "images": SEARCH_IMAGES}
 
     # --- the results ---------------------------------------------------------------------------------------------
 
@@ -185,17 +169,19 @@ class Contributions(Study[AblationRun]):
             if not differences:
                 continue
             logs = {seed: self.log(AblationRun(variant, seed)) for seed in own}
-            curves = {seed: [row["train_error"] for row in log] for seed, log in logs.items()}
+            curves = {seed: [row["evaluated_train_error"] for row in log] for seed, log in logs.items()}
+            fitted = {seed: curves[seed][one["best_epoch"] - 1] for seed, one in done[variant].items()}
             found[variant] = {
                 "label": VARIANTS[variant].label,
-                "learning_rate": next(iter(logs.values()))[0]["lr"],
+                "learning_rate": self.rates(AblationRun(variant, 0))[AblationRun(variant, 0).activation],
                 "test_error": {str(seed): error for seed, error in own.items()},
+                "train_error": {str(seed): error for seed, error in fitted.items()},  # of the same network
                 "mean": statistics.mean(own.values()),
+                "gap": statistics.mean(own[seed] - fitted[seed] for seed in own),
                 "difference": statistics.mean(differences),  # over the seeds that both have
                 "verdict": verdict(differences, spread),
                 "epochs_to_target": {str(seed): epochs_to_target(curve, target) for seed, curve in curves.items()},
                 "epochs_to_target_text": crossings(list(curves.values()), target),
-                "last_train_error": {str(seed): curve[-1] for seed, curve in curves.items()},
                 "seconds": {str(seed): one["seconds"] for seed, one in done[variant].items()},
             }
         # Everything on first, then by how much each contribution helps.
@@ -204,27 +190,50 @@ class Contributions(Study[AblationRun]):
 
     def figure(self, results: Mapping[str, Any]) -> Figure:
         lines = [
-            Dots(one["label"], list(one["test_error"].values()), one["verdict"], note(variant, one))
+            Dots(
+                one["label"],
+                list(one["test_error"].values()),
+                list(one["train_error"].values()),
+                one["verdict"],
+                note(variant, one),
+            )
             for variant, one in results["variants"].items()
         ]
-        return draw_contributions(lines[0], lines[1:], f"AlexNet's recipe on {self.images()}, one thing off at a time")
+        title = f"AlexNet's recipe on {self.images()}, one thing off at a time"
+        return draw_contributions(lines[0], lines[1:], self.overfitting(), title)
+
+    def overfitting(self) -> Panel:
+        """Return the panel of training and validation errors over the epochs, with and without regularisation."""
+        curves = []
+        for variant, color in OVERFITTING.items():
+            logs = [self.log(run) for run in self.reported() if run.variant == variant]
+            if logs:
+                validation, training = (
+                    [[row[column] for row in log] for log in logs]
+                    for column in ("validation_error", "evaluated_train_error")
+                )
+                curves.append(Curve(VARIANTS[variant].label, validation, color))
+                curves.append(Curve("_", training, color, "--"))  # without an entry in the legend
+        return Panel("Overfitting", "solid: validation images, dashed: training images", curves)
 
     def images(self) -> str:
         """Describe the training data."""
-        return f"{self.settings['limit']:,} images of {DATA[self.settings['data']]}"
+        return f"{self.settings['images']:,} images of {DATA[self.settings['data']]}"
 
     def table(self, results: Mapping[str, Any]) -> str:
         settings = self.settings
         target = f"epochs to {100 * settings['target_error']:g} %"
-        lines = [("", "learning rate", "test error", "lowest to highest", "difference", target, "seconds a run")]
+        errors = ("training error", "test error", "lowest to highest", "difference")
+        lines = [("", "learning rate", *errors, target, "seconds a run")]
         for variant, one in results["variants"].items():
-            errors = list(one["test_error"].values())
+            tested = list(one["test_error"].values())
             lines.append(
                 (
                     one["label"],
                     f"{one['learning_rate']:g}",
+                    f"{100 * statistics.mean(one['train_error'].values()):.1f} %",
                     f"{100 * one['mean']:.1f} %",
-                    f"{100 * min(errors):.1f} to {100 * max(errors):.1f} %" if len(errors) > 1 else "one seed",
+                    f"{100 * min(tested):.1f} to {100 * max(tested):.1f} %" if len(tested) > 1 else "one seed",
                     "" if variant == "everything" else f"{100 * one['difference']:+.1f}",
                     one["epochs_to_target_text"],
                     f"{statistics.mean(one['seconds'].values()):.1f}",
@@ -275,9 +284,15 @@ def conclusion(results: Mapping[str, Any]) -> str:
             f"Hurts here (without it the error is lower): {', '.join(kinds['better']) or 'nothing'}",
             f"Unclear with these seeds: {', '.join(kinds['unclear']) or 'nothing'}",
             rule,
-            "Training errors are running ones; without dropout or augmentation they are those of an easier task.",
+            overfitted(results["variants"]),
         ]
     )
+
+
+def overfitted(variants: Mapping[str, Any]) -> str:
+    """Say how much higher the test error is than the training error, with regularisation and without."""
+    gaps = [f"{100 * variants[name]['gap']:.1f} {VARIANTS[name].label}" for name in OVERFITTING if name in variants]
+    return f"Test error minus training error, in points: {', '.join(gaps) or 'unknown'}."
 
 
 # --- the command -------------------------------------------------------------------------------------------------
@@ -299,8 +314,7 @@ def run(
 ) -> dict[str, Any]:
     """Train every variant with every seed, draw the figure, print the table; return the content of ``summary.json``.
 
-    An argument that is None is as in the resumed study, else the default. With the defaults and two cores, no run
-    should take more than eight minutes.
+    An argument that is None is as in the resumed study, else the default. With the defaults, the study takes hours.
 
     Parameters
     ----------
@@ -309,16 +323,16 @@ def run(
     data_dir : path, optional
         Where CIFAR-10 is, see :func:`minicnn.data.load_cifar10`.
     seeds : sequence of int
-        One run for each, for each variant. Default (0, 1, 2).
+        One run of the complete network for each, and one of each variant for the first two. Default (0, 1, 2).
     epochs : int
-        The length of each run; the learning rate falls after five sixths of it. Default 24 for CIFAR-10, else 12.
+        The length of each run. Default 24 for CIFAR-10, else 12.
     limit : int
         Use this many training images, the first ones, a tenth of them for validation; and at most as many test images.
-        Default 10,000 of CIFAR-10, else 2,000.
+        Default all of CIFAR-10, else 2,000.
     threads : int
         Cores to compute on. Default :func:`minicnn.get_num_threads`.
     target_error : float
-        Count the epochs to this training error. Default 0.5.
+        Count the epochs to this training error. Default 0.25.
     only : sequence of str
         Some keys of `VARIANTS`, to which "everything" is added. Default all.
     lr_relu, lr_tanh : float
@@ -351,6 +365,7 @@ def run(
         "threads": threads,
         "target_error": target_error,
         "variants": None if only is None else list(dict.fromkeys(["everything", *only])),
+        "batch_size": None,
         "crop": CROP,
     }
     rates = {"relu": lr_relu, "tanh": lr_tanh}

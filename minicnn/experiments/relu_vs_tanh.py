@@ -12,7 +12,8 @@ the line an epoch sooner, for either activation.
 
 *Inputs* are either raw, as in 2012 (pixels of 0 to 255 minus the mean image), or standardised (mean zero and variance
 one in each channel). Section 3.1 of the paper says that ReLUs "do not require input normalization to prevent them from
-saturating". Tanh units do: large pixels drive them to where they are flat.
+saturating". Tanh units do: large pixels drive them to where they are flat. How many are there after each epoch, is
+measured, see :mod:`minicnn.experiments.saturation`.
 
 The file reads downwards: what is varied; the runs; the results.
 """
@@ -27,9 +28,13 @@ from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
+from minicnn.data import Preparation
+from minicnn.data.sources import Part
+from minicnn.experiments import saturation
 from minicnn.experiments.conclusion import conclusion
-from minicnn.experiments.results import aligned
+from minicnn.experiments.results import Row, aligned, read_log
 from minicnn.experiments.study import DATA, Study
+from minicnn.models.network import Network
 from minicnn.training.metrics import average_crossing, crossing_ratio, crossings, epochs_to_target
 from minicnn.viz.curves import Curve, Panel, error_curves
 
@@ -81,6 +86,7 @@ class ReluVsTanh(Study[ActivationRun]):
         "train_error": float,
         "train_loss": float,
         "seconds": float,  # of this epoch
+        **dict.fromkeys(saturation.COLUMNS, saturation.share),  # of each layer's tanh outputs, after this epoch
     }
     rates_by = ("inputs", "activation")
     searched_rates = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
@@ -137,10 +143,17 @@ class ReluVsTanh(Study[ActivationRun]):
         self.save()
         return self.is_done(run)
 
+    def measure(self, network: Network, preparation: Preparation, train: Part) -> dict[str, float]:
+        return saturation.saturation(network, preparation, train)
+
     def search_length(self) -> dict[str, int]:
         return {"epochs": SEARCH_EPOCHS, "images": SEARCH_IMAGES}
 
     # --- the results ---------------------------------------------------------------------------------------------
+
+    def log(self, run: ActivationRun) -> list[Row]:
+        empty = dict.fromkeys(saturation.COLUMNS, "") if run.activation == "relu" else {}  # only tanh saturates
+        return read_log(self.state(run), self.columns, {**run._asdict(), **empty})
 
     def curves(self) -> dict[str, dict[str, dict[int, list[float]]]]:
         """Return training errors by epoch, for each kind of inputs, activation and seed."""
@@ -154,10 +167,17 @@ class ReluVsTanh(Study[ActivationRun]):
         found: dict[str, Any] = {}
         for inputs, curves in self.curves().items():
             found[inputs] = {name: summarised(runs, rates[inputs][name], target) for name, runs in curves.items()}
+            if "tanh" in curves:
+                found[inputs]["tanh"]["saturated"] = self.last_saturated(inputs)
             if len(curves) == len(ACTIVATIONS):
                 relu, tanh = (list(curves[name].values()) for name in ACTIVATIONS)
                 found[inputs]["ratio"] = crossing_ratio(relu, tanh, target)
         return found
+
+    def last_saturated(self, inputs: str) -> dict[str, list[float]]:
+        """Return the share of saturated outputs in each layer after the last epoch, for each seed of tanh."""
+        runs = [run for run in self.reported() if run[:2] == (inputs, "tanh")]
+        return {str(run.seed): [self.log(run)[-1][column] for column in saturation.COLUMNS] for run in runs}
 
     def figure(self, results: Mapping[str, Any]) -> Figure:
         panels = []
@@ -176,12 +196,26 @@ class ReluVsTanh(Study[ActivationRun]):
         seeds = len({run.seed for run in self.reported()})
         over = f" (mean and range of {seeds} seeds)" if seeds > 1 else ""
         title = f"A four-layer network learns {DATA[self.settings['data']]}{over}"
-        return error_curves(panels, self.settings["target_error"], title)
+        return error_curves(panels, self.settings["target_error"], title, self.saturated())
+
+    def saturated(self) -> Panel | None:
+        """Return the panel of saturated tanh units, with a line for each layer and kind of inputs."""
+        logs: dict[str, list[list[Row]]] = {}
+        for run in self.reported():
+            if run.activation == "tanh":
+                logs.setdefault(run.inputs, []).append(self.log(run))
+        lines = [
+            Curve(f"{inputs}, layer {layer}", [[row[column] for row in log] for log in each], shade, SATURATED[inputs])
+            for inputs, each in logs.items()
+            for layer, (column, shade) in enumerate(zip(saturation.COLUMNS, SHADES, strict=True), start=1)
+        ]
+        note = "outputs beyond \N{PLUS-MINUS SIGN}0.99 on the first 1,000 training images"
+        return Panel("Saturated tanh units", note, lines) if lines else None
 
     def table(self, results: Mapping[str, Any]) -> str:
         target = self.settings["target_error"]
         head = ("inputs", "activation", "learning rate", f"epochs to {100 * target:g} %", "last error")
-        lines = [(*head, "seconds an epoch")]
+        lines = [(*head, "seconds an epoch", "saturated in layers 1, 2, 3")]
         for inputs, curves in self.curves().items():
             for name, runs in curves.items():
                 logs = [self.log(run) for run in self.reported() if run[:2] == (inputs, name)]
@@ -193,6 +227,7 @@ class ReluVsTanh(Study[ActivationRun]):
                         crossings(list(runs.values()), target),
                         f"{100 * statistics.mean(errors[-1] for errors in runs.values()):.1f} %",
                         f"{statistics.mean(row['seconds'] for log in logs for row in log):.1f}",
+                        shares_by_layer(results[inputs][name].get("saturated", {})),
                     )
                 )
         if not results:
@@ -214,6 +249,14 @@ class ReluVsTanh(Study[ActivationRun]):
 
 COLORS = {"relu": "#0b62a4", "tanh": "#c8500a"}
 LINES = {"relu": "-", "tanh": "--"}
+SHADES = ("#7a2e00", "#c8500a", "#f0a070")  # tanh's colour, from the first layer to the last
+SATURATED = {"raw": "-", "standardised": ":"}
+
+
+def shares_by_layer(saturated: Mapping[str, Sequence[float]]) -> str:
+    """Return the mean share of each layer over the seeds, "" if there are none."""
+    layers = zip(*saturated.values(), strict=True)
+    return ", ".join(f"{100 * statistics.mean(shares):.0f}" for shares in layers) + (" %" if saturated else "")
 
 
 def summarised(runs: Mapping[int, Sequence[float]], lr: float, target: float) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -113,6 +113,19 @@ class ResultsFolder:
         """Write ``summary.json``, atomically."""
         write_atomically(self.summary, json.dumps(summary, indent=2) + "\n")
 
+    def refuse_other_columns(self) -> None:
+        """Raise StudyError if the CSV file is one of an older version, which measured less."""
+        if not self.csv.exists():
+            return
+        with open(self.csv, newline="", encoding="utf-8") as file:
+            found = next(csv.reader(file), [])
+        absent = [name for name in self.columns if name not in found]
+        if absent:
+            raise StudyError(
+                f"the study in {self.folder} cannot be resumed: its CSV file does not have {', '.join(absent)}, which "
+                "this version of minicnn measures in every epoch. Choose another folder with --out"
+            )
+
     def refuse_differences(
         self,
         earlier: Mapping[str, Any],
@@ -143,15 +156,15 @@ class ResultsFolder:
             )
 
 
-def read_log(folder: Path, columns: Mapping[str, type], own: Mapping[str, Any]) -> list[Row]:
+def read_log(folder: Path, columns: Mapping[str, Callable[[Any], Any]], own: Mapping[str, Any]) -> list[Row]:
     """Return the rows of a run's ``log.csv``, none if it is not there yet.
 
     Parameters
     ----------
     folder : path
         The run's.
-    columns : mapping of str to type
-        The columns to return; each cell is converted to that type.
+    columns : mapping of str to callable
+        The columns to return, and what makes a cell's text a value, such as `float`.
     own : mapping
         The columns that distinguish the run from others, which are added to each row.
 
@@ -200,7 +213,7 @@ def read_result(folder: Path, expected: Mapping[str, Any]) -> Row | None:
     try:
         result = dict(json.loads(path.read_text(encoding="utf-8")))
         recipe = {**result["recipe"], **result["recipe"]["config"]}
-        float(result["test"]["error"]), float(result["seconds"])
+        float(result["test"]["error"]), float(result["seconds"]), int(result["best_epoch"])
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise StudyError(f"{path} cannot be read: {error!r}. {again}") from error
     wrong = [f"{name} is {recipe.get(name)}, not {now}" for name, now in expected.items() if recipe.get(name) != now]

@@ -21,8 +21,11 @@ from matplotlib.figure import Figure
 
 from minicnn import models
 from minicnn.backend import get_default_device, get_num_threads
+from minicnn.data import Preparation
+from minicnn.data.sources import Part
 from minicnn.experiments.results import ResultsFolder, StudyError
 from minicnn.experiments.study_state import AnyRun, StudyState
+from minicnn.models.network import Network
 from minicnn.optim import SGD
 from minicnn.training import CheckpointError, DivergedError, TrainingError, say, train_epoch, trainer
 from minicnn.training.recipe import Recipe
@@ -66,6 +69,10 @@ class Study(StudyState[AnyRun]):
     def after_epoch(self, run: AnyRun) -> bool:
         """Return whether the run ends here, before it has had all of its epochs."""
         return False
+
+    def measure(self, network: Network, preparation: Preparation, train: Part) -> Mapping[str, float]:
+        """Return what is to be added to the trainer's log after each epoch; by default nothing."""
+        return {}
 
     @abstractmethod
     def table(self, results: Mapping[str, Any]) -> str:
@@ -175,6 +182,7 @@ class Study(StudyState[AnyRun]):
                 keep=1,
                 name=str(run),
                 after_epoch=lambda rows: after_epoch(),
+                measure=self.measure,
             )
 
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
@@ -45,8 +45,8 @@ class StudyState(ABC, Generic[AnyRun]):
     ----------
     name : str
         The name of its files.
-    columns : dict of str to type
-        The columns of its CSV file.
+    columns : dict of str to callable
+        The columns of its CSV file, and what makes a cell's text a value.
     rates_by : tuple of str
         Runs that agree in these attributes share a learning rate; the last one is "activation".
     may_change : set of str
@@ -62,7 +62,7 @@ class StudyState(ABC, Generic[AnyRun]):
     """
 
     name: ClassVar[str]
-    columns: ClassVar[dict[str, type]]
+    columns: ClassVar[dict[str, Callable[[Any], Any]]]
     rates_by: ClassVar[tuple[str, ...]]
     may_change: ClassVar[set[str]]
 
@@ -120,6 +120,8 @@ class StudyState(ABC, Generic[AnyRun]):
         resuming = resume and folder.holds_a_study()
         if resume and not resuming:
             say(f"There is no study in {folder.folder} to resume: starting a new one")
+        if resuming:
+            folder.refuse_other_columns()
         before = folder.read_summary() if resuming else {}
         earlier = before.get("settings", {})
         settings = cls.settle(given, rates, earlier)
@@ -175,18 +177,33 @@ class StudyState(ABC, Generic[AnyRun]):
 
     def other_rates(self, earlier: Mapping[str, Any]) -> list[tuple[AnyRun, float, float]]:
         """Return the runs whose learning rate has changed, with the rate before and now."""
-        rates = [
-            (run, self.rates(run, earlier)[run.activation], self.rates(run)[run.activation]) for run in self.begun()
-        ]
+        rates = [(run, self.rate_before(run, earlier), self.rates(run)[run.activation]) for run in self.begun()]
         return [(run, before, now) for run, before, now in rates if before and now and before != now]
+
+    def rate_before(self, run: AnyRun, earlier: Mapping[str, Any]) -> float | None:
+        """Return the learning rate that a run had: by the settings, or by its log if it was copied from elsewhere."""
+        rates, log = self.rates_in(earlier, run), self.log(run)
+        if rates is None:
+            return float(log[0]["lr"]) if log else None
+        return rates.get(run.activation)
 
     # --- what is known -------------------------------------------------------------------------------------------
 
-    def rates(self, run: AnyRun, settings: Mapping[str, Any] | None = None) -> dict[str, float | None]:
-        """Return the learning rates by activation for runs like this one, to read and to change."""
-        rates: dict[str, Any] = (settings or self.settings)["learning_rates"]
+    def rates_in(self, settings: Mapping[str, Any], run: AnyRun) -> dict[str, float | None] | None:
+        """Return the learning rates by activation for runs like this one, None if the settings have none."""
+        rates: dict[str, Any] | None = settings.get("learning_rates")
         for name in self.rates_by[:-1]:
-            rates = rates[getattr(run, name)]
+            rates = (rates or {}).get(getattr(run, name))
+        return rates
+
+    def rates(self, run: AnyRun) -> dict[str, float | None]:
+        """Return them from this study's settings, to read and to change; StudyError if there are none."""
+        rates = self.rates_in(self.settings, run)
+        if rates is None:
+            raise StudyError(
+                f"{self.state(run)} is not a run of this study: it has no learning rate for {run}. "
+                f"If it was copied here, resume with the {' and '.join(self.rates_by[:-1])} of both; else move it away"
+            )
         return rates
 
     def state(self, run: AnyRun) -> Path:

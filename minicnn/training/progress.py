@@ -1,4 +1,4 @@
-"""The progress of a run: a bar in a terminal or notebook, and a line for each epoch."""
+"""The progress of a run: a bar in a terminal or notebook, and for each epoch a line and a row of the log."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tqdm.auto import tqdm
 
+from minicnn.training.evaluation import Evaluation
 from minicnn.training.loop import EpochProgress
 
-__all__ = ["RunProgress", "say", "shows_bar"]
+__all__ = ["RunProgress", "log_row", "say", "shows_bar"]
 
 
 def say(text: str) -> None:
@@ -91,3 +92,23 @@ class RunProgress:
             f"{self.name}, epoch {progress.epoch}/{self.epochs}: error {100 * progress.error:.1f} %, "
             f"loss {progress.loss:.3f}, {progress.images_per_second:,.0f} images/s{more}"
         )
+
+
+def log_row(result: EpochProgress, validated: Evaluation | None, lr: float) -> dict[str, Any]:
+    """Return an epoch's row of the log; its training errors are running ones."""
+    error, top5_error, loss, seconds = None, None, None, result.seconds
+    if validated is not None:
+        error, top5_error, loss = validated.error, validated.top5_error, round(validated.loss, 6)
+        seconds += validated.seconds
+    return {
+        "epoch": result.epoch,
+        "lr": lr,
+        "train_error": result.error,
+        "train_top5_error": result.top5_error,
+        "train_loss": round(result.loss, 6),
+        "validation_error": error,
+        "validation_top5_error": top5_error,
+        "validation_loss": loss,
+        "seconds": round(seconds, 3),
+        "images_per_second": round(result.images_per_second, 1),
+    }

@@ -22,16 +22,17 @@ import numpy as np
 
 from minicnn.arguments import number, whole
 from minicnn.backend import set_default_device, set_num_threads
-from minicnn.data import Loader
+from minicnn.data import Loader, Preparation
 from minicnn.data.sources import Part, Parts, load_parts
 from minicnn.data.summary import describe_run, left_out
+from minicnn.models.network import Network
 from minicnn.optim import MultiStepLR, OneCycleLR
 from minicnn.training.checkpoint import load_model, save_model, save_training
 from minicnn.training.environment import machine, versions
 from minicnn.training.evaluation import Evaluation, evaluate
 from minicnn.training.fine_tuning import new_recipe
 from minicnn.training.loop import EpochProgress, TrainingError, train_epoch
-from minicnn.training.progress import RunProgress, say
+from minicnn.training.progress import RunProgress, log_row, say
 from minicnn.training.recipe import reported_as
 from minicnn.training.run_folder import RunFolder
 from minicnn.training.run_state import Row, RunState
@@ -44,6 +45,7 @@ FEW = 16
 
 Draw = Callable[[Sequence[Row], Path], object]
 AfterEpoch = Callable[[Sequence[Row]], object]
+Measure = Callable[[Network, Preparation, Part], Mapping[str, float]]
 
 
 def run(
@@ -66,6 +68,7 @@ def run(
     draw: Draw | None = None,
     name: str | None = None,
     after_epoch: AfterEpoch | None = None,
+    measure: Measure | None = None,
 ) -> dict[str, Any]:
     """Train a network, or resume its training, and evaluate it on the test set at the end.
 
@@ -105,6 +108,8 @@ def run(
         The run's name in progress lines, "MODEL on DATA" by default.
     after_epoch : callable, optional
         ``after_epoch(rows)`` is called with the rows of the log after each epoch. If it returns True, training ends.
+    measure : callable, optional
+        ``measure(network, preparation, training images)`` returns further columns of the epoch's row.
 
     Returns
     -------
@@ -189,7 +194,7 @@ def run(
         if workers is None:
             workers = 0 if isinstance(parts.train.images, np.ndarray) else 2
         name = name or f"{recipe.model} on {Path(recipe.data).absolute().name}"
-        trainer = Trainer(folder, state, parts, name, workers, checkpoint_minutes, keep, draw, after_epoch)
+        trainer = Trainer(folder, state, parts, name, workers, checkpoint_minutes, keep, draw, after_epoch, measure)
         if resumed is None or accept_changed_images:
             trainer.keep_checkpoint(remove_later=True)
         if resumed is not None:
@@ -211,6 +216,7 @@ class Trainer:
     keep: int
     draw: Draw | None
     after_epoch: AfterEpoch | None
+    measure: Measure | None
     stop: GracefulStop = field(init=False)
     bar: RunProgress = field(init=False)
 
@@ -272,7 +278,9 @@ class Trainer:
         validated = self.validate()
         error = None if validated is None else validated.error
         self.bar.after_epoch(result, "" if error is None else f"; validation error {100 * error:.1f} %")
-        state.rows.append(self.row(result, validated))
+        row = log_row(result, validated, state.optimizer.param_groups[0]["lr"])
+        measured = self.measure(state.network, state.preparation, self.parts.train) if self.measure is not None else {}
+        state.rows.append({**row, **measured})
         if error is None or state.best is None or error < state.best["validation_error"]:
             state.best = {"epoch": state.epoch, "validation_error": error}
             self.keep_best()
@@ -292,25 +300,6 @@ class Trainer:
         kind = "training" if self.parts.validation is None else "validation"
         found.finite(f"the {kind} loss after epoch {self.state.epoch}, at a learning rate of {rate:g},")
         return None if self.parts.validation is None else found
-
-    def row(self, result: EpochProgress, validated: Evaluation | None) -> Row:
-        """Return an epoch's row of the log; its training errors are running ones."""
-        error, top5_error, loss, seconds = None, None, None, result.seconds
-        if validated is not None:
-            error, top5_error, loss = validated.error, validated.top5_error, round(validated.loss, 6)
-            seconds += validated.seconds
-        return {
-            "epoch": result.epoch,
-            "lr": self.state.optimizer.param_groups[0]["lr"],
-            "train_error": result.error,
-            "train_top5_error": result.top5_error,
-            "train_loss": round(result.loss, 6),
-            "validation_error": error,
-            "validation_top5_error": top5_error,
-            "validation_loss": loss,
-            "seconds": round(seconds, 3),
-            "images_per_second": round(result.images_per_second, 1),
-        }
 
     def after_step(self, progress: EpochProgress) -> None:
         """Move the bar, and write a checkpoint if it is time."""

@@ -1,4 +1,4 @@
-"""Results of an ablation study: test errors with everything on, and with one thing off at a time."""
+"""Results of an ablation study: test and training errors with everything on, and with one thing off at a time."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from minicnn.viz.curves import Panel, draw_curves
 from minicnn.viz.style import FAINT, GRID, INK
 
 __all__ = ["Dots", "draw_contributions"]
@@ -26,24 +28,26 @@ class Dots:
     ----------
     label : str
         What is off.
-    errors : sequence of float
-        The test error (0 to 1) of each seed.
+    errors, train_errors : sequence of float
+        The test and the training error (0 to 1) of each seed.
     verdict : {"worse", "better", "unclear"}
-        Whether the error is higher or lower than with everything on, or the seeds leave it unclear.
+        Whether the test error is higher or lower than with everything on, or the seeds leave it unclear.
     note : str
-        Text at the right end.
+        Text beside the test errors.
     """
 
     label: str
     errors: Sequence[float]
+    train_errors: Sequence[float]
     verdict: str
     note: str
 
 
-def draw_contributions(everything: Dots, others: Sequence[Dots], title: str = "") -> Figure:
-    """Draw a dot for each seed and a bar at the mean, line by line from the top.
+def draw_contributions(everything: Dots, others: Sequence[Dots], curves: Panel, title: str = "") -> Figure:
+    """Draw test errors and training errors, line by line from the top, and beside them errors over the epochs.
 
-    A vertical line goes through the mean of `everything`; lines to its right are worse, lines to its left better.
+    A line has a dot for each seed and a bar at the mean. A vertical line goes through the mean test error of
+    `everything`; lines to its right are worse, lines to its left better.
 
     Parameters
     ----------
@@ -51,6 +55,8 @@ def draw_contributions(everything: Dots, others: Sequence[Dots], title: str = ""
         The first line; its verdict is ignored.
     others : sequence of Dots
         The lines below it.
+    curves : Panel
+        What is drawn at the right.
     title : str
         Above the figure.
 
@@ -64,37 +70,36 @@ def draw_contributions(everything: Dots, others: Sequence[Dots], title: str = ""
         If a line has no dot, or an unknown verdict.
     """
     for dots in (everything, *others):
-        if not dots.errors or dots.verdict not in COLORS:
+        if not dots.errors or not dots.train_errors or dots.verdict not in COLORS:
             raise ValueError(
                 f"draw_contributions: {dots.label!r} must have at least one error and a verdict of "
-                f"{', '.join(COLORS)}, got {len(dots.errors)} errors and {dots.verdict!r}"
+                f"{', '.join(COLORS)}, got {len(dots.errors)} and {len(dots.train_errors)} errors and {dots.verdict!r}"
             )
     lines = [everything, *others]
-    height = 1.7 + 0.48 * len(lines)
-    figure = Figure(figsize=(9.2, height), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
-    axes = figure.subplots()
+    height = max(4.2, 1.7 + 0.48 * len(lines))
+    figure = Figure(figsize=(16, height), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
+    test, train, epochs = figure.subplots(1, 3, width_ratios=(1.5, 1, 1.7))
     middle = statistics.mean(everything.errors)
-    axes.axvline(middle, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    test.axvline(middle, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    beside = test.get_yaxis_transform()  # across the axes from 0 to 1, downwards in lines
     for place, dots in enumerate(lines):
-        _draw_line(axes, place, dots, INK if place == 0 else COLORS[dots.verdict])
-    axes.set_ylim(len(lines) - 0.5, -0.5)
-    lowest, highest = (pick(error for dots in lines for error in dots.errors) for pick in (min, max))
-    room = 0.08 * (highest - lowest) or 0.01
-    axes.set_xlim(max(0, lowest - room), highest + room)
-    _style(axes, lines)
-    _write_sides(axes, middle)
+        color = INK if place == 0 else COLORS[dots.verdict]
+        _draw_line(test, place, dots.errors, color)
+        _draw_line(train, place, dots.train_errors, color)
+        test.text(1.02, place, dots.note, transform=beside, color=color, fontsize=10, va="center_baseline")
+    _style(test, lines, "test error: a dot for each seed, a bar at their mean")
+    _style(train, lines, "training error of the same networks")
+    train.set_yticklabels([])
+    _write_sides(test, middle)
+    draw_curves(epochs, curves)
     if title:
         figure.suptitle(title, color=INK, fontsize=12.5)
     return figure
 
 
-def _draw_line(axes: Axes, place: int, dots: Dots, color: str) -> None:
-    axes.plot(statistics.mean(dots.errors), place, "|", color=color, markersize=22, markeredgewidth=2.2)
-    axes.plot(
-        dots.errors, [place] * len(dots.errors), "o", color=color, markersize=7, alpha=0.6, markeredgecolor="white"
-    )
-    beside = axes.get_yaxis_transform()  # across the axes from 0 to 1, downwards in lines
-    axes.text(1.02, place, dots.note, transform=beside, color=color, fontsize=10, va="center_baseline")
+def _draw_line(axes: Axes, place: int, errors: Sequence[float], color: str) -> None:
+    axes.plot(statistics.mean(errors), place, "|", color=color, markersize=22, markeredgewidth=2.2)
+    axes.plot(errors, [place] * len(errors), "o", color=color, markersize=7, alpha=0.6, markeredgecolor="white")
 
 
 def _write_sides(axes: Axes, middle: float) -> None:
@@ -116,11 +121,15 @@ def _write_sides(axes: Axes, middle: float) -> None:
         )
 
 
-def _style(axes: Axes, lines: Sequence[Dots]) -> None:
+def _style(axes: Axes, lines: Sequence[Dots], label: str) -> None:
+    axes.set_ylim(len(lines) - 0.5, -0.5)
+    errors = [float(error) for dots in axes.lines if dots.get_marker() == "o" for error in np.asarray(dots.get_xdata())]
+    room = 0.08 * (max(errors) - min(errors)) or 0.01
+    axes.set_xlim(max(0, min(errors) - room), max(errors) + room)
     axes.set_yticks(range(len(lines)), labels=[dots.label for dots in lines], fontsize=10.5, color=INK)
-    axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
-    axes.set_xlabel("test error: a dot for each seed, a bar at their mean", color=INK)
+    axes.set_xlabel(label, color=INK)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(FAINT)
     axes.tick_params(axis="x", colors=FAINT, labelcolor=INK)

@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from minicnn.training.metrics import crossings, epochs_to_target
 from minicnn.viz.style import FAINT, GRID, INK
 
-__all__ = ["Curve", "Panel", "error_curves"]
+__all__ = ["Curve", "Panel", "draw_curves", "error_curves"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Curve:
     Attributes
     ----------
     label : str
-        Its name, written at the crossing.
+        Its name, written at the crossing and in the legend, which leaves out names that begin with "_".
     runs : sequence of sequence of float
         The errors (0 to 1) of each run (one a seed), from epoch 1 on.
     color : str
@@ -62,7 +62,7 @@ class Panel:
     curves: Sequence[Curve]
 
 
-def error_curves(panels: Sequence[Panel], target: float, title: str = "") -> Figure:
+def error_curves(panels: Sequence[Panel], target: float, title: str = "", shares: Panel | None = None) -> Figure:
     """Draw the error of each curve by epoch, and write beside it at which epoch it reaches `target`.
 
     The line is the mean over runs, for as many epochs as all of them have; the shade goes from the best run to the
@@ -76,6 +76,8 @@ def error_curves(panels: Sequence[Panel], target: float, title: str = "") -> Fig
         The error, 0 to 1, at which a horizontal line is drawn.
     title : str
         Over everything.
+    shares : Panel, optional
+        Drawn to the right of the others, on an axis of its own: shares of something that is not an error.
 
     Returns
     -------
@@ -88,26 +90,40 @@ def error_curves(panels: Sequence[Panel], target: float, title: str = "") -> Fig
     """
     if not panels or not all(panel.curves for panel in panels):
         raise ValueError(f"error_curves: panels must hold at least one panel, each with a curve, got {panels}")
-    for panel in panels:
+    for panel in (*panels, shares) if shares else panels:
         for curve in panel.curves:
             if not curve.runs or not all(len(run) for run in curve.runs):
                 raise ValueError(
                     f"error_curves: {panel.title!r}, {curve.label!r}: runs must hold at least one run, each of "
                     f"at least one epoch, got lengths {[len(run) for run in curve.runs]}"
                 )
-    figure = Figure(figsize=(max(6.4, 5.2 * len(panels)), 4.6), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08))
-    rows = figure.subplots(1, len(panels), sharey=True, squeeze=False)
+    count = len(panels) + (shares is not None)
+    figure = Figure(figsize=(max(6.4, 5.2 * count), 4.6), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08))
+    every = [figure.add_subplot(1, count, place) for place in range(1, count + 1)]
     highest = max(max(run) for panel in panels for curve in panel.curves for run in curve.runs)
-    for axes, panel in zip(rows[0], panels, strict=True):
+    for axes, panel in zip(every, panels, strict=False):
         axes.set_ylim(0, min(1.0, max(highest, target) + 0.06))
         _draw_panel(axes, panel, target)
-    rows[0][0].set_ylabel("training error")
+    every[0].set_ylabel("training error")
+    if shares is not None:
+        draw_curves(every[-1], shares)
     if title:
         figure.suptitle(title, color=INK, fontsize=12.5)
     return figure
 
 
-def _draw_panel(axes: Axes, panel: Panel, target: float) -> None:
+def draw_curves(axes: Axes, panel: Panel) -> None:
+    """Draw curves of shares, from 0 % to a little above the highest, with a legend."""
+    _prepare(axes, panel)
+    for curve in panel.curves:
+        _draw_curve(axes, curve)
+    highest = max(max(run) for curve in panel.curves for run in curve.runs)
+    axes.set_ylim(0, min(1.0, 1.06 * highest) or 1.0)
+    columns = 1 if len(axes.get_legend_handles_labels()[1]) < 5 else 2
+    axes.legend(loc="best", frameon=False, fontsize=9, handlelength=2.6, ncols=columns)
+
+
+def _prepare(axes: Axes, panel: Panel) -> None:
     longest = max(len(run) for curve in panel.curves for run in curve.runs)
     axes.set_xlim(0, max(longest, 2) * 1.03)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -121,6 +137,9 @@ def _draw_panel(axes: Axes, panel: Panel, target: float) -> None:
     axes.grid(axis="y", color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
 
+
+def _draw_panel(axes: Axes, panel: Panel, target: float) -> None:
+    _prepare(axes, panel)
     axes.axhline(target, color=FAINT, linewidth=1, linestyle=(0, (1, 2)))
     beside = axes.get_yaxis_transform()  # across the axes from 0 to 1, upwards in errors
     axes.text(1.005, target, f"{100 * target:g} %", transform=beside, fontsize=9, color=FAINT, va="center")

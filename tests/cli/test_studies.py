@@ -68,7 +68,7 @@ def test_every_option_reaches_the_study(run: dict[str, Any], tmp_path: Path) -> 
 
 def test_the_help_of_contributions_names_every_part(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["contributions", "--help"]) == 0
-    parts = ",".join(name for name in contributions.VARIANTS if name != "everything")
+    parts = ", ".join(name for name in contributions.VARIANTS if name != "everything")
     assert f"Some of {parts} " in " ".join(capsys.readouterr().out.split())
 
 

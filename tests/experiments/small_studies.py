@@ -11,7 +11,7 @@ from minicnn.experiments import relu_vs_tanh
 from minicnn.experiments import study as machinery
 from minicnn.training import trainer
 
-COLUMNS = "inputs activation seed lr epoch train_error train_loss seconds".split()
+COLUMNS = "inputs activation seed lr epoch train_error train_loss seconds saturated_1 saturated_2 saturated_3".split()
 
 
 def make_small(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,7 +36,7 @@ def rows(out: Path) -> list[dict[str, str]]:
 
 def numbers(out: Path) -> list[tuple[str, ...]]:
     """Everything but the seconds, sorted: an extended study has its rows in another order."""
-    return sorted(tuple(row[name] for name in COLUMNS[:-1]) for row in rows(out))
+    return sorted(tuple(row[name] for name in COLUMNS if name != "seconds") for row in rows(out))
 
 
 def summary(out: Path) -> dict[str, Any]:

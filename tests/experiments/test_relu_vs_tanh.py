@@ -9,7 +9,7 @@ import pytest
 
 import minicnn
 from minicnn.data import load_shapes, scaling
-from minicnn.experiments import relu_vs_tanh
+from minicnn.experiments import relu_vs_tanh, saturation
 from minicnn.experiments import study as machinery
 from minicnn.experiments.relu_vs_tanh import ReluVsTanh
 from minicnn.experiments.results import ResultsFolder, StudyError
@@ -189,7 +189,7 @@ def results_of(relu: list[list[float]], tanh: list[list[float]], out: Path) -> d
         for seed, errors in enumerate(runs):
             folder = out / "states" / f"raw-{activation}-{seed}"
             folder.mkdir(parents=True)
-            row = {"lr": 0.1, "train_loss": 1.0, "seconds": 1.0}
+            row = {"lr": 0.1, "train_loss": 1.0, "seconds": 1.0, **dict.fromkeys(saturation.COLUMNS, 0.5)}
             made = [{"epoch": epoch, "train_error": error, **row} for epoch, error in enumerate(errors, start=1)]
             RunFolder(folder).write_log(made)
     settings = ReluVsTanh.settle({"data": "shapes"}, {"relu": None, "tanh": None}, {})

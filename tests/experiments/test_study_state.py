@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,17 @@ def test_a_run_may_have_another_learning_rate_until_it_has_finished_an_epoch(tmp
             study(tmp_path, inputs="raw", lr_tanh=lr, resume=True)
     resume(tmp_path)
     assert [row["lr"] for row in rows(tmp_path)] == ["0.001", "0.001", "0.04", "0.04"]
+
+
+@pytest.mark.slow
+def test_two_halves_of_a_study_are_merged_by_copying_their_runs(tmp_path: Path) -> None:
+    study(tmp_path / "raw", inputs="raw")
+    study(tmp_path / "standardised", inputs="standardised")
+    shutil.copytree(tmp_path / "standardised" / "states", tmp_path / "raw" / "states", dirs_exist_ok=True)
+    with pytest.raises(StudyError, match=r"standardised-relu-0 is not a run of this study: .* with the inputs of both"):
+        resume(tmp_path / "raw")
+    study(tmp_path / "at once", inputs="both")
+    with pytest.raises(StudyError, match=r"lr_tanh was 0.02 and is 0.01 now \(standardised inputs, tanh, seed 0\)"):
+        resume(tmp_path / "raw", inputs="both", lr_tanh=0.01)
+    resume(tmp_path / "raw", inputs="both")
+    assert numbers(tmp_path / "raw") == numbers(tmp_path / "at once")

@@ -242,7 +242,7 @@ def test_the_study_on_a_gpu(gpu: str, tmp_path: Path) -> None:
 def test_every_variant_of_a_study_is_trained_there(gpu: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     devices = []
     monkeypatch.setattr(trainer, "run", lambda *_, **named: devices.append(named["device"]) or {})
-    settings = {"limit": 20, "data": "shapes", "crop": 28}
+    settings = {"limit": 20, "data": "shapes", "crop": 28, "batch_size": 32}
     study = contributions.Contributions(ResultsFolder(tmp_path, "contributions", []), settings)
     for device in ("cpu", gpu):
         minicnn.set_default_device(device)

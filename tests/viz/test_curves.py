@@ -123,3 +123,16 @@ def test_pyplot_and_its_global_state_are_left_alone(tmp_path: Path) -> None:
     command = [sys.executable, "-c", textwrap.dedent(program), str(tmp_path / "picture.svg")]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
     assert done.stdout.strip() == "False"
+
+
+def test_shares_have_a_panel_of_their_own_without_the_target() -> None:
+    lines = [Curve("layer 1", [[0.5, 0.6], [0.7, 0.8]], "b"), Curve("layer 2", [[0.0, 0.0]], "r")]
+    figure = error_curves([Panel("p", "", [Curve("ReLU", RELU, "b")])], 0.25, shares=Panel("shares", "a note", lines))
+    errors, shares = figure.axes
+    np.testing.assert_allclose(line(shares, "layer 1").get_ydata(), [0.6, 0.7])
+    assert texts(shares) == ["a note"] and "25 %" in texts(errors)
+    assert shares.get_ylim()[1] > 0.8 and errors.get_ylim()[1] < 0.8
+    with pytest.raises(ValueError, match="'none': runs"):
+        error_curves(
+            [Panel("p", "", [Curve("ReLU", RELU, "b")])], 0.25, shares=Panel("s", "", [Curve("none", [], "b")])
+        )
