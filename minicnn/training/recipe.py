@@ -44,7 +44,7 @@ class Recipe:
     config : dict
         The network's, for :func:`minicnn.models.build`.
     data : str
-        "cifar10", "shapes", or a folder.
+        "cifar10", "shapes", "sketches", or a folder.
     limit : int or None
         Use only this many training images, and at most this many test images.
     validation : float
@@ -134,7 +134,7 @@ class Recipe:
         model : str
             A key of `MODELS`.
         data : str
-            "cifar10", "shapes", or a folder.
+            "cifar10", "shapes", "sketches", or a folder.
         switches : mapping
             Arguments of the model.
         settings : mapping
