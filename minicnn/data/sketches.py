@@ -2,9 +2,9 @@
 
 In `shapes` a square is a filled square, and only the ring is an outline, so a network that has seen nothing else takes
 the outline of a square for a ring. Here a figure is also a few *strokes*: points that a pen passes one after the other.
-Size, place, angle, proportions, the width of the pen and the colours are random; corners are missed and cut, ends do not
-meet or overlap, and the hand trembles. A star is a pentagram in one stroke, or an outline; a closed figure is sometimes
-filled.
+Size, place, angle, proportions, the width of the pen and the colours are random; corners are missed and cut, ends do
+not meet or overlap, and the hand trembles. A star is a pentagram in one stroke, or an outline; a closed figure is
+sometimes filled.
 """
 
 from __future__ import annotations
