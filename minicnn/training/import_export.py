@@ -13,6 +13,7 @@ from minicnn.data.preparation import Preparation
 from minicnn.data.transforms import center_crop
 from minicnn.files import printable, write_atomically
 from minicnn.models.onnx_export import onnx_model
+from minicnn.models.onnx_gradient import add_saliency
 from minicnn.models.torch_files import WeightsError, torchvision_alexnet
 from minicnn.training.checkpoint import SavedModel, load_model, save_model
 
@@ -128,7 +129,8 @@ def onnx_bytes(saved: SavedModel, layers: bool = False) -> bytes:
     saved : SavedModel
         The content of a checkpoint.
     layers : bool
-        Whether the graph also returns the output of each layer, see :func:`minicnn.models.onnx_export.onnx_model`.
+        Whether the graph also returns the output of each layer, see :func:`minicnn.models.onnx_export.onnx_model`, and
+        if it can be had, the saliency, see :func:`minicnn.models.onnx_gradient.add_saliency`.
 
     Raises
     ------
@@ -140,9 +142,10 @@ def onnx_bytes(saved: SavedModel, layers: bool = False) -> bytes:
     if mean.shape[1] == prepared.size:
         mean = center_crop(mean[None], size=prepared.crop)[0]
     shape = (3, prepared.crop, prepared.crop)
-    content: bytes = onnx_model(
-        saved.network, shape, mean, prepared.deviation, saved.classes, layers
-    ).SerializeToString()
+    model = onnx_model(saved.network, shape, mean, prepared.deviation, saved.classes, layers)
+    if layers:
+        add_saliency(model)
+    content: bytes = model.SerializeToString()
     return content
 
 

@@ -222,6 +222,7 @@
     }
     drawLevels(levels);
     answer(outputs.scores);
+    drawSaliency(outputs.saliency);
     find("took").textContent = `Of ${name}, in ${took.toPrecision(2)} ms.`;
     redraw();
     look();
@@ -239,6 +240,7 @@
       label.textContent = live.classes[order[place]];
       number.textContent = `${share.toFixed(1)} %`;
     });
+    find("saliency-class").textContent = live.classes[order[0]];
     if (!pen && !camera) find("said").textContent = `The network’s answer: ${live.classes[order[0]]}`;
   }
 
@@ -263,6 +265,23 @@
     });
     seen.getContext("2d", { willReadFrequently: true }).drawImage(painter, 0, 0);
     document.querySelector("#sees img").src = url;
+  }
+
+  // Absent if the graph has an operator without a rule for its gradient.
+  function drawSaliency(strengths) {
+    find("saliency-figure").hidden = !strengths;
+    if (!strengths) return;
+    // Scaled to the maximum, a few strong pixels would leave all others black.
+    const strong = strengths.toSorted()[Math.floor(0.995 * (strengths.length - 1))] || Math.max(...strengths) || 1;
+    paint(size, size, (pixels) => {
+      strengths.forEach((strength, k) => {
+        const grey = (255 * strength) / strong;
+        pixels.set([grey, grey, grey, 255], 4 * k);
+      });
+    });
+    const canvas = find("saliency");
+    canvas.width = canvas.height = size;
+    canvas.getContext("2d").drawImage(painter, 0, 0);
   }
 
   // As minicnn.viz.cards draws them: from black to white, or from blue to red if a number is negative.
@@ -328,6 +347,7 @@
 
   function compare(outputs) {
     const own = Object.values(live.layers).map((layer) => [layer.name, layer.own, outputs[layer.output]]);
+    if (outputs.saliency) own.push(["saliency", live.saliency, outputs.saliency]);
     const rows = own.map(([name, text, theirs]) => {
       const ours = new Float32Array(bytes(text).buffer);
       const largest = ours.reduce((most, number) => Math.max(most, Math.abs(number)), 0) || 1;

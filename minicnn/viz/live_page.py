@@ -25,6 +25,7 @@ from minicnn.training.checkpoint import SavedModel
 from minicnn.training.evaluation import probabilities
 from minicnn.training.import_export import onnx_bytes
 from minicnn.viz.onnx_runtime import SCRIPT
+from minicnn.viz.saliency import gradient_saliency
 from minicnn.viz.stepping import NAMES
 from minicnn.viz.walk_page import Addition, page
 
@@ -92,6 +93,7 @@ def live_html(saved: SavedModel, image: NDArray[np.uint8] | None = None, script:
         "pen": PEN,
         "pixels": _base64(seen),
         "layers": _layers(recorded),
+        "saliency": _base64(gradient_saliency(saved.network, prepared.prepare(image[None])[0], int(likely.argmax()))),
         "runtime": script,
     }
     name = NAMES.get(saved.network.config["model"], saved.network.config["model"])

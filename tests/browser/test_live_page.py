@@ -18,6 +18,7 @@ from minicnn import Tensor, cli, models, no_grad
 from minicnn.data import Preparation, load_shapes
 from minicnn.training import save_model
 from minicnn.training.checkpoint import SavedModel, load_model
+from minicnn.viz import gradient_saliency
 from minicnn.viz.onnx_runtime import SCRIPT, RuntimeScriptError, runtime_script
 
 pytestmark = pytest.mark.slow
@@ -129,10 +130,11 @@ def likely(page: Any) -> tuple[str, float]:
 
 def test_it_begins_with_minicnns_own_maps_and_agrees_with_them(page: Any, saved: SavedModel) -> None:
     found = re.fullmatch(r"minicnn’s own .* agree in all (\d+) arrays, to (\S+)\.", page.text("#agrees"))
-    assert found and int(found[1]) == 21 and as_number(found[2]) < 2e-5
+    assert found and int(found[1]) == 22 and as_number(found[2]) < 2e-5
     page.one("#agrees").click()
     rows = [row.text.split() for row in page.all("#differences tr")]
-    assert len(rows) == 21 and rows[0][:2] == ["conv1", "37,632"] and rows[-1][:2] == ["fc8", "10"]
+    assert len(rows) == 22 and rows[0][:2] == ["conv1", "37,632"]
+    assert [row[:2] for row in rows[-2:]] == [["fc8", "10"], ["saliency", "784"]]
     assert all(as_number(apart) < 2e-5 for _, _, apart in rows)
     assert len(page.all(".box")) == 21 and page.text(".box.now") == "conv1"
     assert page.status() == "Step 1 of 21, forward: conv1: Conv2d (direct)"
@@ -191,6 +193,23 @@ def test_scores_maps_and_a_unit_change_as_one_draws(
     page.run("document.getElementById('reference').click()")
     idle(page)
     assert page.run(drawn) != first and page.text("#took").startswith("Of the reference image")
+
+
+def test_the_gradient_is_minicnns(page: Any, saved: SavedModel) -> None:
+    """The backward pass runs in the page, too."""
+    draw(page, [STAR])
+    seen = levels(page)
+    scores, _ = own_answer(saved, seen)
+    prepared = (seen.astype(np.float32) - saved.preparation.mean) / saved.preparation.deviation
+    expected = gradient_saliency(saved.network, prepared, int(scores.argmax()))
+    assert page.text("#saliency-class") == saved.classes[scores.argmax()] == likely(page)[0]
+    shown = page.run(
+        "const c = document.getElementById('saliency');"
+        "return Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)"
+    )
+    grey = np.array(shown).reshape(28, 28, 4)[..., 0]
+    strong = np.sort(expected.ravel())[int(0.995 * (expected.size - 1))]
+    np.testing.assert_allclose(grey / 255, np.minimum(1, expected / strong), atol=0.004)
 
 
 def test_the_maps_are_drawn_to_the_scale_that_stands_below_them(page: Any, saved: SavedModel) -> None:
