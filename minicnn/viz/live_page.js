@@ -10,8 +10,18 @@
   pad.width = pad.height = size * times;
   seen.width = seen.height = size;
   const paper = pad.getContext("2d", { willReadFrequently: true });
-  const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const rgb = (levels) => `rgb(${levels.join(" ")})`;
+
+  // From base64, a piece at a time: AlexNet's weights have 325 million letters.
+  function bytes(text) {
+    const found = new Uint8Array((text.length / 4) * 3 - (text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0));
+    const piece = 1 << 20;
+    for (let start = 0, place = 0; start < text.length; start += piece) {
+      const letters = atob(text.slice(start, start + piece));
+      for (let k = 0; k < letters.length; k++) found[place++] = letters.charCodeAt(k);
+    }
+    return found;
+  }
 
   // --- what the network is given -----------------------------------------------------------------------------------
 
@@ -223,7 +233,7 @@
     drawLevels(levels);
     answer(outputs.scores);
     drawSaliency(outputs.saliency);
-    find("took").textContent = `Of ${name}, in ${took.toPrecision(2)} ms.`;
+    find("took").textContent = `Of ${name}, in ${took < 10 ? took.toFixed(1) : Math.round(took)} ms.`;
     redraw();
     look();
   }
