@@ -41,7 +41,7 @@ h1 { font-size: 1.3rem; white-space: nowrap; }
 #status { position: absolute; top: 3.5rem; margin: 0; font-size: 1.15rem; font-weight: 600; white-space: nowrap; }
 .forward #status { color: var(--forward); }
 .backward #status { color: var(--backward); }
-main { grid-template-columns: minmax(0, 1fr) 18rem; margin-top: 0.4rem; }
+.beside { grid-template-columns: minmax(0, 1fr) 18rem; margin-top: 0.4rem; }
 #values { min-height: 6.2rem; }
 .minicnn-card .equation { min-height: 6em; }
 .minicnn-card .columns { grid-template-columns: 1fr 1fr; gap: 1.2em; }

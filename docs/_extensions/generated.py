@@ -8,7 +8,8 @@
     the picture that a command draws; the directive's content is the caption.
 ``{walk-page} A star walks through a network``
     the page that the commands in its content write, embedded under this title, and the commands. Only minicnn's own
-    commands are run.
+    commands are run. Without a connection to npm, `minicnn live` ends with an error after writing its page, which then
+    says what is missing.
 ``{contents} minicnn.nn``
     the public names of a module, with a line for each.
 ``{from-pytorch}``
@@ -35,6 +36,7 @@ from typing import Any
 
 import click
 from docutils import nodes
+from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 from minicnn import cli, use_kernels, viz
@@ -126,7 +128,8 @@ class WalkPage(SphinxDirective):
     final_argument_whitespace = True
 
     def run(self) -> list[nodes.Node]:
-        for path in (Path(__file__), *Path(viz.__file__).parent.glob("walk_page.*")):
+        here = Path(viz.__file__).parent
+        for path in (Path(__file__), *here.glob("walk_page.*"), *here.glob("live_page.*")):
             self.env.note_dependency(str(path))
         *before, last = (line for line in self.content if line.startswith("minicnn "))
         page = Path(last.split()[-1])
@@ -139,7 +142,12 @@ class WalkPage(SphinxDirective):
             if not page.exists():  # training takes a while, and gives the same result
                 for line in before:
                     run(line.removeprefix("minicnn "))
-            run(last.removeprefix("minicnn "))
+            try:
+                run(last.removeprefix("minicnn "))
+            except RuntimeError as error:
+                if "registry.npmjs.org" not in str(error):
+                    raise
+                logging.getLogger(__name__).info(str(error))
         address = "../" * self.env.docname.count("/") + f"{WALK_PAGES}/{page.name}"
         title = html.escape(self.arguments[0])
         frame = f'<iframe class="walk-page" src="{address}" title="{title}" loading="lazy"></iframe>'
@@ -150,10 +158,10 @@ class WalkPage(SphinxDirective):
 
 def copy_walk_pages(app: Any, error: Exception | None) -> None:
     if error is None and app.builder.format == "html":
-        for page in Path(app.doctreedir, WALK_PAGES).glob("*/*.html"):
+        for file in Path(app.doctreedir, WALK_PAGES).glob("*/*.*"):
             folder = Path(app.outdir, WALK_PAGES)
             folder.mkdir(exist_ok=True)
-            shutil.copy(page, folder)
+            shutil.copy(file, folder)
 
 
 class CommandLine(Generated):

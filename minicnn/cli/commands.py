@@ -48,6 +48,7 @@ SECTIONS = (
             "draw": "Draw a network as boxes to scale, its towers apart",
             "show": "Draw filters, feature maps, saliency or confusion",
             "walk": "Write a page on which an image walks through a network",
+            "live": "Write a page on which a network sees what you draw",
         },
     ),
     Section(

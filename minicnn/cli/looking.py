@@ -1,4 +1,4 @@
-"""``minicnn summary``, ``draw``, ``show`` and ``walk``."""
+"""``minicnn summary``, ``draw``, ``show``, ``walk`` and ``live``."""
 
 from __future__ import annotations
 
@@ -177,3 +177,41 @@ def walk(checkpoint: Path, image: Path, target: str | None, out: Path, threads: 
     picture = load_image(image, saved.preparation.size)
     write_atomically(out, walk_html(saved, picture, options.class_number(target, saved.classes)))
     print(out)
+
+
+@click.command(cls=Command)
+@options.checkpoint
+@click.option(
+    "--image", type=options.PATH, metavar="IMAGE", help="Image that the page begins with (default: a drawn star)"
+)
+@options.max_pixels
+@click.option("--out", type=options.PATH, required=True, metavar="FILE", help="Page to write, .html")
+@click.option(
+    "--runtime",
+    type=options.PATH,
+    metavar="FILE",
+    help="onnxruntime-web-1.30.0.tgz, as npm pack onnxruntime-web@1.30.0 writes it (default: downloaded once, 33 MB)",
+)
+@options.threads
+def live(checkpoint: Path, image: Path | None, out: Path, runtime: Path | None, threads: int | None) -> None:
+    """Write an HTML page on which a trained network sees what you draw, an image that you drop, or the camera.
+
+    Every map, the scores and a unit's arithmetic change as you draw. The network runs in the page, by ONNX Runtime
+    Web: a script of 5 MB that is written beside the page and must stay there. Both work offline. Needs the extra onnx.
+    """
+    from minicnn.data import load_image
+    from minicnn.files import write_atomically
+    from minicnn.training import load_model
+    from minicnn.viz.live_page import live_html
+    from minicnn.viz.onnx_runtime import SCRIPT, runtime_script
+
+    options.use_threads(threads)
+    saved = load_model(checkpoint)
+    reference = None if image is None else load_image(image, saved.preparation.size)
+    with options.wrong_values_in_one_line():
+        page = live_html(saved, reference).encode()
+    write_atomically(out, page)  # without the script it is still a page to walk through, and says what is missing
+    print(f"{out}: {len(page) / 1e6:.1f} MB")
+    script = runtime_script(runtime)
+    write_atomically(out.with_name(SCRIPT), script)
+    print(f"{out.with_name(SCRIPT)}: {len(script) / 1e6:.1f} MB")

@@ -76,7 +76,7 @@ checkpoint = click.argument(
 image = click.argument("image", cls=Argument, type=PATH, metavar="IMAGE", help="JPEG, PNG or WebP file")
 variant = click.option("--variant", type=click.Choice(list(VARIANTS)), help="Variant of alexnet (default: paper)")
 test_data = click.option(
-    "--data", required=True, metavar="DATA", help="Test images: cifar10, shapes or a folder of images"
+    "--data", required=True, metavar="DATA", help="Test images: cifar10, shapes, sketches or a folder of images"
 )
 data_dir = click.option(
     "--data-dir", type=PATH, metavar="DIR", help="Folder that holds CIFAR-10, or to which it is downloaded"

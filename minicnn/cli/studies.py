@@ -12,7 +12,7 @@ from minicnn.cli.layout import Command
 from minicnn.data import sources
 from minicnn.data.preparation import INPUTS
 
-data = click.option("--data", type=click.Choice(sources.NAMES), help="Images to train on (default: cifar10)")
+data = click.option("--data", type=click.Choice(sources.STUDIED), help="Images to train on (default: cifar10)")
 resume = click.option("--resume", is_flag=True, help="Resume the study in the folder, with the settings it had")
 
 

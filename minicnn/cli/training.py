@@ -38,7 +38,9 @@ SECTIONS = {
     help=f"{', '.join(options.NETWORKS)}; not needed with --resume",
 )
 @click.option(
-    "--data", metavar="DATA", help="cifar10, shapes, or a folder: FOLDER/CLASS/*.jpg or FOLDER/train/CLASS/*.jpg"
+    "--data",
+    metavar="DATA",
+    help="cifar10, shapes, sketches, or a folder: FOLDER/CLASS/*.jpg or FOLDER/train/CLASS/*.jpg",
 )
 @options.data_dir
 @click.option("--out", type=options.PATH, metavar="DIR", help="Folder of the run (default: runs/NETWORK-DATA)")
@@ -161,7 +163,7 @@ SECTIONS = {
 @options.device
 @options.tf32
 def train(network: str | None, data: str | None, device: str | None, tf32: bool, **given: Any) -> None:
-    """Train a network on CIFAR-10, the drawn shapes or a folder of images, and test it at the end.
+    """Train a network on CIFAR-10, drawn shapes or a folder of images, and test it at the end.
 
     Ctrl-C saves the run and stops; --resume continues it, bit for bit. A setting that is not given keeps the value of
     the resumed run; a new run uses the default.

@@ -11,6 +11,7 @@ from minicnn.data.labelled_images import ImageDataset, LabelledImages
 from minicnn.data.loader import Loader
 from minicnn.data.preparation import Preparation
 from minicnn.data.shapes import load_shapes
+from minicnn.data.sketches import load_sketches
 from minicnn.data.splits import Splits, find_splits, split_validation
 from minicnn.data.statistics import PixelStatistics, pixel_statistics
 
@@ -32,6 +33,7 @@ __all__ = [
     "load_cifar10",
     "load_image",
     "load_shapes",
+    "load_sketches",
     "pixel_statistics",
     "random_split",
     "split_validation",

@@ -18,12 +18,14 @@ from minicnn.data.image_folder import ImageFolder
 from minicnn.data.labelled_images import LabelledImages
 from minicnn.data.scanning import refuse
 from minicnn.data.shapes import load_shapes
+from minicnn.data.sketches import load_sketches
 from minicnn.data.splits import Splits, find_splits, split_validation
 from minicnn.data.statistics import pixel_statistics
 
-__all__ = ["NAMES", "Part", "Parts", "load_parts", "load_test"]
+__all__ = ["NAMES", "STUDIED", "Part", "Parts", "load_parts", "load_test"]
 
-NAMES = ("cifar10", "shapes")
+NAMES = ("cifar10", "shapes", "sketches")
+STUDIED = ("cifar10", "shapes")  # those that the experiments have settings for
 
 
 class Part(NamedTuple):
@@ -101,8 +103,8 @@ def load_parts(
     Parameters
     ----------
     data : str
-        "cifar10", "shapes", or a folder: ``FOLDER/CLASS/*.jpg``, or ``FOLDER/train/CLASS/*.jpg``, perhaps with ``val``
-        and ``test`` beside ``train``.
+        "cifar10", "shapes", "sketches", or a folder: ``FOLDER/CLASS/*.jpg``, or ``FOLDER/train/CLASS/*.jpg``, perhaps
+        with ``val`` and ``test`` beside ``train``.
     size : int
         Height and width to which a folder's images are resized. The others have 32.
     data_dir : path, optional
@@ -208,7 +210,8 @@ def load_test(
 def _dataset(data: str, data_dir: str | os.PathLike[str] | None, limit: int | None) -> LabelledImages:
     if data == "cifar10":
         return load_cifar10(data_dir)
-    return load_shapes() if limit is None else load_shapes(train=min(limit, 10_000), test=min(limit, 2_000))
+    load = load_shapes if data == "shapes" else load_sketches
+    return load() if limit is None else load(train=min(limit, 10_000), test=min(limit, 2_000))
 
 
 def _some(part: Part, indices: NDArray[np.int64]) -> Part:

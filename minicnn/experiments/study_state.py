@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from minicnn.arguments import one_of
 from minicnn.backend import set_num_threads
-from minicnn.data.sources import NAMES, load_parts
+from minicnn.data.sources import STUDIED, load_parts
 from minicnn.experiments.results import ResultsFolder, Row, StudyError, read_log
 from minicnn.experiments.settings import check_settings, settled_rates
 from minicnn.training.environment import machine, versions
@@ -156,7 +156,7 @@ class StudyState(ABC, Generic[AnyRun]):
         """Return the settings: as given, else as in the resumed study, else the default."""
         data = given.get("data") or earlier.get("data", "cifar10")
         with reported_as(StudyError):
-            one_of(cls.name, "data", data, NAMES)
+            one_of(cls.name, "data", data, STUDIED)
         settings = {
             name: earlier.get(name, default) if given.get(name) is None else given[name]
             for name, default in {**dict.fromkeys(given), **cls.defaults(data), "data": data}.items()

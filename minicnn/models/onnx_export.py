@@ -39,6 +39,7 @@ def onnx_model(
     mean: NDArray[np.float32] | None = None,
     deviation: NDArray[np.float32] | None = None,
     classes: Sequence[str] = (),
+    layers: bool = False,
 ) -> onnx.ModelProto:
     """Return a chain of layers as an ONNX graph for inference: dropout is left out.
 
@@ -53,11 +54,14 @@ def onnx_model(
         deviation. With them the graph takes plain grey levels, 0 to 255.
     classes : sequence of str, optional
         Names of the outputs, stored as a JSON list in the model's metadata, under "classes".
+    layers : bool
+        Whether the graph also returns what reaches the first layer, as ``prepared``, and the output of each layer, as
+        ``layer.`` and its path: ``layer.conv1``. Layers that add no node, such as dropout, have none.
 
     Returns
     -------
     onnx.ModelProto
-        Its output is ``scores`` (N, outputs), without a softmax.
+        Its first output is ``scores`` (N, outputs), without a softmax.
 
     Raises
     ------
@@ -79,8 +83,10 @@ def onnx_model(
     for kind, numbers in (("Sub", mean), ("Div", deviation)):
         if numbers is not None:
             graph.add(kind, graph.constant(kind.lower(), np.asarray(numbers, np.float32)))
+    between = {"prepared": (graph.last, value.shape)}
     with _evaluating(network), no_grad():
         for path, layer in network.named_layers():
+            before = graph.last
             graph.path, graph.layer, graph.input_shape = path, layer, value.shape
             value = layer(value)
             if not isinstance(value, Tensor):  # a pool with return_indices
@@ -91,7 +97,10 @@ def onnx_model(
                 layer.to_onnx(graph)
             except NotImplementedError as error:
                 raise ExportError(f"{path} ({type(layer).__name__}): {error}") from None
-    graph.nodes.append(onnx.helper.make_node("Identity", [graph.last], ["scores"]))
+            if graph.last != before:
+                between[f"layer.{path}"] = (graph.last, graph.output_shape)
+    outputs = {"scores": (graph.last, value.shape)} | (between if layers else {})
+    graph.nodes += [onnx.helper.make_node("Identity", [last], [name]) for name, (last, _) in outputs.items()]
 
     floats = onnx.TensorProto.FLOAT
     model = onnx.helper.make_model(
@@ -99,7 +108,10 @@ def onnx_model(
             graph.nodes,
             "network",
             [onnx.helper.make_tensor_value_info("pictures", floats, ["N", *input_shape])],
-            [onnx.helper.make_tensor_value_info("scores", floats, ["N", *value.shape[1:]])],
+            [
+                onnx.helper.make_tensor_value_info(name, floats, ["N", *shape[1:]])
+                for name, (_, shape) in outputs.items()
+            ],
             graph.constants,
         ),
         opset_imports=[onnx.helper.make_opsetid("", OPSET)],

@@ -13,10 +13,11 @@ from minicnn.data.preparation import Preparation
 from minicnn.data.transforms import center_crop
 from minicnn.files import printable, write_atomically
 from minicnn.models.onnx_export import onnx_model
+from minicnn.models.onnx_gradient import add_saliency
 from minicnn.models.torch_files import WeightsError, torchvision_alexnet
-from minicnn.training.checkpoint import load_model, save_model
+from minicnn.training.checkpoint import SavedModel, load_model, save_model
 
-__all__ = ["export_onnx", "import_torchvision", "read_class_names"]
+__all__ = ["export_onnx", "import_torchvision", "onnx_bytes", "read_class_names"]
 
 # torchvision's normalisation is for pixels of 0 to 1; here for grey levels of 0 to 255.
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32) * 255
@@ -116,14 +117,36 @@ def export_onnx(
     """
     _refuse_existing(out, force)
     saved = load_model(checkpoint)
+    write_atomically(out, onnx_bytes(saved))
+    return (3, saved.preparation.crop, saved.preparation.crop)
+
+
+def onnx_bytes(saved: SavedModel, layers: bool = False) -> bytes:
+    """Return a network and its preparation as the content of an ONNX file that takes grey levels.
+
+    Parameters
+    ----------
+    saved : SavedModel
+        The content of a checkpoint.
+    layers : bool
+        Whether the graph also returns the output of each layer, see :func:`minicnn.models.onnx_export.onnx_model`, and
+        if it can be had, the saliency, see :func:`minicnn.models.onnx_gradient.add_saliency`.
+
+    Raises
+    ------
+    ExportError
+        As for :func:`export_onnx`.
+    """
     prepared = saved.preparation
-    shape = (3, prepared.crop, prepared.crop)
     mean = prepared.mean
     if mean.shape[1] == prepared.size:
         mean = center_crop(mean[None], size=prepared.crop)[0]
-    model = onnx_model(saved.network, shape, mean, prepared.deviation, saved.classes)
-    write_atomically(out, model.SerializeToString())
-    return shape
+    shape = (3, prepared.crop, prepared.crop)
+    model = onnx_model(saved.network, shape, mean, prepared.deviation, saved.classes, layers)
+    if layers:
+        add_saliency(model)
+    content: bytes = model.SerializeToString()
+    return content
 
 
 def _refuse_existing(path: str | os.PathLike[str], force: bool) -> None:

@@ -52,7 +52,7 @@ class Recipe:
     config : dict
         The network's, for :func:`minicnn.models.build`.
     data : str
-        "cifar10", "shapes", or a folder.
+        "cifar10", "shapes", "sketches", or a folder.
     recipe : {"paper", "small"}
         Where the defaults of the others come from, see :mod:`minicnn.training.defaults`.
     limit : int or None
@@ -153,7 +153,7 @@ class Recipe:
         model : str
             A key of `MODELS`.
         data : str
-            "cifar10", "shapes", or a folder.
+            "cifar10", "shapes", "sketches", or a folder.
         switches : mapping
             Arguments of the model.
         settings : mapping

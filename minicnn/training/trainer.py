@@ -77,7 +77,7 @@ def run(
     model : {"alexnet", "alexnet-cifar", "lenet5", "four-layer"}
         Not needed to resume a run, like every other setting that its checkpoint holds.
     data : str or path
-        "cifar10", "shapes", or a folder, see :func:`minicnn.data.sources.load_parts`.
+        "cifar10", "shapes", "sketches", or a folder, see :func:`minicnn.data.sources.load_parts`.
     switches : mapping, optional
         Arguments of the model, such as ``{"norm": "none"}``.
     settings : mapping, optional

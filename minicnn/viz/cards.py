@@ -68,8 +68,8 @@ def card(step: TraceStep, example: int = 0, towers: int | None = None, style: bo
         _settings(step.hyperparameters),
         _columns(step, example, towers),
         _saved(step) if not step.backward else "",
-        f"<details><summary>The lines that run</summary><pre>{_text(step.source)}</pre></details>",
-        f"<details><summary>What it is, in full</summary><pre>{_text(step.explanation)}</pre></details>"
+        f"<details><summary>The lines that run</summary><pre tabindex=0>{_text(step.source)}</pre></details>",
+        f"<details><summary>What it is, in full</summary><pre tabindex=0>{_text(step.explanation)}</pre></details>"
         if step.explanation
         else "",
     ]
@@ -162,6 +162,8 @@ def _shown(record: OperationRecord, name: str, array: Any, example: int, towers:
     source = record if role == "y" else record.sources[step.names.index(role)]
     length = f' <span class="norm">norm {norm(values):.3g}</span>' if gradient else ""
     head = f"<figcaption><b>{_text(name)}</b> {_times(values.shape)}{length}"
+    of = source.position if source else "input" if role == "x" and values.ndim == 4 else None
+    shown = "" if of is None or gradient else f' data-of="{of}"'  # whose numbers: the live page has others
     if values.ndim == 0:
         return f'<figure>{head}</figcaption><p class="number">{float(values):.6g}</p></figure>'
     if values.size == 0:
@@ -177,7 +179,8 @@ def _shown(record: OperationRecord, name: str, array: Any, example: int, towers:
         scale = "all that is shown is zero"
     else:
         scale = _scale(seen, brightest, signed)
-    return f'<figure>{head}</figcaption><div class="sheets">{pictures}</div><p class="scale">{scale}</p></figure>'
+    sheets_and_scale = f'<div class="sheets"{shown}>{pictures}</div><p class="scale">{scale}</p>'
+    return f"<figure>{head}</figcaption>{sheets_and_scale}</figure>"
 
 
 def _brightest(seen: NDArray[Any], gradient: bool) -> float:

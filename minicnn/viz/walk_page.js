@@ -1,5 +1,5 @@
 "use strict";
-(() => {
+const walk = (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const find = (id) => document.getElementById(id);
   const cards = [...document.querySelectorAll(".step")];
@@ -44,6 +44,7 @@
     if (!maps) pick(null);
     else if (unit && unit.record === step.record) pick(unit);
     else pick(strongest(step.record));
+    document.dispatchEvent(new Event("step"));
   }
 
   function otherWay() {
@@ -97,6 +98,10 @@
     return read[place];
   }
 
+  function put(place, values) {
+    read[place] = values;
+  }
+
   function strongest(record) {
     const { values, gradients, channels, shape: [, H, W] } = data.records[record];
     const all = numbers(data.steps[now].backward ? gradients : values);
@@ -126,6 +131,12 @@
     find("at-column").max = W - 1;
     find("at-column").value = unit.column;
     mark();
+    look();
+  }
+
+  function look() {
+    if (unit === null) return;
+    const maps = data.records[unit.record];
     showValues(maps);
     showField(maps);
     showProduct(maps);
@@ -315,6 +326,9 @@
     pick({ ...unit, channel: Number(find("map").value), row: within("at-row", H), column: within("at-column", W) });
   });
 
+  find("turn").hidden = !data.steps.some((step) => step.backward);
   const asked = /^#step(\d+)$/.exec(location.hash);
   show(asked ? Number(asked[1]) - 1 : 0);
+  // For a page that does more: other numbers for an array, and the unit drawn again.
+  return { data, put, look, short, colour, card: () => cards[now] };
 })();

@@ -91,6 +91,31 @@ def _moved(field: Field, window: Window) -> Field:
 
 # --- the page ---------------------------------------------------------------------------------------------------------
 
+HINT = """One image goes through the network, operation by operation, and then the gradient of the loss comes back. Step
+with the buttons, the arrow keys, or a click on a box. Click into a map to look at one of its units."""
+
+
+class Addition(NamedTuple):
+    """What makes a page of this one that does more.
+
+    Attributes
+    ----------
+    hint : str
+        HTML below the heading.
+    above, below : str
+        HTML above the row of boxes, and at the end: scripts.
+    style : str
+        CSS.
+    data : dict
+        For the scripts, in types that JSON has.
+    """
+
+    hint: str = HINT
+    above: str = ""
+    below: str = ""
+    style: str = ""
+    data: dict[str, Any] = {}
+
 
 def page(
     trace: Trace,
@@ -98,6 +123,7 @@ def page(
     classes: Sequence[str] = (),
     title: str = "",
     example: int = 0,
+    more: Addition | None = None,
 ) -> str:
     """Return a trace as an HTML page that needs no other file and no connection.
 
@@ -113,6 +139,8 @@ def page(
         The page's heading.
     example : int
         The position in the batch.
+    more : Addition, optional
+        What another page has beyond this one: see :mod:`minicnn.viz.live_page`.
 
     Returns
     -------
@@ -126,7 +154,7 @@ def page(
     """
     if not trace.records:
         raise ValueError("page: nothing was recorded; call the network inside `with minicnn.trace() as trace:`")
-    records = trace.records
+    records, more = trace.records, more or Addition()
     shown = input_image(records[0], example)
     if picture is None:
         seen = None if shown is None else png(picture_of(shown))
@@ -142,6 +170,7 @@ def page(
         "records": {record.position: _unit_data(record, towers, example, arrays) for record in records},
         "picture": None if shown is None else shown.shape[1:],
         "arrays": arrays.written,
+        **more.data,
     }
     title = title or "A walk through a network"
     cards = "".join(
@@ -151,7 +180,10 @@ def page(
     )
     values = {
         "title": html.escape(title),
-        "style": CSS + _file("walk_page.css"),
+        "style": CSS + _file("walk_page.css") + more.style,
+        "hint": more.hint,
+        "above": more.above,
+        "below": more.below,
         "answer": _answer(records, classes, example),
         "boxes": _buttons(records, towers),
         "scale": _scale(records),

@@ -26,6 +26,8 @@ def browser() -> Iterator[Any]:
     # Without a sandbox because a container's root may have none, and without shared memory because it is small there.
     for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1300,900"):
         options.add_argument(argument)
+    for argument in ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"):  # a camera, allowed
+        options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     with webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER))) as driver:
         yield driver

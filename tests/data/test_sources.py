@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minicnn.data import DataError, ImageFolder, LabelledImages, load_shapes, sources, split_validation
+from minicnn.data import DataError, ImageFolder, LabelledImages, load_shapes, load_sketches, sources, split_validation
 from minicnn.data.sources import load_parts, load_test
 
 
@@ -38,6 +38,13 @@ def test_a_seeded_tenth_is_held_back() -> None:
     other = load_parts("shapes", 32, limit=200, seed=4)
     assert other.train.checksum() != parts.train.checksum()
     assert other.test is not None and other.test.checksum() == parts.test.checksum()
+
+
+def test_sketches_are_a_source_without_settings_for_the_studies() -> None:
+    parts = load_parts("sketches", 32, limit=20, validation=0)
+    np.testing.assert_array_equal(parts.train.images, load_sketches(train=20, test=20).train_images)
+    assert len(load_test("sketches", 32, parts.classes, limit=5).labels) == 5
+    assert set(sources.NAMES) - set(sources.STUDIED) == {"sketches"}
 
 
 def test_without_validation_every_training_picture_is_for_training(folder: Path) -> None:

@@ -9,7 +9,7 @@ import every_layer
 import numpy as np
 import pytest
 
-from minicnn import models, nn, no_grad
+from minicnn import Tensor, models, nn, no_grad, trace
 from minicnn.backend import generator
 from minicnn.models.network import Network
 from minicnn.models.onnx_export import ExportError, onnx_model
@@ -156,6 +156,30 @@ def test_the_preparation_is_in_the_graph(rng: np.random.Generator) -> None:
         expected = network.eval()((pictures - mean) / deviation).data
     np.testing.assert_allclose(run(model, pictures), expected, rtol=1e-4, atol=1e-4)
     assert {entry.key: json.loads(entry.value) for entry in model.metadata_props} == {"classes": ["a", "é"] * 5}
+
+
+@pytest.mark.parametrize(
+    "name", ["alexnet_cifar, batch normalisation", "alexnet_cifar, two towers", "lenet5", "four_layer"]
+)
+def test_every_layer_can_be_an_output(name: str, rng: np.random.Generator) -> None:
+    onnxruntime, _ = pytest.importorskip("onnxruntime"), pytest.importorskip("onnx")
+    config, side = NETWORKS[name]
+    network, shape = built(config).eval(), (config.get("in_channels", 3), side, side)
+    mean = rng.uniform(0.5, 1, shape).astype(np.float32)
+    pictures = rng.standard_normal((2, *shape), dtype=np.float32)
+    model = onnx_model(network, shape, mean, layers=True)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    found = dict(zip(names, session.run(names, {"pictures": pictures}), strict=True))
+    with trace() as recorded, no_grad():
+        scores = network(Tensor(pictures - mean))
+    np.testing.assert_allclose(found.pop("scores"), scores.data, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(found.pop("prepared"), pictures - mean)
+    expected = {f"layer.{record.layer}": record.output for record in recorded.records}
+    assert list(found) == list(expected) and len(found) == len(recorded.records) > 5
+    for layer, numbers in expected.items():
+        assert found[layer].shape == numbers.shape
+        np.testing.assert_allclose(found[layer], numbers, rtol=1e-4, atol=1e-4 * np.abs(numbers).max())
 
 
 def test_lrn_keeps_its_alpha(rng: np.random.Generator) -> None:
