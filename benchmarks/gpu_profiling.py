@@ -49,12 +49,12 @@ def timed_kernels() -> Iterator[dict[str, dict[str, float]]]:
     launches: list[tuple[str, int, Any, Any]] = []
     found: dict[str, dict[str, float]] = {}
 
-    def timed(name: str, threads: int, *arguments: Any) -> None:
+    def timed(name: str, threads: int, *arguments: Any, arrays: Any = None) -> None:
         before, after = cupy.cuda.Event(), cupy.cuda.Event()
         before.record()
-        launch(name, threads, *arguments)
+        launch(name, threads, *arguments, arrays=arrays)
         after.record()
-        nbytes = sum(argument.nbytes for argument in arguments if isinstance(argument, cupy.ndarray))
+        nbytes = sum(array.nbytes for array in arrays or arguments if isinstance(array, cupy.ndarray))
         launches.append((name, nbytes, before, after))
 
     with mock.patch.object(cuda_kernels, "_launch", timed):

@@ -18,7 +18,7 @@ from minicnn.backend.devices import (
     to_device,
 )
 from minicnn.backend.edits import Edits, any_shares
-from minicnn.backend.memory import empty, owns_memory, piece_bytes
+from minicnn.backend.memory import empty, owns_memory, whole_images
 from minicnn.backend.random import generator, manual_seed, random_uniform
 from minicnn.backend.staging import staged
 
@@ -44,7 +44,6 @@ __all__ = [
     "matmul",
     "on_device_of",
     "owns_memory",
-    "piece_bytes",
     "random_uniform",
     "same_device",
     "set_default_device",
@@ -53,4 +52,5 @@ __all__ = [
     "split",
     "staged",
     "to_device",
+    "whole_images",
 ]

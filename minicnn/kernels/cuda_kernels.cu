@@ -21,6 +21,7 @@ typedef unsigned char Place;
 #endif
 
 typedef long long Label;
+typedef unsigned long long Seed;
 
 // A loop over `size` elements that all threads of all blocks share, as in: for (EACH(i, size)) ...
 #define EACH(i, size) \
@@ -250,24 +251,63 @@ extern "C" __global__ void relu_backward(const REAL* y, const REAL* grad_y, Size
     }
 }
 
-extern "C" __global__ void sgd_plain(REAL* parameter, const REAL* gradient, Size size, REAL lr, REAL weight_decay) {
+// A number from 0 to 1, of as many bits as REAL holds: SplitMix64 of a seed and a position.
+__device__ REAL hashed_uniform(Seed seed, Size position) {
+    Seed z = seed + ((Seed)position + 1) * 0x9E3779B97F4A7C15ULL;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ULL;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBULL;
+    z ^= z >> 31;
+    const int bits = sizeof(REAL) == 4 ? 24 : 53;
+    return (REAL)(z >> (64 - bits)) / (REAL)((Seed)1 << bits);
+}
+
+extern "C" __global__ void dropout(const REAL* x, Size size, Seed seed, REAL p, REAL scale, REAL* y) {
     for (EACH(i, size)) {
-        parameter[i] -= lr * (gradient[i] + weight_decay * parameter[i]);
+        y[i] = x[i] * (hashed_uniform(seed, i) >= p ? scale : 0);
+    }
+}
+
+
+// --- the step of stochastic gradient descent --------------------------------------------------------------------
+
+// The arrays that one launch updates, as if they stood one behind the other. They come as addresses in an argument
+// (a kernel's arguments have room for 4096 bytes), so that nothing has to be copied to the GPU first.
+struct Updates {
+    REAL* parameter[64];
+    const REAL* gradient[64];
+    REAL* velocity[64];
+    Size stop[64];  // where each array ends in the row of all
+};
+
+extern "C" __global__ void sgd_plain(const Updates all, Size size, REAL lr, REAL weight_decay) {
+    Size which = 0;
+    for (EACH(i, size)) {
+        while (i >= all.stop[which]) {
+            which++;
+        }
+        const Size place = i - (which > 0 ? all.stop[which - 1] : 0);
+        REAL* parameter = all.parameter[which] + place;
+        *parameter -= lr * (all.gradient[which][place] + weight_decay * *parameter);
     }
 }
 
 extern "C" __global__ void sgd_momentum(
-    REAL* parameter, const REAL* gradient, REAL* velocity, Size size,
-    REAL lr, REAL momentum, REAL weight_decay, bool nesterov, bool paper
+    const Updates all, Size size, REAL lr, REAL momentum, REAL weight_decay, bool nesterov, bool paper
 ) {
+    Size which = 0;
     for (EACH(i, size)) {
-        const REAL slope = gradient[i] + weight_decay * parameter[i];
+        while (i >= all.stop[which]) {
+            which++;
+        }
+        const Size place = i - (which > 0 ? all.stop[which - 1] : 0);
+        REAL *parameter = all.parameter[which] + place, *velocity = all.velocity[which] + place;
+        const REAL slope = all.gradient[which][place] + weight_decay * *parameter;
         if (paper) {
-            velocity[i] = momentum * velocity[i] - lr * slope;
-            parameter[i] += velocity[i];
+            *velocity = momentum * *velocity - lr * slope;
+            *parameter += *velocity;
         } else {
-            velocity[i] = momentum * velocity[i] + slope;
-            parameter[i] -= lr * (nesterov ? slope + momentum * velocity[i] : velocity[i]);
+            *velocity = momentum * *velocity + slope;
+            *parameter -= lr * (nesterov ? slope + momentum * *velocity : *velocity);
         }
     }
 }

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.backend import random
 from minicnn.kernels import winograd
 from minicnn.kernels.winograd import TILE
 
@@ -236,6 +237,14 @@ def linear_grad_w(grad_y: Array, x: Array, start: int, grad_w: Array) -> None:
     grad_w[...] = grad_y[:, start : start + len(grad_w)].T @ x
 
 
+def stacked_product(a: Array, b: Array, y: Array) -> None:
+    """Multiply matrices, ``y[i] = a[i] b[i]``: a (B, M, K), b (B, K, N), y (B, M, N).
+
+    They may be views with gaps between rows and between matrices; a and b may also be transposed.
+    """
+    np.matmul(a, b, out=y)
+
+
 def lrn_forward(x: Array, below: int, above: int, k: float, a: float, beta: float, y: Array) -> None:
     """Divide by neighbouring channels: ``y = x D^-beta``, with ``D = k + a (sum of x^2 over the window)``.
 
@@ -261,6 +270,14 @@ def lrn_backward(
 def relu_backward(y: Array, grad_y: Array, grad_x: Array) -> None:
     """Pass the gradient of units that are active, or NaN: ``grad_x = 0 where y <= 0, else grad_y``."""
     grad_x[...] = np.where(y <= 0, 0, grad_y)
+
+
+def dropout(x: Array, seed: int, p: float, scale: float, y: Array) -> None:
+    """Multiply each number by `scale`, or with probability p by 0: ``y = x scale where u >= p, else 0 x``. All (S,).
+
+    u is uniform in [0, 1), a function of the seed and the position alone, so that backward draws the same once more.
+    """
+    y[...] = x * ((random.hashed_uniform(np, seed, x.shape, x.dtype) >= p) * x.dtype.type(scale))
 
 
 def sgd_step(
@@ -289,6 +306,22 @@ def sgd_step(
         velocity *= momentum
         velocity += gradient
         parameter -= lr * (gradient + momentum * velocity if nesterov else velocity)
+
+
+def sgd_steps(
+    parameters: list[Array],
+    gradients: list[Array],
+    velocities: list[Array] | None,
+    lr: float,
+    momentum: float,
+    weight_decay: float,
+    nesterov: bool,
+    paper: bool,
+) -> None:
+    """Do `sgd_step` for several arrays, each with a length of its own; on a GPU with one start for all of them."""
+    for i, parameter in enumerate(parameters):
+        velocity = None if velocities is None else velocities[i]
+        sgd_step(parameter, gradients[i], velocity, lr, momentum, weight_decay, nesterov, paper)
 
 
 def cross_entropy_forward(

@@ -108,10 +108,12 @@ def gemm_strided_batched(
     a = _stack(A, dtype, *((k, m) if transa else (m, k)), lda, a_stride, batch)
     b = _stack(B, dtype, *((n, k) if transb else (k, n)), ldb, b_stride, batch)
     c = _stack(C, dtype, m, n, ldc, c_stride, batch)
-    result = by * np.matmul(a.swapaxes(1, 2) if transa else a, b.swapaxes(1, 2) if transb else b)
-    c[...] = result + keep * c if keep else result  # beta = 0 does not read C, which may hold NaN
     tf32 = compute_type == COMPUTE_32F_FAST_TF32
     fake_counts.product(m=n, n=m, k=k, batch=batch, leading=(ldb, lda, ldc), copies=0, tf32=tf32)
+    if not fake_counts.computes():
+        return
+    result = by * np.matmul(a.swapaxes(1, 2) if transa else a, b.swapaxes(1, 2) if transb else b)
+    c[...] = result + keep * c if keep else result  # beta = 0 does not read C, which may hold NaN
 
 
 def install(cupy: Any, current_device: Any) -> None:
@@ -122,6 +124,7 @@ def install(cupy: Any, current_device: Any) -> None:
     products = cupy._core._routines_linalg = ModuleType("cupy._core._routines_linalg")
     products.COMPUTE_TYPE_DEFAULT, products.COMPUTE_TYPE_TF32 = DEFAULT, TF32
     products.set_compute_type = compute_types.__setitem__
+    products.get_compute_type = lambda dtype: compute_types.get(dtype, DEFAULT)
     cupy.cuda.get_cublas_handle = lambda: handle_of(current_device())
     cublas = cupy.cuda.cublas = ModuleType("cupy.cuda.cublas")
     cublas.setMathMode = math_modes.__setitem__

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import fake_counts
 import fake_cupy
 import hypothesis
 import hypothesis.strategies as st
@@ -20,7 +21,7 @@ import numpy as np
 import pytest
 from random_windows import DTYPES, Case, cases
 
-from minicnn import kernels
+from minicnn import kernels, set_tf32
 from minicnn.kernels import numpy_kernels
 
 TOLERANCE = {np.float32: 3e-5, np.float64: 1e-12}
@@ -208,6 +209,93 @@ def test_cuda_sgd_step(
     compare("sgd_step", arguments, (0, 1) if momentum is None else (0, 1, 2), cupy, 4 * np.finfo(dtype).eps)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("nesterov", "paper"), [(False, False), (True, False), (False, True)])
+@pytest.mark.parametrize("momentum", [0.9, None])
+@pytest.mark.parametrize("count", [1, 5, 64, 150])
+def test_cuda_sgd_steps_of_several_arrays(
+    cupy: ModuleType, count: int, momentum: float | None, nesterov: bool, paper: bool, dtype: Any, rng: Any
+) -> None:
+    """Each array lies between others, and these stay as they are."""
+    sizes = rng.integers(0, 9, count)
+    everything = [rng.standard_normal((count, 12)).astype(dtype) for _ in range(3)]
+    there = [cupy.asarray(array) for array in everything]
+    for arrays, kernel in ((everything, numpy_kernels.sgd_steps), (there, kernels.sgd_steps)):
+        w, g, v = ([row[2 : 2 + size] for row, size in zip(array, sizes, strict=True)] for array in arrays)
+        kernel(w, g, None if momentum is None else v, 0.1, momentum or 0.0, 0.01, nesterov, paper)
+    for actual, expected in zip(there, everything, strict=True):
+        np.testing.assert_allclose(actual.get(), expected, rtol=4 * np.finfo(dtype).eps, atol=4 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("seed", [0, 1, 2**64 - 1])
+def test_cuda_dropout(cupy: ModuleType, seed: int, dtype: Any, rng: Any) -> None:
+    """To the last bit: the numbers that are drawn are the same."""
+    x = rng.standard_normal(5000).astype(dtype)
+    x[7:9] = np.nan, np.inf
+    for p in (0.0, 0.3, 1.0):
+        with np.errstate(invalid="ignore"):
+            compare("dropout", (x, seed, p, 1.25, np.empty_like(x)), (4,), cupy, 0)
+
+
+# --- products -----------------------------------------------------------------------------------------------
+
+
+def laid_out(matrices: np.ndarray, how: str, cupy: Any) -> Any:
+    """Return matrices on the GPU in another order, or with gaps between rows and between matrices."""
+    B, M, K = matrices.shape
+    if how == "transposed":
+        return cupy.asarray(matrices.swapaxes(1, 2).copy()).swapaxes(1, 2)
+    roomy = cupy.asarray(np.full((B, M + 1, K + 3), np.nan, matrices.dtype))
+    view = roomy[:, :M, :K] if how == "gaps" else roomy.reshape(B, -1)[:, : M * K].reshape(B, M, K)
+    view[...] = cupy.asarray(matrices)
+    return view
+
+
+@small
+@hypothesis.given(
+    dtype=st.sampled_from(DTYPES),
+    shape=st.tuples(*[st.integers(1, 5)] * 4),
+    layouts=st.tuples(
+        *[st.sampled_from(["in order", "transposed", "gaps"])] * 2, st.sampled_from(["in order", "gaps"])
+    ),
+    seed=st.integers(0, 99),
+)
+def test_cuda_stacked_product(
+    cupy: ModuleType, dtype: Any, shape: tuple[int, ...], layouts: tuple[str, ...], seed: int
+) -> None:
+    random, (B, M, K, N) = np.random.default_rng(seed), shape
+    a, b, y = (random.standard_normal(sides).astype(dtype) for sides in ((B, M, K), (B, K, N), (B, M, N)))
+    on_gpu = [laid_out(matrices, how, cupy) for matrices, how in zip((a, b, y), layouts, strict=True)]
+    kernels.stacked_product(*on_gpu[:2], on_gpu[2])
+    numpy_kernels.stacked_product(a, b, y)
+    np.testing.assert_allclose(on_gpu[2].get(), y, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+
+
+def test_cuda_stacked_product_of_nothing_and_of_what_it_cannot_read(cupy: ModuleType) -> None:
+    a, y = cupy.zeros((2, 3, 0), dtype=np.float32), cupy.asarray(np.full((2, 3, 4), 7, np.float32))
+    kernels.stacked_product(a, a.reshape(2, 0, 3)[:, :, :0], cupy.zeros((2, 3, 0), dtype=np.float32))
+    b = cupy.zeros((2, 0, 4), dtype=np.float32)
+    kernels.stacked_product(a, b, y)
+    assert (y.get() == 0).all()
+    square = cupy.zeros((1, 8, 8), dtype=np.float32)
+    with pytest.raises(ValueError, match="rows or columns must be contiguous"):
+        kernels.stacked_product(square[:, ::2, ::2], square[:, :4, :4], square[:, :4, :4])
+    with pytest.raises(ValueError, match="the rows of y must be contiguous"):
+        kernels.stacked_product(square[:, :4, :4], square[:, :4, :4], square.swapaxes(1, 2))
+
+
+def test_cuda_stacked_product_names_its_arithmetic(fake: ModuleType) -> None:
+    for dtype, tf32 in ((np.float32, True), (np.float64, False)):
+        a = fake.zeros((2, 4, 4), dtype=dtype)
+        for allowed in (True, False):
+            set_tf32(allowed)
+            with fake_counts.counting() as counts:
+                kernels.stacked_product(a.swapaxes(1, 2), a, fake.zeros((2, 4, 4), dtype=dtype))
+            (product,) = counts.products
+            assert (product.tf32, product.copies) == (allowed and tf32, 0)
+
+
 # --- cross-entropy ------------------------------------------------------------------------------------------
 
 
@@ -322,6 +410,7 @@ def test_cuda_kernels_read_arrays_that_are_not_contiguous(cupy: ModuleType, dtyp
         ("lrn_forward", (flat,), (2, 1, 1.0, 0.5, 0.7), flat),
         ("lrn_backward", (flat, flat), (2, 1, 1.0, 0.5, 0.7), flat),
         ("relu_backward", (vector, vector), (), vector),
+        ("dropout", (vector,), (5, 0.5, 2.0), vector),
         ("cross_entropy_backward", (scores, rows, labels, v), (0.1, rows), scores),
     ):
         outputs = output if isinstance(output, tuple) else (output,)
@@ -358,7 +447,9 @@ def fake(cupy: ModuleType) -> ModuleType:
 
 
 def kernel(cupy: Any, parameters: str, body: str) -> Any:
-    types = "typedef int Size;\ntypedef unsigned char Place;\ntypedef long long Label;\n"
+    types = (
+        "typedef int Size;\ntypedef unsigned char Place;\ntypedef long long Label;\ntypedef unsigned long long Seed;\n"
+    )
     code = f'{types}extern "C" __global__ void wrong({parameters}) {{ {body} }}'
     return cupy.RawModule(code=code, options=("-DREAL=float",)).get_function("wrong")
 
