@@ -20,7 +20,7 @@ from minicnn.backend.devices import (
 from minicnn.backend.edits import Edits, any_shares
 from minicnn.backend.memory import empty, owns_memory, whole_images
 from minicnn.backend.random import generator, manual_seed, random_uniform
-from minicnn.backend.staging import staged
+from minicnn.backend.staging import page_locked, staged
 
 __all__ = [
     "Array",
@@ -44,6 +44,7 @@ __all__ = [
     "matmul",
     "on_device_of",
     "owns_memory",
+    "page_locked",
     "random_uniform",
     "same_device",
     "set_default_device",

@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -114,7 +115,9 @@ class ndarray:
         """Copy from the host's memory when the stream gets there, with the contents of that moment."""
         assert array.shape == self.shape and array.dtype == self.dtype and array.flags.c_contiguous
         fake_counts.upload()
-        stream.waiting.append(lambda: np.copyto(self.array, array))
+        # Only the memory is known to the stream: who drops the array too early sends what is written there afterwards.
+        memory = array if array.base is None else np.ndarray(array.shape, array.dtype, array.base)
+        stream.waiting.append(lambda: np.copyto(self.array, memory))
 
     def copy(self) -> "ndarray":
         """Return a copy on the current GPU."""
@@ -370,6 +373,14 @@ def ascontiguousarray(a: Any) -> ndarray:
     return asarray(a) if isinstance(a, ndarray) and a.flags.c_contiguous else asarray(a, order="C")
 
 
+def empty_pinned(shape: Any, dtype: Any) -> np.ndarray:
+    """``cupyx.empty_pinned``: memory of a pool, which is overwritten as soon as the array is dropped."""
+    memory = np.empty(int(np.prod(shape)) * np.dtype(dtype).itemsize, np.uint8)
+    array = np.ndarray(shape, dtype, memory)
+    weakref.finalize(array, memory.fill, 0xFF).atexit = False
+    return array
+
+
 def result_type(*arrays_and_dtypes: Any) -> np.dtype:
     return np.result_type(*(value.array if isinstance(value, ndarray) else value for value in arrays_and_dtypes))
 
@@ -540,7 +551,7 @@ def installed() -> Iterator[ModuleType]:
     sys.modules["cupy"] = fake = _module()
     sys.modules["cupy._core"] = fake._core
     sys.modules["cupyx"] = cupyx = ModuleType("cupyx")
-    cupyx.empty_pinned = np.empty  # type: ignore[attr-defined]
+    cupyx.empty_pinned = empty_pinned  # type: ignore[attr-defined]
     try:
         yield fake
     finally:
