@@ -17,12 +17,13 @@ def copy_bytes_per_s(times: int = 5) -> float:
 
     a, b = cupy.ones(COPIED, dtype=np.float32), cupy.empty(COPIED, dtype=np.float32)
     b[...] = a
-    best = min(_seconds(lambda: b.__setitem__(..., a)) for _ in range(times))
+    best = min(seconds(lambda: b.__setitem__(..., a)) for _ in range(times))
     nbytes: int = a.nbytes
     return 2 * nbytes / best
 
 
-def _seconds(work: Any) -> float:
+def seconds(work: Any) -> float:
+    """Return how long the GPU works on what this call queues."""
     import cupy
 
     before, after = cupy.cuda.Event(), cupy.cuda.Event()
