@@ -316,15 +316,15 @@ extern "C" __global__ void sgd_momentum(
 // --- softmax and cross-entropy ----------------------------------------------------------------------------------
 
 // q v: the target of a class, times its weight v, for a row with this label.
-__device__ REAL weighted_target(Size c, Label label, REAL v, Size C, REAL smoothing) {
+__device__ REAL weighted_target(Size c, Label label, Label ignored, REAL v, Size C, REAL smoothing) {
     const REAL share = smoothing / C;
-    return label == -1 ? 0 : (c == label ? 1 - smoothing + share : share) * v;
+    return label == ignored ? 0 : (c == label ? 1 - smoothing + share : share) * v;
 }
 
 // A thread goes over a row three times: for the largest score, for the sum of exponentials, and for the results.
 extern "C" __global__ void cross_entropy_forward(
-    const REAL* x, const Label* labels, const REAL* v, Size M, Size C, REAL smoothing,
-    REAL* p, REAL* totals, REAL* losses
+    const REAL* x, const Label* labels, const REAL* v, Size M, Size C, Label ignored, REAL smoothing,
+    REAL* p, REAL* totals, REAL* sums
 ) {
     for (EACH(m, M)) {
         const REAL* scores = x + m * C;
@@ -340,26 +340,29 @@ extern "C" __global__ void cross_entropy_forward(
         }
         const REAL log_sum = log(sum);
         const Label label = labels[m];
-        const bool is_class = -1 <= label && label < C;
-        REAL total = 0, loss = is_class ? 0 : sqrt((REAL)-1);
+        const bool is_class = 0 <= label && label < C;
+        REAL total = 0, loss = is_class || label == ignored ? 0 : sqrt((REAL)-1);
         for (Size c = 0; c < C; c++) {
-            const REAL qv = weighted_target(c, label, v[c], C, smoothing);
+            const REAL qv = weighted_target(c, label, ignored, v[c], C, smoothing);
             const REAL log_p = scores[c] - largest - log_sum;
             p[m * C + c] = exp(log_p);
             total += qv;
             loss -= qv == 0 ? 0 : qv * log_p;  // 0 times the -inf of an impossible class would be NaN
         }
         totals[m] = total;
-        losses[m] = loss;
+        sums[m] = loss;
+        sums[M + m] = is_class && label != ignored ? v[label] : 0;
     }
 }
 
 extern "C" __global__ void cross_entropy_backward(
-    const REAL* p, const REAL* totals, const Label* labels, const REAL* v, Size M, Size C, REAL smoothing,
-    const REAL* scale, REAL* grad_x
+    const REAL* p, const REAL* totals, const Label* labels, const REAL* v, Size M, Size C,
+    Label ignored, REAL smoothing, const REAL* grad, bool one_grad, const REAL* divisor, bool divided, REAL* grad_x
 ) {
     for (EACH(i, M * C)) {
         const Size m = i / C, c = i % C;
-        grad_x[i] = (p[i] * totals[m] - weighted_target(c, labels[m], v[c], C, smoothing)) * scale[m];
+        const REAL slope = p[i] * totals[m] - weighted_target(c, labels[m], ignored, v[c], C, smoothing);
+        const REAL scale = grad[one_grad ? 0 : m];
+        grad_x[i] = slope * (!divided ? scale : *divisor == 0 ? 0 : scale / *divisor);
     }
 }

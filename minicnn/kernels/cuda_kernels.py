@@ -231,14 +231,26 @@ def sgd_steps(
 
 
 def cross_entropy_forward(
-    x: Array, labels: Array, v: Array, smoothing: float, p: Array, totals: Array, losses: Array
+    x: Array, labels: Array, v: Array, ignored: int, smoothing: float, p: Array, totals: Array, sums: Array
 ) -> None:
     x, labels, v = (cupy.ascontiguousarray(array) for array in (x, labels, v))
-    _launch("cross_entropy_forward", len(x), x, labels, v, *x.shape, float(smoothing), p, totals, losses)
+    settings = np.int64(ignored), float(smoothing)
+    _launch("cross_entropy_forward", len(x), x, labels, v, *x.shape, *settings, p, totals, sums)
 
 
 def cross_entropy_backward(
-    p: Array, totals: Array, labels: Array, v: Array, smoothing: float, scale: Array, grad_x: Array
+    p: Array,
+    totals: Array,
+    labels: Array,
+    v: Array,
+    ignored: int,
+    smoothing: float,
+    grad: Array,
+    divisor: Array | None,
+    grad_x: Array,
 ) -> None:
-    p, totals, labels, v, scale = (cupy.ascontiguousarray(array) for array in (p, totals, labels, v, scale))
-    _launch("cross_entropy_backward", p.size, p, totals, labels, v, *p.shape, float(smoothing), scale, grad_x)
+    one_grad = grad.ndim == 0
+    p, totals, labels, v, grad = (cupy.ascontiguousarray(array) for array in (p, totals, labels, v, grad))
+    settings = np.int64(ignored), float(smoothing)
+    scaling = grad, one_grad, grad if divisor is None else divisor, divisor is not None
+    _launch("cross_entropy_backward", p.size, p, totals, labels, v, *p.shape, *settings, *scaling, grad_x)

@@ -325,33 +325,48 @@ def sgd_steps(
 
 
 def cross_entropy_forward(
-    x: Array, labels: Array, v: Array, smoothing: float, p: Array, totals: Array, losses: Array
+    x: Array, labels: Array, v: Array, ignored: int, smoothing: float, p: Array, totals: Array, sums: Array
 ) -> None:
     """Compute probabilities ``p = softmax(x)`` and losses ``-(sum over c of q v ln p)``, row by row.
 
     The target q is 1 - `smoothing` at the label, plus `smoothing` / C for every class; v (C,) are the weights of the
-    classes; `totals` are the sums of q v. A row whose label is -1 has the loss 0, and one whose label is out of range
-    NaN. x and p (M, C); labels, totals and losses (M,).
+    classes; `totals` are the sums of q v. Losses are written into sums[0], the weights of their labels into sums[1]. A
+    row whose label is `ignored` has 0 in both, and the loss of one whose label is out of range is NaN.
+    x and p (M, C); labels and totals (M,); sums (2, M).
     """
     C = x.shape[1]
-    qv = _weighted_targets(labels, v, smoothing)
+    qv, counted = _weighted_targets(labels, v, ignored, smoothing), labels != ignored
+    is_class = (labels >= 0) & (labels < C)
     shifted = x - x.max(axis=1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     p[...] = np.exp(log_p)
     totals[...] = qv.sum(axis=1)
     # 0 times the -inf of an impossible class would be NaN
-    losses[...] = np.where((labels < -1) | (labels >= C), np.nan, -(qv * np.where(qv == 0, 0, log_p)).sum(axis=1))
+    sums[0] = np.where(counted & ~is_class, np.nan, -(qv * np.where(qv == 0, 0, log_p)).sum(axis=1))
+    sums[1] = np.where(counted & is_class, v[np.where(is_class, labels, 0)], 0)
 
 
 def cross_entropy_backward(
-    p: Array, totals: Array, labels: Array, v: Array, smoothing: float, scale: Array, grad_x: Array
+    p: Array,
+    totals: Array,
+    labels: Array,
+    v: Array,
+    ignored: int,
+    smoothing: float,
+    grad: Array,
+    divisor: Array | None,
+    grad_x: Array,
 ) -> None:
-    """Apply ``grad_x = (p (sum of q v) - q v) scale``; scale (M,), the rest as in `cross_entropy_forward`."""
-    grad_x[...] = (p * totals[:, None] - _weighted_targets(labels, v, smoothing)) * scale[:, None]
+    """Apply ``grad_x = (p (sum of q v) - q v) grad / divisor``, the rest as in `cross_entropy_forward`.
+
+    grad () or (M,); divisor () or None for 1. A divisor of 0, of no label at all, makes grad_x 0.
+    """
+    scale = grad if divisor is None else grad / np.where(divisor == 0, np.inf, divisor)
+    grad_x[...] = (p * totals[:, None] - _weighted_targets(labels, v, ignored, smoothing)) * scale.reshape(-1, 1)
 
 
-def _weighted_targets(labels: Array, v: Array, smoothing: float) -> Array:
+def _weighted_targets(labels: Array, v: Array, ignored: int, smoothing: float) -> Array:
     """Return q v, (M, C)."""
     C = len(v)
     q = (1 - smoothing) * (labels[:, None] == np.arange(C)) + smoothing / C
-    return (q * v * (labels != -1)[:, None]).astype(v.dtype)
+    return (q * v * (labels != ignored)[:, None]).astype(v.dtype)

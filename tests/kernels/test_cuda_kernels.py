@@ -304,11 +304,20 @@ def test_cuda_stacked_product_names_its_arithmetic(fake: ModuleType) -> None:
     dtype=st.sampled_from(DTYPES),
     shape=st.tuples(st.integers(0, 5), st.integers(1, 12)),
     smoothing=st.sampled_from([0.0, 0.1, 1.0]),
+    ignored=st.sampled_from([-100, -1, 0, 2]),
+    divisor=st.sampled_from([None, 0.0, 2.5]),
     special=st.sampled_from(["", "nan", "impossible", "large"]),
     seed=st.integers(0, 99),
 )
 def test_cuda_cross_entropy(
-    cupy: ModuleType, dtype: Any, shape: tuple[int, int], smoothing: float, special: str, seed: int
+    cupy: ModuleType,
+    dtype: Any,
+    shape: tuple[int, int],
+    smoothing: float,
+    ignored: int,
+    divisor: float | None,
+    special: str,
+    seed: int,
 ) -> None:
     random, (M, C) = np.random.default_rng(seed), shape
     x, v = random.standard_normal(shape).astype(dtype), random.uniform(0, 2, C).astype(dtype)
@@ -317,13 +326,15 @@ def test_cuda_cross_entropy(
         x *= 1000
     elif special:
         x[random.random(shape) < 0.3] = np.nan if special == "nan" else -np.inf
-    p, rows = np.full(shape, 77, dtype), np.full(M, 77, dtype)
+    p, rows, sums = np.full(shape, 77, dtype), np.full(M, 77, dtype), np.full((2, M), 77, dtype)
     tolerance = 3e-5 if dtype == np.float32 else 1e-12
     with np.errstate(invalid="ignore"):
-        compare("cross_entropy_forward", (x, labels, v, smoothing, p, rows, rows), (4, 5, 6), cupy, tolerance)
-    p, totals, scale = random.random(shape).astype(dtype), *random.standard_normal((2, M)).astype(dtype)
-    arguments = p, totals, labels, v, smoothing, scale, np.full(shape, 77, dtype)
-    compare("cross_entropy_backward", arguments, (6,), cupy, tolerance)
+        compare("cross_entropy_forward", (x, labels, v, ignored, smoothing, p, rows, sums), (5, 6, 7), cupy, tolerance)
+    p, totals, grad = random.random(shape).astype(dtype), *random.standard_normal((2, M)).astype(dtype)
+    by = None if divisor is None else np.array(divisor, dtype)
+    for one_or_all in (grad, np.array(0.3, dtype)):
+        arguments = p, totals, labels, v, ignored, smoothing, one_or_all, by, np.full(shape, 77, dtype)
+        compare("cross_entropy_backward", arguments, (8,), cupy, tolerance)
 
 
 # --- how they are launched ----------------------------------------------------------------------------------
@@ -350,9 +361,10 @@ def everything(cupy: ModuleType, dtype: Any, rng: Any) -> None:
     compare("linear_grad_w", arguments, (3,), cupy, tolerance)
     compare("relu_backward", (vector, vector, vector), (2,), cupy, 0)
     scores, labels, v = x.reshape(8, 15), np.array([0, 14, -1, 3, 15, 3, 7, 1]), vector[:15]
-    rows = np.zeros(8, dtype)
-    compare("cross_entropy_forward", (scores, labels, v, 0.1, scores, rows, rows), (4, 5, 6), cupy, tolerance)
-    compare("cross_entropy_backward", (scores, rows, labels, v, 0.1, vector[:8], scores), (6,), cupy, tolerance)
+    rows, sums = np.zeros(8, dtype), np.zeros((2, 8), dtype)
+    compare("cross_entropy_forward", (scores, labels, v, -1, 0.1, scores, rows, sums), (5, 6, 7), cupy, tolerance)
+    arguments = scores, rows, labels, v, -1, 0.1, vector[:8], None, scores
+    compare("cross_entropy_backward", arguments, (8,), cupy, tolerance)
     compare("sgd_step", (vector, vector, None, 0.1, 0.0, 0.1, False, False), (0,), cupy, tolerance)
     compare("sgd_step", (vector, vector, vector, 0.1, 0.9, 0.1, False, True), (0, 2), cupy, tolerance)
 
@@ -411,7 +423,7 @@ def test_cuda_kernels_read_arrays_that_are_not_contiguous(cupy: ModuleType, dtyp
         ("lrn_backward", (flat, flat), (2, 1, 1.0, 0.5, 0.7), flat),
         ("relu_backward", (vector, vector), (), vector),
         ("dropout", (vector,), (5, 0.5, 2.0), vector),
-        ("cross_entropy_backward", (scores, rows, labels, v), (0.1, rows), scores),
+        ("cross_entropy_backward", (scores, rows, labels, v), (-1, 0.1, rows, None), scores),
     ):
         outputs = output if isinstance(output, tuple) else (output,)
         results = []
