@@ -76,6 +76,16 @@ extern "C" __global__ void col2im(
     }
 }
 
+// A product has a row for each filter, and in it the windows of all images; the output has the filters within an image.
+// A thread writes one number of y (B, A, S), and reads it from x (A, B, S).
+extern "C" __global__ void exchange(const REAL* x, const REAL* b, bool adds, Size A, Size B, Size S, REAL* y) {
+    for (EACH(i, B * A * S)) {
+        const Size s = i % S, first = i / S % A, second = i / S / A;
+        const REAL value = x[(first * B + second) * S + s];
+        y[i] = adds ? value + b[first] : value;
+    }
+}
+
 
 // --- pooling ----------------------------------------------------------------------------------------------------
 

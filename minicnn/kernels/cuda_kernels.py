@@ -83,6 +83,12 @@ def col2im(col: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, DH:
     _launch("col2im", x.size, col, N, C, H, W, OH, OW, KH, KW, SH, SW, PH, PW, DH, DW, x)
 
 
+def exchange(x: Array, b: Array | None, y: Array) -> None:
+    x = cupy.ascontiguousarray(x)
+    bias = x if b is None else cupy.ascontiguousarray(b)
+    _launch("exchange", y.size, x, bias, b is not None, *x.shape, y)
+
+
 def max_pool2d_forward(
     x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, DH: int, DW: int, y: Array, index: Array
 ) -> None:

@@ -245,6 +245,14 @@ def stacked_product(a: Array, b: Array, y: Array) -> None:
     np.matmul(a, b, out=y)
 
 
+def exchange(x: Array, b: Array | None, y: Array) -> None:
+    """Exchange the first two dimensions, and add a number for each of what was the first: ``y[j, i] = x[i, j] + b[i]``.
+
+    x (A, B, S); b (A,) or None for nothing to add; y (B, A, S).
+    """
+    y[...] = x.swapaxes(0, 1) if b is None else x.swapaxes(0, 1) + b[:, None]
+
+
 def lrn_forward(x: Array, below: int, above: int, k: float, a: float, beta: float, y: Array) -> None:
     """Divide by neighbouring channels: ``y = x D^-beta``, with ``D = k + a (sum of x^2 over the window)``.
 

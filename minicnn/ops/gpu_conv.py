@@ -36,12 +36,11 @@ class GpuConv2d(Conv2d):
         self.x, self.w = xp.ascontiguousarray(x), xp.ascontiguousarray(w)
         (N, F), (OH, OW) = (len(x), len(w)), self.output_size()
         y, rows = empty(xp, (N, F, OH, OW), x.dtype), self.aligned_rows(xp)
-        bias = 0 if b is None else b[:, None, None]
         for images, col in self.columns(xp, OH, OW, 0, N):
             product = xp.empty((*rows.shape[:2], col.shape[2]), x.dtype)
             kernels.stacked_product(rows, col, product)  # (G, FG, K) @ (G, K, L)
-            product = product.reshape(F, -1, OH, OW).swapaxes(0, 1)  # (G, FG, L) -> (n, F, OH, OW)
-            xp.add(product, bias, out=y[images])
+            n = images.stop - images.start
+            kernels.exchange(product.reshape(F, n, OH * OW), b, y[images].reshape(n, F, OH * OW))
         return y
 
     def backward(self, xp: ModuleType, grad_output: Array) -> Any:
@@ -53,7 +52,9 @@ class GpuConv2d(Conv2d):
         grad_w = (xp.empty if N else xp.zeros)(self.w.shape, dtype) if wants_w else None
         grad_b = (xp.empty if N else xp.zeros)(F, dtype) if wants_b else None
         for images, col in self.columns(xp, OH, OW, 0, N, filled=wants_w):
-            grad_y = xp.ascontiguousarray(grad_output[images].swapaxes(0, 1)).reshape(G, FG, -1)  # (G, FG, L)
+            n = images.stop - images.start
+            grad_y = xp.empty((G, FG, n * OH * OW), dtype)
+            kernels.exchange(grad_output[images].reshape(n, F, OH * OW), None, grad_y.reshape(F, n, OH * OW))
             if grad_w is not None:
                 of_piece = grad_w if images.start == 0 else xp.empty(grad_w.shape, dtype)
                 self.add_slices(xp, grad_y, col, of_piece.reshape(G, FG, K))
@@ -65,7 +66,7 @@ class GpuConv2d(Conv2d):
                 grad_b += grad_y.sum(axis=2).reshape(F)
             if grad_x is not None:
                 kernels.stacked_product(rows.swapaxes(1, 2), grad_y, col)  # (G, K, FG) @ (G, FG, L)
-                grad_col = col.reshape(-1, KH, KW, images.stop - images.start, OH, OW)
+                grad_col = col.reshape(-1, KH, KW, n, OH, OW)
                 window = KH, KW, *self.stride, *self.padding, *self.dilation
                 kernels.col2im(grad_col, *window, grad_x[images])
         return grad_x, grad_w, grad_b

@@ -76,6 +76,22 @@ def test_cuda_kernels_have_the_same_signatures(cuda_kernels: ModuleType) -> None
     assert set(reference) - set(here) == convolutions
 
 
+# --- convolution --------------------------------------------------------------------------------------------
+
+
+@small
+@hypothesis.given(
+    dtype=st.sampled_from(DTYPES),
+    shape=st.tuples(*[st.integers(0, 6)] * 2, st.integers(1, 50)),
+    with_bias=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_cuda_exchange(cupy: ModuleType, dtype: Any, shape: tuple[int, int, int], with_bias: bool, seed: int) -> None:
+    random, (A, B, S) = np.random.default_rng(seed), shape
+    x, b = random.standard_normal(shape).astype(dtype), random.standard_normal(A).astype(dtype)
+    compare("exchange", (x, b if with_bias else None, np.full((B, A, S), np.nan, dtype)), (2,), cupy, 0)
+
+
 # --- on random windows --------------------------------------------------------------------------------------
 
 
@@ -350,6 +366,7 @@ def everything(cupy: ModuleType, dtype: Any, rng: Any) -> None:
     tolerance = 3e-5 if dtype == np.float32 else 1e-12
     compare("im2col", (x, *window, 1, 1, col), (9,), cupy, 0)
     compare("col2im", (col, *window, 1, 1, x), (9,), cupy, 0)
+    compare("exchange", (flat, vector[:2], flat.reshape(3, 2, 20)), (2,), cupy, 0)
     compare("max_pool2d_forward", (x, *window, 1, 1, y, index), (9, 10), cupy, 0)
     compare("max_pool2d_backward", (y, index, *window, 1, 1, x), (10,), cupy, 0)
     compare("avg_pool2d_forward", (x, *window, divisor, y), (8,), cupy, tolerance)
@@ -421,6 +438,7 @@ def test_cuda_kernels_read_arrays_that_are_not_contiguous(cupy: ModuleType, dtyp
         ("avg_pool2d_backward", (y,), (*window, divisor), x),
         ("lrn_forward", (flat,), (2, 1, 1.0, 0.5, 0.7), flat),
         ("lrn_backward", (flat, flat), (2, 1, 1.0, 0.5, 0.7), flat),
+        ("exchange", (flat, vector[:2]), (), flat.reshape(3, 2, 20)),
         ("relu_backward", (vector, vector), (), vector),
         ("dropout", (vector,), (5, 0.5, 2.0), vector),
         ("cross_entropy_backward", (scores, rows, labels, v), (-1, 0.1, rows, None), scores),
