@@ -17,12 +17,13 @@ def copy_bytes_per_s(times: int = 5) -> float:
 
     a, b = cupy.ones(COPIED, dtype=np.float32), cupy.empty(COPIED, dtype=np.float32)
     b[...] = a
-    best = min(_seconds(lambda: b.__setitem__(..., a)) for _ in range(times))
+    best = min(seconds(lambda: b.__setitem__(..., a)) for _ in range(times))
     nbytes: int = a.nbytes
     return 2 * nbytes / best
 
 
-def _seconds(work: Any) -> float:
+def seconds(work: Any) -> float:
+    """Return how long the GPU works on what this call queues."""
     import cupy
 
     before, after = cupy.cuda.Event(), cupy.cuda.Event()
@@ -49,12 +50,12 @@ def timed_kernels() -> Iterator[dict[str, dict[str, float]]]:
     launches: list[tuple[str, int, Any, Any]] = []
     found: dict[str, dict[str, float]] = {}
 
-    def timed(name: str, threads: int, *arguments: Any) -> None:
+    def timed(name: str, threads: int, *arguments: Any, arrays: Any = None) -> None:
         before, after = cupy.cuda.Event(), cupy.cuda.Event()
         before.record()
-        launch(name, threads, *arguments)
+        launch(name, threads, *arguments, arrays=arrays)
         after.record()
-        nbytes = sum(argument.nbytes for argument in arguments if isinstance(argument, cupy.ndarray))
+        nbytes = sum(array.nbytes for array in arrays or arguments if isinstance(array, cupy.ndarray))
         launches.append((name, nbytes, before, after))
 
     with mock.patch.object(cuda_kernels, "_launch", timed):

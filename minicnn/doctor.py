@@ -19,7 +19,15 @@ import threadpoolctl
 
 from minicnn import kernels
 from minicnn._version import __version__
-from minicnn.backend import DeviceError, get_num_threads, gpu_facts, matmul
+from minicnn.backend import (
+    DeviceError,
+    asnumpy,
+    get_array_module,
+    get_num_threads,
+    gpu_facts,
+    matmul,
+    to_device,
+)
 from minicnn.install import DISTRIBUTION, install_command, pip_install
 
 __all__ = ["Diagnosis", "DoctorReport", "examine"]
@@ -289,7 +297,35 @@ def _gpu() -> tuple[dict[str, str], list[Diagnosis]]:
         facts["CUDA"] = gpu_facts("cuda")["cuda"]
     except DeviceError as error:
         return facts, [Diagnosis(f"there is a GPU, but it cannot be used: {error}", "run nvidia-smi to see its state")]
-    return facts, []
+    return facts, _broken_gpu()
+
+
+def _broken_gpu() -> list[Diagnosis]:
+    """Compile a kernel and multiply two matrices on the GPU: only then CuPy loads NVRTC and cuBLAS."""
+    install = f"{install_command('cuda13')}, or cuda12 for an older driver, which installs NVIDIA's libraries with CuPy"
+    found = []
+    for what, works in (("compile a kernel (NVRTC)", _compiles), ("multiply matrices (cuBLAS)", _multiplies)):
+        try:
+            right = works()
+        except Exception as error:  # of many kinds: a library or a header that is absent, a driver that is too old
+            message = str(error).partition("\n")[0]
+            found.append(Diagnosis(f"the GPU cannot {what}: {type(error).__name__}: {message}", install))
+        else:
+            if not right:
+                found.append(Diagnosis(f"the GPU's results are wrong when asked to {what}", "run nvidia-smi"))
+    return found
+
+
+def _compiles() -> bool:
+    y, slope = to_device(np.array([-1, 2], np.float32), "cuda"), to_device(np.empty(2, np.float32), "cuda")
+    kernels.relu_backward(y, y, slope)
+    return bool((asnumpy(slope) == [0, 2]).all())
+
+
+def _multiplies() -> bool:
+    a = np.arange(4, dtype=np.float32).reshape(2, 2)
+    there = to_device(a, "cuda")
+    return bool((asnumpy(get_array_module(there).matmul(there, there)) == a @ a).all())
 
 
 def _version(name: str) -> str | None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from minicnn import nn
 from minicnn.autograd import Tensor
+from minicnn.backend import Array, get_array_module, to_device
 from minicnn.grad_mode import no_grad
 from minicnn.models import Network, build
 from minicnn.nn import LayerInfo
@@ -266,7 +267,7 @@ def summary(model: nn.Module, input_shape: Sequence[int]) -> Summary:
     dtype = next((parameter.dtype for parameter in model.parameters()), np.dtype(np.float32))
     called: list[_Call] = []
     with _describing(model, called.append), no_grad():
-        model(Tensor(_zeros(shape, dtype)))
+        model(Tensor(_zeros(shape, dtype, model.device)))
 
     towers = max((call.info.groups or 1 for call in called), default=1)
     units = [number for number, call in enumerate(called) if call.info.box == "units"]
@@ -371,7 +372,7 @@ def _describe(record: Callable[[_Call], object], name: str, layer: nn.Module, *i
     first = next(iter((*inputs, *named.values())))
     if _describes_itself(layer):
         info = layer.output_info(first.shape)
-        output = Tensor(_zeros(info.output_shape, first.dtype))
+        output = Tensor(_zeros(info.output_shape, first.dtype, first.device))
     else:
         output = type(layer).forward(layer, *inputs, **named)
         warning = "its class does not define output_info; its MACs are not counted"
@@ -380,6 +381,7 @@ def _describe(record: Callable[[_Call], object], name: str, layer: nn.Module, *i
     return output
 
 
-def _zeros(shape: Shape, dtype: Any) -> np.ndarray:
+def _zeros(shape: Shape, dtype: Any, device: str) -> Array:
     """Return zeros of that shape in the memory of one number."""
-    return np.broadcast_to(np.zeros((), dtype), shape)
+    zero = to_device(np.zeros((), dtype), device)
+    return get_array_module(zero).broadcast_to(zero, shape)

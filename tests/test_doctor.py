@@ -8,6 +8,7 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -279,6 +280,26 @@ def test_a_gpu_that_cannot_be_used(nvidia_smi: Callable[[str], None], monkeypatc
     monkeypatch.setitem(sys.modules, "cupy", None)
     _, (found,) = doctor._gpu()
     assert found.what.startswith("there is a GPU, but it cannot be used: device 'cuda' needs CuPy, which")
+
+
+def test_a_gpu_without_nvidias_libraries_is_found_before_training(
+    nvidia_smi: Callable[[str], None], two_gpus: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nvidia_smi(TWO_GPUS)
+    monkeypatch.setattr(doctor, "_version", {"cupy-cuda12x": "14.0.1"}.get)
+
+    def absent(*_: Any, **__: Any) -> None:
+        raise ImportError('Failure finding "libcublasLt.so.12"\nand more')
+
+    for name, what in (("RawModule", "compile a kernel"), ("matmul", "multiply matrices")):
+        with monkeypatch.context() as patch:
+            patch.setattr(two_gpus, name, absent)
+            _, (found,) = doctor._gpu()
+        assert found.what.startswith(f"the GPU cannot {what}") and found.what.endswith('"libcublasLt.so.12"')
+        assert "cuda13" in found.remedy
+    monkeypatch.setattr(two_gpus, "matmul", lambda a, b: a)
+    _, (found,) = doctor._gpu()
+    assert found.what == "the GPU's results are wrong when asked to multiply matrices (cuBLAS)"
 
 
 @pytest.mark.parametrize("script", ["echo 'Failed to initialize NVML'; exit 9", "exit 1", None])

@@ -97,6 +97,8 @@ def test_an_algorithm_has_the_name_and_the_equations_of_its_textbook() -> None:
         "WinogradConv2d",
         "SmallBatchLinear",
         "FusedCrossEntropy",
+        "FusedDropout",
+        "GpuConv2d",
     }
     for kind in algorithms:
         assert kind.textbook is not None and issubclass(kind, kind.textbook)

@@ -10,6 +10,7 @@ from minicnn.backend.devices import (
     get_default_device,
     get_tf32,
     gpu_facts,
+    match_tf32,
     on_device_of,
     same_device,
     set_default_device,
@@ -17,9 +18,9 @@ from minicnn.backend.devices import (
     to_device,
 )
 from minicnn.backend.edits import Edits, any_shares
-from minicnn.backend.memory import empty, owns_memory, piece_bytes
+from minicnn.backend.memory import empty, owns_memory, whole_images
 from minicnn.backend.random import generator, manual_seed, random_uniform
-from minicnn.backend.staging import staged
+from minicnn.backend.staging import page_locked, staged
 
 __all__ = [
     "Array",
@@ -39,10 +40,11 @@ __all__ = [
     "get_tf32",
     "gpu_facts",
     "manual_seed",
+    "match_tf32",
     "matmul",
     "on_device_of",
     "owns_memory",
-    "piece_bytes",
+    "page_locked",
     "random_uniform",
     "same_device",
     "set_default_device",
@@ -51,4 +53,5 @@ __all__ = [
     "split",
     "staged",
     "to_device",
+    "whole_images",
 ]

@@ -16,6 +16,9 @@ class DeviceError(MinicnnError):
     """A device cannot be used; the message says what is missing, and what to do about it."""
 
 
+_REMEDY = f"install minicnn with the extra cuda12 or cuda13, the one for your driver: {install_command('cuda12')}"
+
+
 def checked_device(device: str) -> str:
     """Return the full name of a device that can be used.
 
@@ -40,12 +43,11 @@ def checked_device(device: str) -> str:
         return device
     if not isinstance(device, str) or not re.fullmatch(r"cuda(:\d+)?", device, re.ASCII):
         raise ValueError(f"device must be 'cpu', 'cuda' or 'cuda:N', got {device!r}")
-    remedy = f"install minicnn with the extra cuda12 or cuda13, the one for your driver: {install_command('cuda12')}"
     try:
         import cupy
     except ImportError as error:
         why = "is not installed" if importlib.util.find_spec("cupy") is None else f"cannot be loaded ({error})"
-        raise DeviceError(f"device {device!r} needs CuPy, which {why}; {remedy}") from error
+        raise DeviceError(f"device {device!r} needs CuPy, which {why}; {_REMEDY}") from error
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except RuntimeError as error:  # also without a driver
@@ -108,7 +110,7 @@ _tf32 = False
 def set_tf32(allowed: bool) -> None:
     """Choose whether GPUs may round the factors of float32 products to TF32: 10 bits of mantissa instead of 23.
 
-    Tensor cores multiply such numbers several times faster. The setting applies to the calling thread, on every GPU
+    Tensor cores multiply such numbers several times faster. The setting applies to the whole process, on every GPU
     from Ampere (2020) on; it is off at first.
 
     Parameters
@@ -118,19 +120,48 @@ def set_tf32(allowed: bool) -> None:
     Raises
     ------
     DeviceError
-        If CuPy or a GPU is absent.
+        If CuPy, a GPU or cuBLAS, NVIDIA's library of products, is absent.
+
+    Notes
+    -----
+    CuPy multiplies single matrices by a call that names the arithmetic: its compute type is one for the process. It
+    multiplies stacks of them by a call that leaves the arithmetic to the math mode of a cuBLAS handle, and every thread
+    has handles of its own, one for each GPU. A thread that starts later, and multiplies stacks, has to call
+    :func:`match_tf32` first; the threads of the loaders do.
     """
     global _tf32
     checked_device("cuda")
     import cupy
-    from cupy._core import _routines_linalg as products
 
-    # CuPy multiplies single matrices by a call that names the arithmetic, and stacks of them by one that does not.
-    products.set_compute_type(np.float32, products.COMPUTE_TYPE_TF32 if allowed else products.COMPUTE_TYPE_DEFAULT)
-    for number in range(cupy.cuda.runtime.getDeviceCount()):
-        with cupy.cuda.Device(number):
-            cupy.cuda.cublas.setMathMode(cupy.cuda.get_cublas_handle(), _TF32_MATH if allowed else _DEFAULT_MATH)
+    try:
+        from cupy._core import _routines_linalg as products
+
+        products.set_compute_type(np.float32, products.COMPUTE_TYPE_TF32 if allowed else products.COMPUTE_TYPE_DEFAULT)
+        for number in range(cupy.cuda.runtime.getDeviceCount()):
+            _set_math_mode(number, allowed)
+    except ImportError as error:
+        raise DeviceError(f"TF32 needs cuBLAS, which cannot be loaded ({error}); {_REMEDY}") from error
     _tf32 = bool(allowed)
+
+
+def match_tf32() -> None:
+    """Let the calling thread multiply stacks of matrices as :func:`set_tf32` has chosen: a new thread starts without.
+
+    Without TF32 there is nothing to do: handles start so.
+    """
+    if not _tf32:
+        return
+    import cupy
+
+    for number in range(cupy.cuda.runtime.getDeviceCount()):
+        _set_math_mode(number, _tf32)
+
+
+def _set_math_mode(number: int, tf32: bool) -> None:
+    import cupy
+
+    with cupy.cuda.Device(number):
+        cupy.cuda.cublas.setMathMode(cupy.cuda.get_cublas_handle(), _TF32_MATH if tf32 else _DEFAULT_MATH)
 
 
 def get_tf32() -> bool:

@@ -1,5 +1,6 @@
 """Copying batches to a GPU while it computes."""
 
+import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -7,6 +8,21 @@ import numpy as np
 
 from minicnn.backend.arrays import Array, get_array_module
 from minicnn.backend.devices import checked_device, to_device
+
+# The arrays that `page_locked` has made and that are still alive, by their id.
+_page_locked: weakref.WeakValueDictionary[int, np.ndarray] = weakref.WeakValueDictionary()
+
+
+def page_locked(array: Array) -> Array:
+    """Return a copy in page-locked memory, or the array itself if it is on a GPU. Needs CuPy and a GPU."""
+    if get_array_module(array) is not np:
+        return array
+    import cupyx
+
+    copy: np.ndarray = cupyx.empty_pinned(array.shape, array.dtype)
+    copy[...] = array
+    _page_locked[id(copy)] = copy
+    return copy
 
 
 def staged(batches: Iterable[tuple[Array, ...]], device: str) -> Iterator[tuple[Array, ...]]:
@@ -27,8 +43,8 @@ def staged(batches: Iterable[tuple[Array, ...]], device: str) -> Iterator[tuple[
     Notes
     -----
     A GPU copies in the background only from page-locked memory, which the operating system does not move. So arrays
-    are first copied into page-locked memory, of which there are two sets that take turns, and then sent on a stream of
-    their own.
+    that are not from :func:`page_locked` are first copied into page-locked memory, of which there are two sets that
+    take turns. All are sent on a stream of their own.
     """
     device = checked_device(device)
     if device == "cpu":
@@ -60,6 +76,7 @@ class _Stage:
         self.device, self.here = device, cupy.cuda.Device()
         self.stream = cupy.cuda.Stream(non_blocking=True)
         self.locked: list[dict[int, np.ndarray]] = [{}, {}]
+        self.lent: list[list[np.ndarray]] = [[], []]  # what is sent from the batches' own memory
         self.sent: list[Any] = [None, None]  # for each set, the event after its last copy to the GPU
         self.turn = 0
 
@@ -70,6 +87,7 @@ class _Stage:
         self.turn = 1 - self.turn
         if self.sent[self.turn] is not None:
             self.sent[self.turn].synchronize()
+        self.lent[self.turn].clear()
         with self.here:
             arrays, copies = [], []
             for position, array in enumerate(batch):
@@ -86,9 +104,12 @@ class _Stage:
         return arrays, self.sent[self.turn]
 
     def _page_locked(self, position: int, array: np.ndarray) -> np.ndarray:
-        """Return a copy in page-locked memory."""
+        """Return a copy in page-locked memory, or the array itself if it is there, and keep it until it is sent."""
         import cupyx
 
+        if _page_locked.get(id(array)) is array:
+            self.lent[self.turn].append(array)
+            return array
         memory = self.locked[self.turn].get(position)
         if memory is None or (memory.shape, memory.dtype) != (array.shape, array.dtype):
             memory = self.locked[self.turn][position] = cupyx.empty_pinned(array.shape, array.dtype)

@@ -21,6 +21,8 @@ from minicnn.ops.conv_algorithms import DirectConv2d, WinogradConv2d
 from minicnn.ops.conversion import ToDevice, ToDtype
 from minicnn.ops.einsum import einsum
 from minicnn.ops.fused_cross_entropy import FusedCrossEntropy
+from minicnn.ops.fused_dropout import FusedDropout
+from minicnn.ops.gpu_conv import GpuConv2d
 from minicnn.ops.linear import Linear
 from minicnn.ops.loss import CrossEntropy
 from minicnn.ops.selection import where
@@ -100,6 +102,12 @@ def seeded_dropout(x: Tensor, p: float = 0.5) -> Tensor:
     return F.dropout(x, p)
 
 
+def seeded_fused_dropout(x: Tensor) -> Tensor:
+    """Return dropout by a GPU's algorithm, with the same elements each time."""
+    manual_seed(0)
+    return FusedDropout(0.5)(x)
+
+
 def _without_bias(make: Callable[[], Function]) -> Callable[..., Tensor]:
     return lambda x, w: make()(x, w, None)
 
@@ -174,6 +182,7 @@ EXAMPLES: list[Example] = [
     Example("softmax", "(3, 4), dim=1", partial(F.softmax, dim=1), (normal(3, 4),)),
     Example("log_softmax", "(3, 4), dim=0", partial(F.log_softmax, dim=0), (normal(3, 4),)),
     Example("dropout", "(3, 4), p=0.5", seeded_dropout, (normal(3, 4),)),
+    Example("dropout", "(3, 4), p=0.5, in one kernel", seeded_fused_dropout, (normal(3, 4),)),
     Example("linear", "(3, 4)", applying(Linear), (normal(3, 4), normal(2, 4), normal(2))),
     Example("linear", "(2, 3, 4), no bias", _without_bias(Linear), (normal(2, 3, 4), normal(2, 4))),
     Example("linear", "(2, 3, 4), small batch", applying(SmallBatchLinear), (normal(2, 3, 4), normal(2, 4), normal(2))),
@@ -183,6 +192,10 @@ EXAMPLES: list[Example] = [
             _without_bias(lambda: Conv2d((1, 1), (0, 0), 1)), (normal(3, 4, 5, 5), normal(6, 4, 3, 3))),
     Example("conv2d", "im2col, 1x1 kernel, 1x1 image",
             applying(lambda: Conv2d((1, 1), (0, 0), 1)), (normal(3, 4, 1, 1), normal(6, 4, 1, 1), normal(6))),
+    Example("conv2d", "im2col for GPUs, 3x3 kernel, stride=(2, 1), padding=1, groups=2",
+            applying(lambda: GpuConv2d((2, 1), (1, 1), 2)), (normal(3, 4, 5, 5), normal(6, 2, 3, 3), normal(6))),
+    Example("conv2d", "im2col for GPUs, 3x2 kernel, dilation=(2, 1), no bias",
+            _without_bias(lambda: GpuConv2d((1, 1), (0, 0), 1, (2, 1))), (normal(3, 2, 5, 5), normal(6, 2, 3, 2))),
     Example("conv2d", "direct, 3x3 kernel, padding=(2, 1), groups=2", applying(lambda: DirectConv2d((1, 1), (2, 1), 2)),
             (normal(3, 4, 5, 5), normal(6, 2, 3, 3), normal(6)), on_gpu=False),
     Example("conv2d", "direct, 3x3 kernel, no bias", _without_bias(lambda: DirectConv2d((1, 1), (0, 0), 1)),

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from minicnn.arguments import whole
-from minicnn.backend import on_device_of
+from minicnn.arguments import switch, whole
+from minicnn.backend import on_device_of, page_locked
 from minicnn.data.prefetch import run_ahead
 
 Array = NDArray[Any]
@@ -54,6 +54,9 @@ class Loader:
     prefetch : int
         The number of batches that may be ready in advance: at most ``workers + prefetch`` batches are in memory besides
         the one in use.
+    pin_memory : bool
+        Leave batches in page-locked memory, from which a GPU copies while it computes: then the workers have done what
+        :func:`minicnn.backend.staged` would have to do in the thread that trains. Batches on a GPU stay there.
 
     Attributes
     ----------
@@ -89,6 +92,7 @@ class Loader:
         transform: Callable[[Array, np.random.Generator], Array] | None = None,
         workers: int = 0,
         prefetch: int = 2,
+        pin_memory: bool = False,
     ) -> None:
         for name, array in (("images", images), ("labels", labels)):
             if not hasattr(array, "shape"):
@@ -104,6 +108,7 @@ class Loader:
         self.batch_size, self.seed = whole("Loader", "batch_size", batch_size, 1), whole("Loader", "seed", seed, 0)
         self.workers, self.prefetch = whole("Loader", "workers", workers, 0), whole("Loader", "prefetch", prefetch, 0)
         self.shuffle, self.drop_last, self.transform = shuffle, drop_last, transform
+        self.pin_memory = switch("Loader", "pin_memory", pin_memory)
         self.epoch = 0
         if len(self) == 0:
             raise ValueError(
@@ -137,6 +142,6 @@ class Loader:
                 images = self.images[chosen]
             if self.transform is not None:
                 images = self.transform(images, np.random.default_rng((self.seed, epoch, number)))
-            return images, self.labels[chosen]
+            return page_locked(images) if self.pin_memory else images, self.labels[chosen]
 
         return run_ahead(batch, range(start, len(self)), self.workers, self.prefetch)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from minicnn.backend import match_tf32
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -50,7 +52,7 @@ def run_ahead(
     if workers == 0:
         yield from map(work, items)
         return
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="minicnn-ahead")
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="minicnn-ahead", initializer=match_tf32)
     waiting: deque[Future[Result]] = deque()
     try:
         for item in items:

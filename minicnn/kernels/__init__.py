@@ -132,11 +132,12 @@ def _kernel(name: str) -> Callable[..., None]:
     """Return a function that calls the kernel of this name in the back end for its first argument."""
 
     def call(*arguments: Any) -> None:
-        back_end = _kernels_for(arguments[0])
+        array = arguments[0][0] if isinstance(arguments[0], list) else arguments[0]
+        back_end = _kernels_for(array)
         try:
             kernel = getattr(back_end, name)
         except AttributeError:
-            back_end_name = f"{current(arguments[0])} back end ({back_end.__name__})"
+            back_end_name = f"{current(array)} back end ({back_end.__name__})"
             raise NotImplementedError(f"kernels.{name}: the {back_end_name} does not have this kernel") from None
         kernel(*arguments)
 

@@ -21,6 +21,7 @@ typedef unsigned char Place;
 #endif
 
 typedef long long Label;
+typedef unsigned long long Seed;
 
 // A loop over `size` elements that all threads of all blocks share, as in: for (EACH(i, size)) ...
 #define EACH(i, size) \
@@ -72,6 +73,16 @@ extern "C" __global__ void col2im(
             }
         }
         x[i] = total;
+    }
+}
+
+// A product has a row for each filter, and in it the windows of all images; the output has the filters within an image.
+// A thread writes one number of y (B, A, S), and reads it from x (A, B, S).
+extern "C" __global__ void exchange(const REAL* x, const REAL* b, bool adds, Size A, Size B, Size S, REAL* y) {
+    for (EACH(i, B * A * S)) {
+        const Size s = i % S, first = i / S % A, second = i / S / A;
+        const REAL value = x[(first * B + second) * S + s];
+        y[i] = adds ? value + b[first] : value;
     }
 }
 
@@ -250,24 +261,63 @@ extern "C" __global__ void relu_backward(const REAL* y, const REAL* grad_y, Size
     }
 }
 
-extern "C" __global__ void sgd_plain(REAL* parameter, const REAL* gradient, Size size, REAL lr, REAL weight_decay) {
+// A number from 0 to 1, of as many bits as REAL holds: SplitMix64 of a seed and a position.
+__device__ REAL hashed_uniform(Seed seed, Size position) {
+    Seed z = seed + ((Seed)position + 1) * 0x9E3779B97F4A7C15ULL;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ULL;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBULL;
+    z ^= z >> 31;
+    const int bits = sizeof(REAL) == 4 ? 24 : 53;
+    return (REAL)(z >> (64 - bits)) / (REAL)((Seed)1 << bits);
+}
+
+extern "C" __global__ void dropout(const REAL* x, Size size, Seed seed, REAL p, REAL scale, REAL* y) {
     for (EACH(i, size)) {
-        parameter[i] -= lr * (gradient[i] + weight_decay * parameter[i]);
+        y[i] = x[i] * (hashed_uniform(seed, i) >= p ? scale : 0);
+    }
+}
+
+
+// --- the step of stochastic gradient descent --------------------------------------------------------------------
+
+// The arrays that one launch updates, as if they stood one behind the other. They come as addresses in an argument
+// (a kernel's arguments have room for 4096 bytes), so that nothing has to be copied to the GPU first.
+struct Updates {
+    REAL* parameter[64];
+    const REAL* gradient[64];
+    REAL* velocity[64];
+    Size stop[64];  // where each array ends in the row of all
+};
+
+extern "C" __global__ void sgd_plain(const Updates all, Size size, REAL lr, REAL weight_decay) {
+    Size which = 0;
+    for (EACH(i, size)) {
+        while (i >= all.stop[which]) {
+            which++;
+        }
+        const Size place = i - (which > 0 ? all.stop[which - 1] : 0);
+        REAL* parameter = all.parameter[which] + place;
+        *parameter -= lr * (all.gradient[which][place] + weight_decay * *parameter);
     }
 }
 
 extern "C" __global__ void sgd_momentum(
-    REAL* parameter, const REAL* gradient, REAL* velocity, Size size,
-    REAL lr, REAL momentum, REAL weight_decay, bool nesterov, bool paper
+    const Updates all, Size size, REAL lr, REAL momentum, REAL weight_decay, bool nesterov, bool paper
 ) {
+    Size which = 0;
     for (EACH(i, size)) {
-        const REAL slope = gradient[i] + weight_decay * parameter[i];
+        while (i >= all.stop[which]) {
+            which++;
+        }
+        const Size place = i - (which > 0 ? all.stop[which - 1] : 0);
+        REAL *parameter = all.parameter[which] + place, *velocity = all.velocity[which] + place;
+        const REAL slope = all.gradient[which][place] + weight_decay * *parameter;
         if (paper) {
-            velocity[i] = momentum * velocity[i] - lr * slope;
-            parameter[i] += velocity[i];
+            *velocity = momentum * *velocity - lr * slope;
+            *parameter += *velocity;
         } else {
-            velocity[i] = momentum * velocity[i] + slope;
-            parameter[i] -= lr * (nesterov ? slope + momentum * velocity[i] : velocity[i]);
+            *velocity = momentum * *velocity + slope;
+            *parameter -= lr * (nesterov ? slope + momentum * *velocity : *velocity);
         }
     }
 }
@@ -276,15 +326,15 @@ extern "C" __global__ void sgd_momentum(
 // --- softmax and cross-entropy ----------------------------------------------------------------------------------
 
 // q v: the target of a class, times its weight v, for a row with this label.
-__device__ REAL weighted_target(Size c, Label label, REAL v, Size C, REAL smoothing) {
+__device__ REAL weighted_target(Size c, Label label, Label ignored, REAL v, Size C, REAL smoothing) {
     const REAL share = smoothing / C;
-    return label == -1 ? 0 : (c == label ? 1 - smoothing + share : share) * v;
+    return label == ignored ? 0 : (c == label ? 1 - smoothing + share : share) * v;
 }
 
 // A thread goes over a row three times: for the largest score, for the sum of exponentials, and for the results.
 extern "C" __global__ void cross_entropy_forward(
-    const REAL* x, const Label* labels, const REAL* v, Size M, Size C, REAL smoothing,
-    REAL* p, REAL* totals, REAL* losses
+    const REAL* x, const Label* labels, const REAL* v, Size M, Size C, Label ignored, REAL smoothing,
+    REAL* p, REAL* totals, REAL* sums
 ) {
     for (EACH(m, M)) {
         const REAL* scores = x + m * C;
@@ -300,26 +350,29 @@ extern "C" __global__ void cross_entropy_forward(
         }
         const REAL log_sum = log(sum);
         const Label label = labels[m];
-        const bool is_class = -1 <= label && label < C;
-        REAL total = 0, loss = is_class ? 0 : sqrt((REAL)-1);
+        const bool is_class = 0 <= label && label < C;
+        REAL total = 0, loss = is_class || label == ignored ? 0 : sqrt((REAL)-1);
         for (Size c = 0; c < C; c++) {
-            const REAL qv = weighted_target(c, label, v[c], C, smoothing);
+            const REAL qv = weighted_target(c, label, ignored, v[c], C, smoothing);
             const REAL log_p = scores[c] - largest - log_sum;
             p[m * C + c] = exp(log_p);
             total += qv;
             loss -= qv == 0 ? 0 : qv * log_p;  // 0 times the -inf of an impossible class would be NaN
         }
         totals[m] = total;
-        losses[m] = loss;
+        sums[m] = loss;
+        sums[M + m] = is_class && label != ignored ? v[label] : 0;
     }
 }
 
 extern "C" __global__ void cross_entropy_backward(
-    const REAL* p, const REAL* totals, const Label* labels, const REAL* v, Size M, Size C, REAL smoothing,
-    const REAL* scale, REAL* grad_x
+    const REAL* p, const REAL* totals, const Label* labels, const REAL* v, Size M, Size C,
+    Label ignored, REAL smoothing, const REAL* grad, bool one_grad, const REAL* divisor, bool divided, REAL* grad_x
 ) {
     for (EACH(i, M * C)) {
         const Size m = i / C, c = i % C;
-        grad_x[i] = (p[i] * totals[m] - weighted_target(c, labels[m], v[c], C, smoothing)) * scale[m];
+        const REAL slope = p[i] * totals[m] - weighted_target(c, labels[m], ignored, v[c], C, smoothing);
+        const REAL scale = grad[one_grad ? 0 : m];
+        grad_x[i] = slope * (!divided ? scale : *divisor == 0 ? 0 : scale / *divisor);
     }
 }

@@ -17,6 +17,10 @@ from minicnn.kernels.linear_layers import linear_grad_w as linear_grad_w
 from minicnn.kernels.max_pooling import max_pool2d_forward as max_pool2d_forward
 from minicnn.kernels.numpy_kernels import cross_entropy_backward as cross_entropy_backward  # too few numbers
 from minicnn.kernels.numpy_kernels import cross_entropy_forward as cross_entropy_forward  # to be worth compiling
+from minicnn.kernels.numpy_kernels import dropout as dropout  # this and the next three run on GPUs only: a processor
+from minicnn.kernels.numpy_kernels import exchange as exchange  # has its own generator, and starts kernels at once
+from minicnn.kernels.numpy_kernels import sgd_steps as sgd_steps
+from minicnn.kernels.numpy_kernels import stacked_product as stacked_product
 from minicnn.kernels.winograd_convolution import winograd_conv2d as winograd_conv2d
 from minicnn.kernels.winograd_convolution import winograd_filters as winograd_filters
 from minicnn.kernels.winograd_convolution import winograd_grad_w as winograd_grad_w

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.backend import random
 from minicnn.kernels import winograd
 from minicnn.kernels.winograd import TILE
 
@@ -236,6 +237,22 @@ def linear_grad_w(grad_y: Array, x: Array, start: int, grad_w: Array) -> None:
     grad_w[...] = grad_y[:, start : start + len(grad_w)].T @ x
 
 
+def stacked_product(a: Array, b: Array, y: Array) -> None:
+    """Multiply matrices, ``y[i] = a[i] b[i]``: a (B, M, K), b (B, K, N), y (B, M, N).
+
+    They may be views with gaps between rows and between matrices; a and b may also be transposed.
+    """
+    np.matmul(a, b, out=y)
+
+
+def exchange(x: Array, b: Array | None, y: Array) -> None:
+    """Exchange the first two dimensions, and add a number for each of what was the first: ``y[j, i] = x[i, j] + b[i]``.
+
+    x (A, B, S); b (A,) or None for nothing to add; y (B, A, S).
+    """
+    y[...] = x.swapaxes(0, 1) if b is None else x.swapaxes(0, 1) + b[:, None]
+
+
 def lrn_forward(x: Array, below: int, above: int, k: float, a: float, beta: float, y: Array) -> None:
     """Divide by neighbouring channels: ``y = x D^-beta``, with ``D = k + a (sum of x^2 over the window)``.
 
@@ -261,6 +278,14 @@ def lrn_backward(
 def relu_backward(y: Array, grad_y: Array, grad_x: Array) -> None:
     """Pass the gradient of units that are active, or NaN: ``grad_x = 0 where y <= 0, else grad_y``."""
     grad_x[...] = np.where(y <= 0, 0, grad_y)
+
+
+def dropout(x: Array, seed: int, p: float, scale: float, y: Array) -> None:
+    """Multiply each number by `scale`, or with probability p by 0: ``y = x scale where u >= p, else 0 x``. All (S,).
+
+    u is uniform in [0, 1), a function of the seed and the position alone, so that backward draws the same once more.
+    """
+    y[...] = x * ((random.hashed_uniform(np, seed, x.shape, x.dtype) >= p) * x.dtype.type(scale))
 
 
 def sgd_step(
@@ -291,34 +316,65 @@ def sgd_step(
         parameter -= lr * (gradient + momentum * velocity if nesterov else velocity)
 
 
+def sgd_steps(
+    parameters: list[Array],
+    gradients: list[Array],
+    velocities: list[Array] | None,
+    lr: float,
+    momentum: float,
+    weight_decay: float,
+    nesterov: bool,
+    paper: bool,
+) -> None:
+    """Do `sgd_step` for several arrays, each with a length of its own; on a GPU with one start for all of them."""
+    for i, parameter in enumerate(parameters):
+        velocity = None if velocities is None else velocities[i]
+        sgd_step(parameter, gradients[i], velocity, lr, momentum, weight_decay, nesterov, paper)
+
+
 def cross_entropy_forward(
-    x: Array, labels: Array, v: Array, smoothing: float, p: Array, totals: Array, losses: Array
+    x: Array, labels: Array, v: Array, ignored: int, smoothing: float, p: Array, totals: Array, sums: Array
 ) -> None:
     """Compute probabilities ``p = softmax(x)`` and losses ``-(sum over c of q v ln p)``, row by row.
 
     The target q is 1 - `smoothing` at the label, plus `smoothing` / C for every class; v (C,) are the weights of the
-    classes; `totals` are the sums of q v. A row whose label is -1 has the loss 0, and one whose label is out of range
-    NaN. x and p (M, C); labels, totals and losses (M,).
+    classes; `totals` are the sums of q v. Losses are written into sums[0], the weights of their labels into sums[1]. A
+    row whose label is `ignored` has 0 in both, and the loss of one whose label is out of range is NaN.
+    x and p (M, C); labels and totals (M,); sums (2, M).
     """
     C = x.shape[1]
-    qv = _weighted_targets(labels, v, smoothing)
+    qv, counted = _weighted_targets(labels, v, ignored, smoothing), labels != ignored
+    is_class = (labels >= 0) & (labels < C)
     shifted = x - x.max(axis=1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     p[...] = np.exp(log_p)
     totals[...] = qv.sum(axis=1)
     # 0 times the -inf of an impossible class would be NaN
-    losses[...] = np.where((labels < -1) | (labels >= C), np.nan, -(qv * np.where(qv == 0, 0, log_p)).sum(axis=1))
+    sums[0] = np.where(counted & ~is_class, np.nan, -(qv * np.where(qv == 0, 0, log_p)).sum(axis=1))
+    sums[1] = np.where(counted & is_class, v[np.where(is_class, labels, 0)], 0)
 
 
 def cross_entropy_backward(
-    p: Array, totals: Array, labels: Array, v: Array, smoothing: float, scale: Array, grad_x: Array
+    p: Array,
+    totals: Array,
+    labels: Array,
+    v: Array,
+    ignored: int,
+    smoothing: float,
+    grad: Array,
+    divisor: Array | None,
+    grad_x: Array,
 ) -> None:
-    """Apply ``grad_x = (p (sum of q v) - q v) scale``; scale (M,), the rest as in `cross_entropy_forward`."""
-    grad_x[...] = (p * totals[:, None] - _weighted_targets(labels, v, smoothing)) * scale[:, None]
+    """Apply ``grad_x = (p (sum of q v) - q v) grad / divisor``, the rest as in `cross_entropy_forward`.
+
+    grad () or (M,); divisor () or None for 1. A divisor of 0, of no label at all, makes grad_x 0.
+    """
+    scale = grad if divisor is None else grad / np.where(divisor == 0, np.inf, divisor)
+    grad_x[...] = (p * totals[:, None] - _weighted_targets(labels, v, ignored, smoothing)) * scale.reshape(-1, 1)
 
 
-def _weighted_targets(labels: Array, v: Array, smoothing: float) -> Array:
+def _weighted_targets(labels: Array, v: Array, ignored: int, smoothing: float) -> Array:
     """Return q v, (M, C)."""
     C = len(v)
     q = (1 - smoothing) * (labels[:, None] == np.arange(C)) + smoothing / C
-    return (q * v * (labels != -1)[:, None]).astype(v.dtype)
+    return (q * v * (labels != ignored)[:, None]).astype(v.dtype)

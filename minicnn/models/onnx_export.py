@@ -79,7 +79,7 @@ def onnx_model(
         if parameter.dtype.kind == "f" and parameter.dtype != np.float32:
             raise ExportError(f"{path} must be float32, got {parameter.dtype}")
     graph = _Graph()
-    value = Tensor(np.zeros((1, *input_shape), np.float32))
+    value = Tensor(np.zeros((1, *input_shape), np.float32)).to(network.device)
     for kind, numbers in (("Sub", mean), ("Div", deviation)):
         if numbers is not None:
             graph.add(kind, graph.constant(kind.lower(), np.asarray(numbers, np.float32)))

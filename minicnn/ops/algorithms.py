@@ -109,9 +109,10 @@ class use_conv:  # lower case, like no_grad, because it is used as a function
     with "auto".
 
     A convolution that the algorithm cannot compute falls back to "auto", so that a whole network can be timed: on a GPU
-    only im2col is possible; Winograd's needs a kernel of 3x3 or 5x5, stride 1, and channels and filters in multiples
-    of 16 in each group; both others need a dilation of 1, and less padding than the kernel is wide. A trace shows which
-    algorithm ran (:attr:`TraceStep.algorithm <minicnn.tracing.TraceStep.algorithm>`).
+    only im2col is possible, and "auto" multiplies its columns in another way (``ops/gpu_conv.py``); Winograd's needs a
+    kernel of 3x3 or 5x5, stride 1, and channels and filters in multiples of 16 in each group; both others need a
+    dilation of 1, and less padding than the kernel is wide. A trace shows which algorithm ran
+    (:attr:`TraceStep.algorithm <minicnn.tracing.TraceStep.algorithm>`).
 
     The backward pass uses the same algorithm, except that dL/dx at a stride other than 1 is always computed with
     im2col. On the NumPy kernels "direct" and "winograd" run too, but slowly: they show the method.

@@ -222,7 +222,10 @@ class MatMul(Function):
 
 
 def operand(name: str, value: Any, partner: Tensor) -> Tensor:
-    """Return the other operand as a tensor; a number, NumPy's included, takes the dtype of its partner."""
+    """Return the other operand as a tensor, on the device of its partner if it is a number.
+
+    A number, NumPy's included, takes the dtype of its partner. An array without dimensions keeps its own.
+    """
     if isinstance(value, Tensor):
         return value
     if isinstance(value, (numbers.Real, np.bool_)):
@@ -233,7 +236,7 @@ def operand(name: str, value: Any, partner: Tensor) -> Tensor:
         with on_device_of(partner.data):
             return Tensor(get_array_module(partner.data).asarray(value, dtype=weak))
     if hasattr(value, "__array__"):
-        return Tensor(value)
+        return Tensor(value) if np.ndim(value) else Tensor(value).to(partner.device)
     raise TypeError(f"{name}: the other operand must be a Tensor, an array or a number, got {value!r}")
 
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from minicnn import kernels
 from minicnn.arguments import pair, same_dtype, whole
 from minicnn.autograd import Function, Tensor, Window, as_tensor
-from minicnn.backend import Array, empty, piece_bytes, split
+from minicnn.backend import Array, empty, split, whole_images
 from minicnn.ops.algorithms import choose
 from minicnn.ops.shape import Pad
 from minicnn.ops.windows import batched, margins, reach
@@ -49,10 +49,7 @@ class Conv2d(Function):
 
     def forward(self, xp: ModuleType, x: Array, w: Array, b: Array | None) -> Array:
         self.x, self.w = xp.ascontiguousarray(x), w
-        N, _, H, W = x.shape
-        F, (RH, RW) = len(w), reach(w.shape[2:], self.dilation)
-        OH = (H + 2 * self.padding[0] - RH) // self.stride[0] + 1
-        OW = (W + 2 * self.padding[1] - RW) // self.stride[1] + 1
+        (N, F), (OH, OW) = (len(x), len(w)), self.output_size()
         y = empty(xp, (N, F, OH, OW), x.dtype)
         rows = self.filters_as_rows()
         bias = 0 if b is None else b[:, None, None]
@@ -96,6 +93,12 @@ class Conv2d(Function):
         grad_w = xp.ascontiguousarray(grad_w.swapaxes(1, 2)).reshape(self.w.shape)  # (G, CG KH KW, F/G) -> w's shape
         return grad_x, grad_w if wants_w else None, grad_b.reshape(F) if wants_b else None
 
+    def output_size(self) -> tuple[int, int]:
+        """Return OH and OW."""
+        windows = zip(self.x.shape[2:], self.padding, reach(self.w.shape[2:], self.dilation), self.stride, strict=True)
+        OH, OW = ((side + 2 * margin - window) // step + 1 for side, margin, window, step in windows)
+        return OH, OW
+
     def filters_as_rows(self) -> Array:
         """Return the filters as G matrices of shape (F/G, CG KH KW)."""
         return self.w.reshape(self.groups, self.w.shape[0] // self.groups, -1)
@@ -109,9 +112,9 @@ class Conv2d(Function):
         """
         C, (KH, KW) = self.x.shape[1], self.w.shape[2:]
         image_size = C * KH * KW * OH * OW
-        images_at_once = max(1, min(stop - start, piece_bytes(xp) // max(1, image_size * self.x.itemsize)))
+        images_at_once = min(stop - start, whole_images(xp, image_size * self.x.itemsize))
         buffer = xp.empty(images_at_once * image_size, dtype=self.x.dtype)
-        for first in range(start, stop, images_at_once):
+        for first in range(start, stop, max(1, images_at_once)):
             images = slice(first, min(first + images_at_once, stop))
             n = images.stop - images.start
             col = buffer[: n * image_size].reshape(C, KH, KW, n, OH, OW)

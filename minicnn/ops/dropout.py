@@ -5,6 +5,7 @@ from types import ModuleType
 from minicnn.arguments import floating, only, probability
 from minicnn.autograd import OWN_PLACE, Function, Tensor, as_tensor
 from minicnn.backend import Array, random_uniform
+from minicnn.ops.algorithms import choose
 
 __all__ = ["Dropout", "dropout"]
 
@@ -53,4 +54,4 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     floating("dropout", "input", tensor)
     p = probability("dropout", "p", p)
     only("dropout", "inplace", inplace, False)
-    return Dropout(p)(tensor) if training and p > 0 else tensor
+    return choose(Dropout, tensor.data)(p)(tensor) if training and p > 0 else tensor

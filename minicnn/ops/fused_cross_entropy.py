@@ -2,6 +2,8 @@
 
 from types import ModuleType
 
+import numpy as np
+
 from minicnn import kernels
 from minicnn.backend import Array
 from minicnn.ops.algorithms import add_algorithm
@@ -20,21 +22,23 @@ class FusedCrossEntropy(CrossEntropy):
 
     def forward(self, xp: ModuleType, x: Array) -> Array:
         M, C = x.shape
-        counted = self.labels != self.ignore_index  # (M,)
-        # the kernel ignores rows labelled -1; a wrong label that happens to be -1 becomes C, also out of range
-        self.marked = xp.where(counted, xp.where(self.labels < 0, C, self.labels), -1)
         self.v = xp.ones(C, dtype=x.dtype) if self.weight is None else self.weight.astype(x.dtype)
-        self.p, self.totals, losses = xp.empty_like(x, order="C"), xp.empty(M, x.dtype), xp.empty(M, x.dtype)
-        kernels.cross_entropy_forward(x, self.marked, self.v, self.label_smoothing, self.p, self.totals, losses)
-        self.divisor = (self.v[self.labels % C] * counted).sum() if self.reduction == "mean" else None
+        self.p, self.totals, sums = xp.empty_like(x, order="C"), xp.empty(M, x.dtype), xp.empty((2, M), x.dtype)
+        labels = self.labels, self.v, self.ignore_index
+        kernels.cross_entropy_forward(x, *labels, self.label_smoothing, self.p, self.totals, sums)
+        self.divisor = None
         if self.reduction == "none":
-            return losses
-        return self.reduced(losses)
+            return sums[0]
+        if self.reduction == "sum":
+            return sums[0].sum()
+        loss, self.divisor = sums.sum(axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return loss / self.divisor  # of no label at all it is NaN, as 0 / 0 is
 
     def backward(self, xp: ModuleType, grad_output: Array) -> Array:
-        scale = xp.broadcast_to(self.scaled(xp, grad_output), (len(self.p),))
-        grad_x = xp.empty_like(self.p)
-        kernels.cross_entropy_backward(self.p, self.totals, self.marked, self.v, self.label_smoothing, scale, grad_x)
+        grad_x, labels = xp.empty_like(self.p), (self.labels, self.v, self.ignore_index)
+        scaling = self.label_smoothing, grad_output, self.divisor
+        kernels.cross_entropy_backward(self.p, self.totals, *labels, *scaling, grad_x)
         return grad_x
 
 

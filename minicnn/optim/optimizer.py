@@ -1,6 +1,6 @@
 """The base class of all optimisers: parameters in groups, the state kept for each, saving and loading."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,9 @@ from minicnn.arguments import only, writeable
 from minicnn.autograd import Tensor, mark_written
 from minicnn.backend import Array, asnumpy, device_of, on_device_of, same_device, to_device
 
-__all__ = ["Optimizer"]
+__all__ = ["Optimizer", "Ready"]
+
+Ready = tuple[Tensor, Array, dict[str, Any]]  # a parameter, its gradient, and what is kept for it
 
 
 class Optimizer:
@@ -93,6 +95,12 @@ class Optimizer:
     def _update(self, parameter: Tensor, gradient: Array, group: Mapping[str, Any], state: dict[str, Any]) -> None:
         raise NotImplementedError(f"{type(self).__name__} does not define _update")
 
+    def _update_group(self, ready: Sequence[Ready], group: Mapping[str, Any]) -> None:
+        """Update the parameters of a group, one by one; a subclass may take several at once."""
+        for parameter, gradient, state in ready:
+            with on_device_of(parameter.data):
+                self._update(parameter, gradient, group, state)
+
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Set ``grad`` of all parameters to None."""
         only("zero_grad", "set_to_none", set_to_none, True)
@@ -111,6 +119,7 @@ class Optimizer:
             If a parameter is on another device than its gradient or its state.
         """
         for group in self.param_groups:
+            ready: list[Ready] = []
             for parameter in group["params"]:
                 gradient = parameter.grad
                 if gradient is None:
@@ -124,8 +133,9 @@ class Optimizer:
                 state = self.state.setdefault(parameter, {})
                 arrays = {key: value for key, value in state.items() if not isinstance(value, int)}
                 same_device(type(self).__name__, parameter=parameter.data, gradient=gradient, **arrays)
-                with on_device_of(parameter.data):
-                    self._update(parameter, gradient, group, state)
+                ready.append((parameter, gradient, state))
+            self._update_group(ready, group)
+            for parameter, _, _ in ready:
                 mark_written(parameter, f"{type(self).__name__}.step")
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,13 +1,13 @@
 """Stochastic gradient descent."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from minicnn import kernels
 from minicnn.arguments import not_negative, number, only
 from minicnn.autograd import Tensor
-from minicnn.backend import Array, get_array_module, split
-from minicnn.optim.optimizer import Optimizer
+from minicnn.backend import Array, device_of, get_array_module, on_device_of, split
+from minicnn.optim.optimizer import Optimizer, Ready
 
 __all__ = ["SGD"]
 
@@ -88,22 +88,48 @@ class SGD(Optimizer):
                 f"momentum={group['momentum']} and style={group['style']!r}"
             )
 
+    def _update_group(self, ready: Sequence[Ready], group: Mapping[str, Any]) -> None:
+        on_gpus: dict[Any, list[Ready]] = {}
+        for one in ready:
+            place = device_of(one[0].data)
+            if place == "cpu":
+                self._update(*one[:2], group, one[2])
+            else:  # which updates all of them at once
+                on_gpus.setdefault((place, one[0].dtype), []).append(one)
+        for together in on_gpus.values():
+            with on_device_of(together[0][0].data):
+                w, g, v = zip(*(self._flat(*one, group) for one in together), strict=True)
+                kernels.sgd_steps(list(w), list(g), list(v) if group["momentum"] else None, *_settings(group))
+
     def _update(self, parameter: Tensor, gradient: Array, group: Mapping[str, Any], state: dict[str, Any]) -> None:
+        w, g, v = self._flat(parameter, gradient, state, group)
+        settings = _settings(group)
+
+        def update(i: int, j: int) -> None:
+            kernels.sgd_step(w[i:j], g[i:j], None if v is None else v[i:j], *settings)
+
+        if w.size < _WORTH_SPLITTING:
+            update(0, w.size)
+        else:
+            split(get_array_module(w), w.size, update)
+
+    def _flat(
+        self, parameter: Tensor, gradient: Array, state: dict[str, Any], group: Mapping[str, Any]
+    ) -> tuple[Array, Array, Array | None]:
+        """Return w, g and v in one dimension, on the memory of the parameter and its state."""
         xp = get_array_module(parameter.data)
         if group["momentum"] and "momentum_buffer" not in state:
             state["momentum_buffer"] = xp.zeros_like(parameter.data, order="C")
         # reshape copies an array that is not contiguous, and the update would be lost with the copy
         parameter.data = xp.asarray(parameter.data, order="C")
-        w, g = parameter.data.reshape(-1), gradient.reshape(-1)
         v = state["momentum_buffer"].reshape(-1) if group["momentum"] else None
-        # plain floats and bools, because Numba compiles a kernel for each type of number
-        lr, momentum, decay = (float(group[name]) for name in ("lr", "momentum", "weight_decay"))
-        nesterov, paper = bool(group["nesterov"]), group["style"] == "paper"
+        return parameter.data.reshape(-1), gradient.reshape(-1), v
 
-        def update(i: int, j: int) -> None:
-            kernels.sgd_step(w[i:j], g[i:j], None if v is None else v[i:j], lr, momentum, decay, nesterov, paper)
 
-        if w.size < _WORTH_SPLITTING:
-            update(0, w.size)
-        else:
-            split(xp, w.size, update)
+def _settings(group: Mapping[str, Any]) -> tuple[float, float, float, bool, bool]:
+    """Return a group's settings as the kernels take them.
+
+    They are plain floats and bools, because Numba compiles a kernel for each type of number.
+    """
+    lr, momentum, decay = (float(group[name]) for name in ("lr", "momentum", "weight_decay"))
+    return lr, momentum, decay, bool(group["nesterov"]), group["style"] == "paper"

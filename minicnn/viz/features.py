@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from minicnn import nn
 from minicnn.autograd import Tensor
-from minicnn.backend import asnumpy, get_array_module
+from minicnn.backend import any_shares, asnumpy, to_device
 from minicnn.grad_mode import no_grad
 from minicnn.viz.mosaic import frameless, mosaic
 from minicnn.viz.style import FAINT, INK
@@ -65,7 +65,7 @@ def feature_maps(network: nn.Sequential, image: NDArray[np.float32]) -> list[Lay
     if not isinstance(network, nn.Sequential):
         raise TypeError(f"feature_maps: network must be a Sequential, got a {type(network).__name__}")
     found = []
-    value = Tensor(image[None])
+    value = Tensor(to_device(image[None], network.device))
     training = network.training
     network.eval()
     try:
@@ -82,8 +82,7 @@ def feature_maps(network: nn.Sequential, image: NDArray[np.float32]) -> list[Lay
 
 def _role(layer: nn.Module, before: Tensor, after: Tensor) -> tuple[bool, bool]:
     """Return whether a layer changes its input, and whether its channels are new, as far as it declares that."""
-    xp = get_array_module(after.data)
-    changes = not xp.shares_memory(before.data, after.data)  # dropout and flatten return the same memory
+    changes = not any_shares([before.data], after.data)  # dropout and flatten return the same memory
     try:
         info = layer.output_info(before.shape)
     except NotImplementedError:

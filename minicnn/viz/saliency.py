@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from minicnn import functional as F
 from minicnn import nn
 from minicnn.autograd import Tensor
-from minicnn.backend import asnumpy
+from minicnn.backend import asnumpy, to_device
 from minicnn.grad_mode import no_grad
 from minicnn.viz.mosaic import frameless
 from minicnn.viz.style import FAINT, INK
@@ -44,7 +44,7 @@ def gradient_saliency(network: nn.Module, image: NDArray[np.float32], target: in
     ----------
     Simonyan, Vedaldi and Zisserman 2013, "Deep inside convolutional networks", section 3.
     """
-    pixels = Tensor(image[None], requires_grad=True)
+    pixels = Tensor(to_device(image[None], network.device), requires_grad=True)
     frozen = [parameter for parameter in network.parameters() if parameter.requires_grad]
     training = network.training
     network.eval()
@@ -54,7 +54,7 @@ def gradient_saliency(network: nn.Module, image: NDArray[np.float32], target: in
         scores = network(pixels)
         one = np.zeros(scores.shape, scores.dtype)
         one[0, target] = 1
-        scores.backward(one)
+        scores.backward(to_device(one, scores.device))
     finally:
         network.train(training)
         for parameter in frozen:
@@ -129,7 +129,7 @@ def occlusion_saliency(
 
 def _probability(network: nn.Module, images: NDArray[np.float32], target: int) -> NDArray[np.float64]:
     with no_grad():
-        scores = asnumpy(network(Tensor(images)).data).astype(np.float64)
+        scores = asnumpy(network(Tensor(to_device(images, network.device))).data).astype(np.float64)
         return asnumpy(F.softmax(Tensor(scores), 1).data)[:, target]
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from minicnn import functional as F
 from minicnn.autograd import Tensor
-from minicnn.backend import asnumpy
+from minicnn.backend import asnumpy, to_device
 from minicnn.data.transforms import center_crop
 from minicnn.tracing import Trace, TraceStep, trace, trace_of
 from minicnn.training.checkpoint import SavedModel
@@ -198,7 +198,8 @@ def walk_html(saved: SavedModel, image: NDArray[np.uint8], target: int | None = 
     network.eval()
     try:
         with trace() as recorded:
-            loss = F.cross_entropy(network(Tensor(prepared)), np.array([target]))
+            scores = network(Tensor(to_device(prepared, network.device)))
+            loss = F.cross_entropy(scores, to_device(np.array([target]), scores.device))
         loss.backward()
     finally:
         network.train(training)

@@ -4,12 +4,15 @@ import sys
 from types import ModuleType
 from typing import Any
 
+import fake_counts
+import fake_products
 import numpy as np
 import pytest
 
 import minicnn
 from minicnn import DeviceError, Tensor, nn
 from minicnn.backend import asnumpy, checked_device, device_of, on_device_of, same_device, to_device
+from minicnn.data import Loader
 
 # --- names --------------------------------------------------------------------------------------------------
 
@@ -120,13 +123,37 @@ def test_tf32_needs_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_tf32_is_set_for_both_ways_to_multiply_and_on_every_gpu(two_gpus: Any) -> None:
-    types, modes = two_gpus._core._routines_linalg.types, two_gpus.cuda.cublas.modes
+    types, modes = fake_products.compute_types, fake_products.math_modes
     minicnn.set_tf32(True)
     assert minicnn.get_tf32() is True
-    assert (types, modes) == ({np.float32: 7}, {0: 3, 1: 3})
+    assert (types, list(modes.values())) == ({np.float32: 7}, [3, 3])
     minicnn.set_tf32(False)
     assert minicnn.get_tf32() is False
-    assert (types, modes) == ({np.float32: 1}, {0: 0, 1: 0})
+    assert (types, list(modes.values())) == ({np.float32: 1}, [0, 0])
+
+
+def test_the_threads_of_a_loader_multiply_stacks_as_was_chosen(two_gpus: Any) -> None:
+    """The compute type is the process's, but each thread has handles of its own."""
+    images = to_device(np.ones((4, 1, 2, 2), np.float32), "cuda")
+
+    def transform(images: Any, rng: Any) -> Any:
+        return images @ images
+
+    for allowed in (True, False):
+        minicnn.set_tf32(allowed)
+        with fake_counts.counting() as counts:
+            list(Loader(images, np.zeros(4, int), 2, transform=transform, workers=2))
+        assert [product.tf32 for product in counts.products] == [allowed] * 2
+
+
+def test_tf32_without_cublas_says_what_to_install(two_gpus: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent() -> None:
+        raise ImportError("libcublas.so.12: cannot open shared object file")
+
+    monkeypatch.setattr(two_gpus.cuda, "get_cublas_handle", absent)
+    with pytest.raises(DeviceError, match=r"TF32 needs cuBLAS, which cannot be loaded .*libcublas.*cuda12"):
+        minicnn.set_tf32(True)
+    assert minicnn.get_tf32() is False
 
 
 @pytest.mark.gpu

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import fake_counts
 import fake_cupy
 import hypothesis
 import hypothesis.strategies as st
@@ -20,7 +21,7 @@ import numpy as np
 import pytest
 from random_windows import DTYPES, Case, cases
 
-from minicnn import kernels
+from minicnn import kernels, set_tf32
 from minicnn.kernels import numpy_kernels
 
 TOLERANCE = {np.float32: 3e-5, np.float64: 1e-12}
@@ -73,6 +74,22 @@ def test_cuda_kernels_have_the_same_signatures(cuda_kernels: ModuleType) -> None
     # On a GPU, a convolution is im2col and a product.
     convolutions = {name for name in reference if "conv2d" in name or "winograd" in name}
     assert set(reference) - set(here) == convolutions
+
+
+# --- convolution --------------------------------------------------------------------------------------------
+
+
+@small
+@hypothesis.given(
+    dtype=st.sampled_from(DTYPES),
+    shape=st.tuples(*[st.integers(0, 6)] * 2, st.integers(1, 50)),
+    with_bias=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_cuda_exchange(cupy: ModuleType, dtype: Any, shape: tuple[int, int, int], with_bias: bool, seed: int) -> None:
+    random, (A, B, S) = np.random.default_rng(seed), shape
+    x, b = random.standard_normal(shape).astype(dtype), random.standard_normal(A).astype(dtype)
+    compare("exchange", (x, b if with_bias else None, np.full((B, A, S), np.nan, dtype)), (2,), cupy, 0)
 
 
 # --- on random windows --------------------------------------------------------------------------------------
@@ -208,6 +225,93 @@ def test_cuda_sgd_step(
     compare("sgd_step", arguments, (0, 1) if momentum is None else (0, 1, 2), cupy, 4 * np.finfo(dtype).eps)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("nesterov", "paper"), [(False, False), (True, False), (False, True)])
+@pytest.mark.parametrize("momentum", [0.9, None])
+@pytest.mark.parametrize("count", [1, 5, 64, 150])
+def test_cuda_sgd_steps_of_several_arrays(
+    cupy: ModuleType, count: int, momentum: float | None, nesterov: bool, paper: bool, dtype: Any, rng: Any
+) -> None:
+    """Each array lies between others, and these stay as they are."""
+    sizes = rng.integers(0, 9, count)
+    everything = [rng.standard_normal((count, 12)).astype(dtype) for _ in range(3)]
+    there = [cupy.asarray(array) for array in everything]
+    for arrays, kernel in ((everything, numpy_kernels.sgd_steps), (there, kernels.sgd_steps)):
+        w, g, v = ([row[2 : 2 + size] for row, size in zip(array, sizes, strict=True)] for array in arrays)
+        kernel(w, g, None if momentum is None else v, 0.1, momentum or 0.0, 0.01, nesterov, paper)
+    for actual, expected in zip(there, everything, strict=True):
+        np.testing.assert_allclose(actual.get(), expected, rtol=4 * np.finfo(dtype).eps, atol=4 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("seed", [0, 1, 2**64 - 1])
+def test_cuda_dropout(cupy: ModuleType, seed: int, dtype: Any, rng: Any) -> None:
+    """To the last bit: the numbers that are drawn are the same."""
+    x = rng.standard_normal(5000).astype(dtype)
+    x[7:9] = np.nan, np.inf
+    for p in (0.0, 0.3, 1.0):
+        with np.errstate(invalid="ignore"):
+            compare("dropout", (x, seed, p, 1.25, np.empty_like(x)), (4,), cupy, 0)
+
+
+# --- products -----------------------------------------------------------------------------------------------
+
+
+def laid_out(matrices: np.ndarray, how: str, cupy: Any) -> Any:
+    """Return matrices on the GPU in another order, or with gaps between rows and between matrices."""
+    B, M, K = matrices.shape
+    if how == "transposed":
+        return cupy.asarray(matrices.swapaxes(1, 2).copy()).swapaxes(1, 2)
+    roomy = cupy.asarray(np.full((B, M + 1, K + 3), np.nan, matrices.dtype))
+    view = roomy[:, :M, :K] if how == "gaps" else roomy.reshape(B, -1)[:, : M * K].reshape(B, M, K)
+    view[...] = cupy.asarray(matrices)
+    return view
+
+
+@small
+@hypothesis.given(
+    dtype=st.sampled_from(DTYPES),
+    shape=st.tuples(*[st.integers(1, 5)] * 4),
+    layouts=st.tuples(
+        *[st.sampled_from(["in order", "transposed", "gaps"])] * 2, st.sampled_from(["in order", "gaps"])
+    ),
+    seed=st.integers(0, 99),
+)
+def test_cuda_stacked_product(
+    cupy: ModuleType, dtype: Any, shape: tuple[int, ...], layouts: tuple[str, ...], seed: int
+) -> None:
+    random, (B, M, K, N) = np.random.default_rng(seed), shape
+    a, b, y = (random.standard_normal(sides).astype(dtype) for sides in ((B, M, K), (B, K, N), (B, M, N)))
+    on_gpu = [laid_out(matrices, how, cupy) for matrices, how in zip((a, b, y), layouts, strict=True)]
+    kernels.stacked_product(*on_gpu[:2], on_gpu[2])
+    numpy_kernels.stacked_product(a, b, y)
+    np.testing.assert_allclose(on_gpu[2].get(), y, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+
+
+def test_cuda_stacked_product_of_nothing_and_of_what_it_cannot_read(cupy: ModuleType) -> None:
+    a, y = cupy.zeros((2, 3, 0), dtype=np.float32), cupy.asarray(np.full((2, 3, 4), 7, np.float32))
+    kernels.stacked_product(a, a.reshape(2, 0, 3)[:, :, :0], cupy.zeros((2, 3, 0), dtype=np.float32))
+    b = cupy.zeros((2, 0, 4), dtype=np.float32)
+    kernels.stacked_product(a, b, y)
+    assert (y.get() == 0).all()
+    square = cupy.zeros((1, 8, 8), dtype=np.float32)
+    with pytest.raises(ValueError, match="rows or columns must be contiguous"):
+        kernels.stacked_product(square[:, ::2, ::2], square[:, :4, :4], square[:, :4, :4])
+    with pytest.raises(ValueError, match="the rows of y must be contiguous"):
+        kernels.stacked_product(square[:, :4, :4], square[:, :4, :4], square.swapaxes(1, 2))
+
+
+def test_cuda_stacked_product_names_its_arithmetic(fake: ModuleType) -> None:
+    for dtype, tf32 in ((np.float32, True), (np.float64, False)):
+        a = fake.zeros((2, 4, 4), dtype=dtype)
+        for allowed in (True, False):
+            set_tf32(allowed)
+            with fake_counts.counting() as counts:
+                kernels.stacked_product(a.swapaxes(1, 2), a, fake.zeros((2, 4, 4), dtype=dtype))
+            (product,) = counts.products
+            assert (product.tf32, product.copies) == (allowed and tf32, 0)
+
+
 # --- cross-entropy ------------------------------------------------------------------------------------------
 
 
@@ -216,11 +320,20 @@ def test_cuda_sgd_step(
     dtype=st.sampled_from(DTYPES),
     shape=st.tuples(st.integers(0, 5), st.integers(1, 12)),
     smoothing=st.sampled_from([0.0, 0.1, 1.0]),
+    ignored=st.sampled_from([-100, -1, 0, 2]),
+    divisor=st.sampled_from([None, 0.0, 2.5]),
     special=st.sampled_from(["", "nan", "impossible", "large"]),
     seed=st.integers(0, 99),
 )
 def test_cuda_cross_entropy(
-    cupy: ModuleType, dtype: Any, shape: tuple[int, int], smoothing: float, special: str, seed: int
+    cupy: ModuleType,
+    dtype: Any,
+    shape: tuple[int, int],
+    smoothing: float,
+    ignored: int,
+    divisor: float | None,
+    special: str,
+    seed: int,
 ) -> None:
     random, (M, C) = np.random.default_rng(seed), shape
     x, v = random.standard_normal(shape).astype(dtype), random.uniform(0, 2, C).astype(dtype)
@@ -229,13 +342,15 @@ def test_cuda_cross_entropy(
         x *= 1000
     elif special:
         x[random.random(shape) < 0.3] = np.nan if special == "nan" else -np.inf
-    p, rows = np.full(shape, 77, dtype), np.full(M, 77, dtype)
+    p, rows, sums = np.full(shape, 77, dtype), np.full(M, 77, dtype), np.full((2, M), 77, dtype)
     tolerance = 3e-5 if dtype == np.float32 else 1e-12
     with np.errstate(invalid="ignore"):
-        compare("cross_entropy_forward", (x, labels, v, smoothing, p, rows, rows), (4, 5, 6), cupy, tolerance)
-    p, totals, scale = random.random(shape).astype(dtype), *random.standard_normal((2, M)).astype(dtype)
-    arguments = p, totals, labels, v, smoothing, scale, np.full(shape, 77, dtype)
-    compare("cross_entropy_backward", arguments, (6,), cupy, tolerance)
+        compare("cross_entropy_forward", (x, labels, v, ignored, smoothing, p, rows, sums), (5, 6, 7), cupy, tolerance)
+    p, totals, grad = random.random(shape).astype(dtype), *random.standard_normal((2, M)).astype(dtype)
+    by = None if divisor is None else np.array(divisor, dtype)
+    for one_or_all in (grad, np.array(0.3, dtype)):
+        arguments = p, totals, labels, v, ignored, smoothing, one_or_all, by, np.full(shape, 77, dtype)
+        compare("cross_entropy_backward", arguments, (8,), cupy, tolerance)
 
 
 # --- how they are launched ----------------------------------------------------------------------------------
@@ -251,6 +366,7 @@ def everything(cupy: ModuleType, dtype: Any, rng: Any) -> None:
     tolerance = 3e-5 if dtype == np.float32 else 1e-12
     compare("im2col", (x, *window, 1, 1, col), (9,), cupy, 0)
     compare("col2im", (col, *window, 1, 1, x), (9,), cupy, 0)
+    compare("exchange", (flat, vector[:2], flat.reshape(3, 2, 20)), (2,), cupy, 0)
     compare("max_pool2d_forward", (x, *window, 1, 1, y, index), (9, 10), cupy, 0)
     compare("max_pool2d_backward", (y, index, *window, 1, 1, x), (10,), cupy, 0)
     compare("avg_pool2d_forward", (x, *window, divisor, y), (8,), cupy, tolerance)
@@ -262,9 +378,10 @@ def everything(cupy: ModuleType, dtype: Any, rng: Any) -> None:
     compare("linear_grad_w", arguments, (3,), cupy, tolerance)
     compare("relu_backward", (vector, vector, vector), (2,), cupy, 0)
     scores, labels, v = x.reshape(8, 15), np.array([0, 14, -1, 3, 15, 3, 7, 1]), vector[:15]
-    rows = np.zeros(8, dtype)
-    compare("cross_entropy_forward", (scores, labels, v, 0.1, scores, rows, rows), (4, 5, 6), cupy, tolerance)
-    compare("cross_entropy_backward", (scores, rows, labels, v, 0.1, vector[:8], scores), (6,), cupy, tolerance)
+    rows, sums = np.zeros(8, dtype), np.zeros((2, 8), dtype)
+    compare("cross_entropy_forward", (scores, labels, v, -1, 0.1, scores, rows, sums), (5, 6, 7), cupy, tolerance)
+    arguments = scores, rows, labels, v, -1, 0.1, vector[:8], None, scores
+    compare("cross_entropy_backward", arguments, (8,), cupy, tolerance)
     compare("sgd_step", (vector, vector, None, 0.1, 0.0, 0.1, False, False), (0,), cupy, tolerance)
     compare("sgd_step", (vector, vector, vector, 0.1, 0.9, 0.1, False, True), (0, 2), cupy, tolerance)
 
@@ -321,8 +438,10 @@ def test_cuda_kernels_read_arrays_that_are_not_contiguous(cupy: ModuleType, dtyp
         ("avg_pool2d_backward", (y,), (*window, divisor), x),
         ("lrn_forward", (flat,), (2, 1, 1.0, 0.5, 0.7), flat),
         ("lrn_backward", (flat, flat), (2, 1, 1.0, 0.5, 0.7), flat),
+        ("exchange", (flat, vector[:2]), (), flat.reshape(3, 2, 20)),
         ("relu_backward", (vector, vector), (), vector),
-        ("cross_entropy_backward", (scores, rows, labels, v), (0.1, rows), scores),
+        ("dropout", (vector,), (5, 0.5, 2.0), vector),
+        ("cross_entropy_backward", (scores, rows, labels, v), (-1, 0.1, rows, None), scores),
     ):
         outputs = output if isinstance(output, tuple) else (output,)
         results = []
@@ -358,7 +477,9 @@ def fake(cupy: ModuleType) -> ModuleType:
 
 
 def kernel(cupy: Any, parameters: str, body: str) -> Any:
-    types = "typedef int Size;\ntypedef unsigned char Place;\ntypedef long long Label;\n"
+    types = (
+        "typedef int Size;\ntypedef unsigned char Place;\ntypedef long long Label;\ntypedef unsigned long long Seed;\n"
+    )
     code = f'{types}extern "C" __global__ void wrong({parameters}) {{ {body} }}'
     return cupy.RawModule(code=code, options=("-DREAL=float",)).get_function("wrong")
 

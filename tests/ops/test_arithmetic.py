@@ -301,3 +301,14 @@ def test_the_slope_of_abs_is_zero_at_the_kink() -> None:
     abs(x).sum().backward()
     assert x.grad.tolist() == [-1, 0, 1]
     assert Tensor([-2, 3]).abs().tolist() == [2, 3]
+
+
+def test_numbers_in_arrays_go_to_the_gpu_of_their_partner(gpu: str) -> None:
+    x = Tensor([1.0, 2.0], requires_grad=True).to(gpu)
+    for two in (2, np.float32(2), np.float64(2), np.int64(2), np.array(2.0), np.array(2, np.int32)):
+        for y in (x * two, two * x, x + two, x / two, two - x):
+            assert y.device == x.device and y.dtype == np.float32
+    np.testing.assert_array_equal((np.array(2.0) * x).numpy(), [2, 4])
+    assert (x > np.array(1.5)).tolist() == [False, True]
+    with pytest.raises(TypeError, match="must be on one device"):
+        x * np.ones(2, np.float32)

@@ -221,7 +221,8 @@ def test_a_leafs_gradient_shares_memory_with_nothing(example: Example, device: s
         others = [gradient, y.data, *saved, *(other.data for other in arguments)]
         others += [other.grad for other in leaves if other is not x]
         xp = get_array_module(x.grad)
-        assert not any(xp.shares_memory(x.grad, other) for other in others if device_of(other) == device_of(x.grad))
+        # CuPy's shares_memory is wrong for two arrays without dimensions
+        assert not any(xp.may_share_memory(x.grad, o) for o in others if device_of(o) == device_of(x.grad))
         assert getattr(x.grad.flags, "writeable", True)  # a GPU's arrays always are
 
 

@@ -12,6 +12,7 @@ from minicnn.backend import to_device
 from minicnn.ops.algorithms import choose
 from minicnn.ops.conv import Conv2d
 from minicnn.ops.conv_algorithms import DirectConv2d, WinogradConv2d
+from minicnn.ops.gpu_conv import GpuConv2d
 
 
 @pytest.mark.parametrize(("threads", "groups", "size"), [(1, 1, 3), (2, 2, 5), (3, 2, 3)])
@@ -62,7 +63,7 @@ def test_which_convolution_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert chosen() is DirectConv2d
     minicnn.set_num_threads(2)
     assert chosen("numpy") is Conv2d
-    assert chosen("cuda") is Conv2d
+    assert chosen("cuda") is chosen("cuda", dilation=(2, 1)) is GpuConv2d
 
 
 # --- forced ---------------------------------------------------------------------------------------------------------
@@ -114,7 +115,8 @@ def test_what_an_algorithm_cannot_compute_falls_back_to_the_automatic_choice(
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_on_a_gpu_there_is_im2col_only(algorithm: str, gpu: str) -> None:
+    """By another way to multiply, unless the textbook's is asked for."""
     x, w = (to_device(np.ones(shape, np.float32), gpu) for shape in ((4, 16, 20, 20), (16, 16, 3, 3)))
     with minicnn.use_conv(algorithm):
         y = F.conv2d(Tensor(x), Tensor(w, requires_grad=True))
-    assert type(y.creator) is Conv2d
+    assert type(y.creator) is (Conv2d if algorithm == "im2col" else GpuConv2d)
