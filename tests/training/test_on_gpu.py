@@ -180,7 +180,7 @@ def test_a_run_on_a_gpu_goes_on_as_if_it_had_not_stopped(
     gpu: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     once, twice = tmp_path / "once", tmp_path / "twice"
-    settings = "--data shapes --limit 60 --batch-size 16 --lr 0.05"
+    settings = "--data shapes --limit 60 --batch-size 16 --lr 0.05 --recipe paper"
     assert call(f"train lenet5 {settings} --epochs 2 --out {once} --device {gpu}") == 0
     facts = backend.gpu_facts(gpu)
     first_line = capsys.readouterr().out.splitlines()[0]
