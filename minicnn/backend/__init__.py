@@ -1,6 +1,7 @@
 """Everything below the arithmetic: NumPy or CuPy arrays, devices, memory, random numbers, and the processor's cores."""
 
 from minicnn.backend.arrays import Array, asnumpy, get_array_module
+from minicnn.backend.batch_part import BatchPart, batch_part, working_on
 from minicnn.backend.cores import elementwise, get_num_threads, matmul, set_num_threads, split
 from minicnn.backend.cpu_limits import available_cores
 from minicnn.backend.devices import (
@@ -23,11 +24,13 @@ from minicnn.backend.staging import staged
 
 __all__ = [
     "Array",
+    "BatchPart",
     "DeviceError",
     "Edits",
     "any_shares",
     "asnumpy",
     "available_cores",
+    "batch_part",
     "checked_device",
     "device_of",
     "elementwise",
@@ -51,4 +54,5 @@ __all__ = [
     "split",
     "staged",
     "to_device",
+    "working_on",
 ]
