@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--network", choices=networks.CONFIGS, default="alexnet", help="default alexnet")
     _add_forward_only(memory)
     _add_scaling(commands)
+    _add_distributed(commands)
     gpu = commands.add_parser("gpu", help="images/s of both networks on an NVIDIA GPU, whole training steps")
     gpu.set_defaults(run=_gpu)
     gpu.add_argument(
@@ -91,6 +92,22 @@ def _add_scaling(commands: Any) -> None:
         help="written after each point, with a plot FILE.png at the end (default scaling.csv)",
     )
     scaling.add_argument("--resume", action="store_true", help="keep what the file holds, and measure the rest")
+
+
+def _add_distributed(commands: Any) -> None:
+    shared = commands.add_parser("distributed", help="training steps that several processes share, with a thread each")
+    shared.set_defaults(run=_distributed)
+    shared.add_argument("--against", choices=["torch"], help="also measure PyTorch's DDP, with gloo")
+    shared.add_argument("--network", choices=networks.CONFIGS, default="alexnet", help="default alexnet")
+    shared.add_argument("--batch", type=_number, default=32, metavar="N", help="images for each process (default 32)")
+    shared.add_argument("--ranks", type=_numbers, default=[1, 2], metavar="N,...", help="processes (default 1,2)")
+    shared.add_argument("--rounds", type=_number, default=3, metavar="N", help="default 3")
+    shared.add_argument("--steps", type=_number, default=5, metavar="N", help="steps in a round (default 5)")
+    shared.add_argument("--link", metavar="RATE", help="such as 1gbit: connect two processes by it alone (needs root)")
+    shared.add_argument(
+        "--model", type=Path, metavar="FILE.png", help="instead, draw what a model says of up to 1,024 processes"
+    )
+    shared.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
 
 
 def _add(commands: Any, name: str, run: Any, description: str, rounds: int | None) -> argparse.ArgumentParser:
@@ -202,6 +219,20 @@ def _scaling(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
         raise SystemExit(f"benchmarks: {error}") from error
     scaling_plot.draw(result, options.out.with_suffix(".png"))
     return result, tables.scaling_table(result)
+
+
+def _distributed(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from benchmarks import distributed, distributed_plot
+
+    if options.model:
+        result = distributed_plot.model(options.steps)
+        distributed_plot.draw(result, options.model)
+        return result, f"{options.model} is drawn"
+    against_torch = options.against == "torch"
+    result = distributed.distributed(
+        options.network, against_torch, options.batch, options.ranks, options.rounds, options.steps, options.link
+    )
+    return result, distributed.table(result)
 
 
 def _startup(options: argparse.Namespace) -> tuple[dict[str, Any], str]:

@@ -7,6 +7,7 @@ dropped.
 
 import heapq
 import weakref
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -179,11 +180,14 @@ class BackwardStep:
         The gradient of its output: ``d loss / d output``.
     grad_inputs : tuple of (array or None)
         The gradient of each input; None where none is needed.
+    finished : tuple of Tensor
+        The leaves whose gradient is complete now: no later step adds to it, so it can already be used or sent.
     """
 
     function: Function
     grad_output: Array
     grad_inputs: tuple[Array | None, ...]
+    finished: tuple[Tensor, ...]
 
 
 class StepRecorder(Protocol):
@@ -234,6 +238,7 @@ def backward_steps(tensor: Tensor, gradient: Any = None) -> Iterator[BackwardSte
     # first therefore visits each one only when everything downstream has delivered its gradient.
     waiting = [(-tensor.creator.number, tensor.creator)]
     gradients: dict[int, Array] = {tensor.creator.number: start}
+    missing = _uses_of_leaves(tensor.creator)
     while waiting:
         _, function = heapq.heappop(waiting)
         grad_output = gradients.pop(function.number)
@@ -247,6 +252,7 @@ def backward_steps(tensor: Tensor, gradient: Any = None) -> Iterator[BackwardSte
         if retained is not None:
             _accumulate(retained, grad_output, fresh=False)
         grad_inputs = _checked_gradients(function, grad_output)
+        finished = []
         for origin, grad in zip(inputs, grad_inputs, strict=True):
             if origin is None or grad is None:
                 continue
@@ -254,19 +260,38 @@ def backward_steps(tensor: Tensor, gradient: Any = None) -> Iterator[BackwardSte
             if origin.leaf is not None:
                 shared = grad is grad_output or sum(grad is other for other in grad_inputs) > 1
                 _accumulate(origin.leaf, grad, fresh=not shared and owns_memory(grad))
+                missing[origin.leaf] -= 1
+                if missing[origin.leaf] == 0:
+                    finished.append(origin.leaf)
             elif source is not None and source.number in gradients:
                 gradients[source.number] = _sum(gradients[source.number], grad)
             elif source is not None:
                 gradients[source.number] = grad
                 heapq.heappush(waiting, (-source.number, source))
-        step = BackwardStep(function, grad_output, grad_inputs)
+        step = BackwardStep(function, grad_output, grad_inputs, tuple(finished))
         if function.record is None:
             function.release()
         else:
             step = function.record.keep_gradients(step)
-        del function, inputs, origin, source, grad, grad_output, grad_inputs, retained
+        del function, inputs, origin, source, grad, grad_output, grad_inputs, retained, finished
         yield step
         del step
+
+
+def _uses_of_leaves(last: Function) -> Counter[Tensor]:
+    """Count how often each leaf that needs a gradient is an input of the graph that ends with this operation."""
+    uses: Counter[Tensor] = Counter()
+    seen, waiting = {last.number}, [last]
+    while waiting:
+        for origin in waiting.pop().inputs or ():
+            if origin is None:
+                continue
+            if origin.leaf is not None:
+                uses[origin.leaf] += 1
+            elif origin.creator is not None and origin.creator.number not in seen:
+                seen.add(origin.creator.number)
+                waiting.append(origin.creator)
+    return uses
 
 
 def _starting_gradient(tensor: Tensor, gradient: Any) -> Array:

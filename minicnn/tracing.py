@@ -86,7 +86,7 @@ class OperationRecord:
     def keep_gradients(self, step: BackwardStep) -> TracedBackwardStep:
         """Keep the gradients, and return a step that has everything that was recorded."""
         self.grad_output, self.grad_inputs = step.grad_output, step.grad_inputs
-        return TracedBackwardStep(step.function, step.grad_output, step.grad_inputs, self)
+        return TracedBackwardStep(step.function, step.grad_output, step.grad_inputs, step.finished, self)
 
 
 # --- steps --------------------------------------------------------------------------------------------------------

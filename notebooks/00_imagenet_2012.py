@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 00 ImageNet, 2012
 #
-# Fourteen lessons build AlexNet, the network that won the image recognition contest of 2012, from scratch. This one
+# Fifteen lessons build AlexNet, the network that won the image recognition contest of 2012, from scratch. This one
 # explains what the contest was, how entries were scored, how big the win was, and which of the ideas were new. You
 # compute the contest's error measure on a small table, and see why the one number that everybody quotes belongs to
 # seven networks, not one.

@@ -17,6 +17,7 @@ import fake_cupy
 import hypothesis
 import numpy as np
 import pytest
+from mpi_processes import launcher
 
 import minicnn
 from minicnn import kernels
@@ -43,6 +44,7 @@ def gpu_is_absent() -> bool:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     needs = {
+        "mpi": (lambda: find_spec("mpi4py") is None or launcher() is None, "mpi4py or mpiexec is absent (extra mpi)"),
         "torch": (lambda: find_spec("torch") is None, "PyTorch is absent (extra test-torch)"),
         "gpu": (gpu_is_absent, "CuPy or an NVIDIA GPU is absent (extra cuda12 or cuda13)"),
     }

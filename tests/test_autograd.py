@@ -749,3 +749,20 @@ def test_lengths_and_lists() -> None:
     assert x.sum().tolist() == 15
     with pytest.raises(ValueError, match="size: dim must lie between -2 and 1, got 2"):
         x.size(2)
+
+
+def test_a_leaf_is_finished_when_its_last_use_has_delivered() -> None:
+    shared, once, unused = (Tensor(np.array([2.0]), requires_grad=True) for _ in range(3))
+    y = (shared * once + shared).sum()
+    finished = [(type(step.function).__name__, list(map(id, step.finished))) for step in y.backward_steps()]
+    assert finished == [("Sum", []), ("Add", []), ("Mul", [id(shared), id(once)])]
+    assert unused.grad is None
+
+
+def test_a_leaf_of_another_loss_does_not_keep_it_from_being_finished() -> None:
+    shared = Tensor(np.array([2.0]), requires_grad=True)
+    other = (shared * 3).sum()
+    (step, *rest) = list((shared + shared).backward_steps())
+    assert not rest and list(map(id, step.finished)) == [id(shared)]
+    other.backward()
+    np.testing.assert_array_equal(shared.grad, [5.0])

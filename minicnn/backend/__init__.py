@@ -1,6 +1,7 @@
 """Everything below the arithmetic: NumPy or CuPy arrays, devices, memory, random numbers, and the processor's cores."""
 
 from minicnn.backend.arrays import Array, asnumpy, get_array_module
+from minicnn.backend.batch_part import BatchPart, batch_part, working_on
 from minicnn.backend.cores import elementwise, get_num_threads, matmul, set_num_threads, split
 from minicnn.backend.cpu_limits import available_cores
 from minicnn.backend.devices import (
@@ -19,18 +20,21 @@ from minicnn.backend.devices import (
 )
 from minicnn.backend.edits import Edits, any_shares
 from minicnn.backend.memory import empty, owns_memory, whole_images
-from minicnn.backend.random import generator, manual_seed, random_uniform
+from minicnn.backend.random import drawn_seed, generator, manual_seed, random_uniform
 from minicnn.backend.staging import page_locked, staged
 
 __all__ = [
     "Array",
+    "BatchPart",
     "DeviceError",
     "Edits",
     "any_shares",
     "asnumpy",
     "available_cores",
+    "batch_part",
     "checked_device",
     "device_of",
+    "drawn_seed",
     "elementwise",
     "empty",
     "generator",
@@ -54,4 +58,5 @@ __all__ = [
     "staged",
     "to_device",
     "whole_images",
+    "working_on",
 ]

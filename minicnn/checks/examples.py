@@ -16,10 +16,12 @@ import numpy as np
 from minicnn import functional as F
 from minicnn.autograd import Function, Tensor
 from minicnn.backend import manual_seed, to_device
+from minicnn.distributed import Team
 from minicnn.ops.conv import Conv2d
 from minicnn.ops.conv_algorithms import DirectConv2d, WinogradConv2d
 from minicnn.ops.conversion import ToDevice, ToDtype
 from minicnn.ops.einsum import einsum
+from minicnn.ops.exchange import all_gather, exchange
 from minicnn.ops.fused_cross_entropy import FusedCrossEntropy
 from minicnn.ops.fused_dropout import FusedDropout
 from minicnn.ops.gpu_conv import GpuConv2d
@@ -181,6 +183,9 @@ EXAMPLES: list[Example] = [
     Example("sigmoid", "(3, 4)", F.sigmoid, (normal(3, 4),)),
     Example("softmax", "(3, 4), dim=1", partial(F.softmax, dim=1), (normal(3, 4),)),
     Example("log_softmax", "(3, 4), dim=0", partial(F.log_softmax, dim=0), (normal(3, 4),)),
+    # one process is its own partner; tests/distributed checks the gradients of two
+    Example("exchange", "(3, 4), one process", partial(exchange, ranks=Team()), (normal(3, 4),)),
+    Example("all_gather", "(3, 4), one process", partial(all_gather, ranks=Team(), dim=1), (normal(3, 4),)),
     Example("dropout", "(3, 4), p=0.5", seeded_dropout, (normal(3, 4),)),
     Example("dropout", "(3, 4), p=0.5, in one kernel", seeded_fused_dropout, (normal(3, 4),)),
     Example("linear", "(3, 4)", applying(Linear), (normal(3, 4), normal(2, 4), normal(2))),

@@ -19,6 +19,7 @@ __all__ = ["main"]
 
 NAME = "minicnn"
 COMPLETION = "_MINICNN_COMPLETE"  # the variable that click's completion scripts set
+TOGETHER = {"--distributed", "--towers"}  # the options for several processes
 CLOSED_PIPE = 128 + 13  # as a shell reports a process that SIGPIPE has ended
 
 
@@ -39,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _replace_closed_streams()
     _escape_what_cannot_be_written()
     try:
-        status = _run(list(sys.argv[1:] if arguments is None else arguments))
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        status = _run_together(given) if TOGETHER & set(given) else _run(given)
         for stream in (sys.stdout, sys.stderr):
             stream.flush()  # at exit, Python would complain of a closed pipe
         return status
@@ -55,29 +57,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     try:
+        return invoke(arguments)
+    except BrokenPipeError:
+        raise
+    except (click.ClickException, KeyboardInterrupt, MinicnnError, OSError) as error:
+        status, message = explained(error)
+        print(message, file=sys.stderr)
+        return status
+
+
+def _run_together(arguments: list[str]) -> int:
+    from minicnn.cli.together import run_together
+
+    return run_together(invoke, explained, arguments)
+
+
+def invoke(arguments: list[str]) -> int:
+    """Run the command line, and return its exit status; raise what goes wrong."""
+    try:
         if instruction := os.environ.get(COMPLETION):
             return shell_complete(program, {}, NAME, COMPLETION, instruction)
         with program.make_context(NAME, arguments) as context:
             return int(program.invoke(context) or 0)
     except click.exceptions.Exit as leave:  # after --help and --version
         return leave.exit_code
-    except click.UsageError as error:
+
+
+def explained(error: BaseException) -> tuple[int, str]:
+    """Return the exit status for an error that the user can fix or has caused, and what to print."""
+    if isinstance(error, KeyboardInterrupt):
+        # as a shell reports a process that the signal has ended
+        return 128 + int(getattr(error, "signal", 2)), f"\n{NAME}: interrupted. {error}".rstrip()
+    message = str(error)
+    if isinstance(error, click.ClickException):
+        message = error.format_message()
+    if isinstance(error, click.UsageError):
         command = error.ctx.command_path if error.ctx else NAME
-        return _fail(f"{error.format_message().removesuffix('.')} (see '{command} --help')")
-    except click.ClickException as error:
-        return _fail(error.format_message())
-    except KeyboardInterrupt as stop:
-        print(f"\n{NAME}: interrupted. {stop}".rstrip(), file=sys.stderr)
-        return 128 + int(getattr(stop, "signal", 2))  # as a shell reports a process that the signal has ended
-    except BrokenPipeError:
-        raise
-    except (MinicnnError, OSError) as error:
-        return _fail(str(error))
-
-
-def _fail(message: str) -> int:
-    print(f"{NAME}: error: {printable(' '.join(message.split()))}", file=sys.stderr)
-    return 2
+        message = f"{message.removesuffix('.')} (see '{command} --help')"
+    return 2, f"{NAME}: error: {printable(' '.join(message.split()))}"
 
 
 def _replace_closed_streams() -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from minicnn import models
 from minicnn.cli.layout import Argument
 from minicnn.models.alexnets import VARIANTS
+
+if TYPE_CHECKING:
+    from minicnn.distributed import Team
 
 # --- kinds of values ------------------------------------------------------------------------------------------------
 
@@ -36,6 +40,15 @@ def whole_numbers(text: str) -> list[int]:
         return [int(number) for number in text.split(",")]
     except ValueError:
         raise click.BadParameter(f"must be whole numbers with commas, such as 0,1,2; got {text!r}") from None
+
+
+def link(text: str) -> float:
+    """Read 10Gbit or 200Mbit as bytes a second."""
+    for unit, bits in (("Gbit", 1e9), ("Mbit", 1e6)):
+        number = text.removesuffix(unit)
+        if number != text and number.replace(".", "", 1).isdecimal() and float(number) > 0:
+            return float(number) * bits / 8
+    raise click.BadParameter(f"must be a rate such as 10Gbit or 200Mbit, got {text!r}")
 
 
 def device_name(text: str) -> str:
@@ -102,6 +115,17 @@ device = click.option(
     "--device", type=device_name, metavar="D", help="cpu, cuda, or a GPU by number: cuda:0, cuda:1, ... (default: cpu)"
 )
 tf32 = click.option("--tf32", is_flag=True, help="On a GPU, round the factors of matrix products to 10 bits (TF32)")
+distributed = click.option(
+    "--distributed",
+    is_flag=True,
+    help="Share the images of each batch among the processes that mpiexec or srun has started",
+)
+timeout = click.option(
+    "--timeout",
+    type=float,
+    metavar="S",
+    help="End all processes if one of them waits longer than S seconds for the others (default: wait for ever)",
+)
 picture_file = click.option(
     "--out", type=picture, required=True, metavar="FILE", help="Picture to write: .png, .svg or .pdf"
 )
@@ -140,6 +164,17 @@ def use_device(device: str | None, tf32: bool) -> None:
         here = machine()
         rounding = "TF32" if here["tf32"] else "float32"
         print(f"On {here['device']}: {here['gpu']}, CUDA {here['cuda']}, CuPy {here['cupy']}, {rounding} products")
+
+
+def team(timeout: float | None) -> Team:
+    """Return the processes that were started together."""
+    from minicnn.distributed import join
+
+    if timeout is not None and not timeout > 0:
+        raise click.BadParameter(f"must be above 0, got {timeout:g}", param_hint="'--timeout'")
+    found = join()
+    found.timeout = timeout
+    return found
 
 
 def class_number(name: str | None, classes: Sequence[str]) -> int | None:

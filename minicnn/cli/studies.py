@@ -46,16 +46,21 @@ resume = click.option("--resume", is_flag=True, help="Resume the study in the fo
 @options.threads
 @options.device
 @options.tf32
-def relu_vs_tanh(threads: int | None, device: str | None, tf32: bool, **given: Any) -> None:
+@options.distributed
+@options.timeout
+def relu_vs_tanh(
+    threads: int | None, device: str | None, tf32: bool, distributed: bool, timeout: float | None, **given: Any
+) -> None:
     """Train a four-layer network with ReLU and with tanh, and draw Figure 1 of the AlexNet paper.
 
     How many epochs does each need to reach 25 % training error? Writes a picture, a table and a summary.
     """
     from minicnn.experiments import relu_vs_tanh as study
 
-    options.use_threads(threads)
+    team = options.team(timeout) if distributed else None
+    options.use_threads(threads if team is None else threads or team.threads())
     options.use_device(device, tf32)
-    study.run(**given)
+    study.run(**given, team=team)
 
 
 @click.command(cls=Command)

@@ -25,6 +25,7 @@ SECTIONS = {
     "Images": "inputs augment colour padding validation limit skip_bad max_pixels cache".split(),
     "Optimisation": "recipe batch_size lr momentum weight_decay sgd schedule patience lr_drops seed".split(),
     "Checkpoints and hardware": "checkpoint_minutes keep workers threads device tf32".split(),
+    "Several processes": "distributed timeout towers dry_run ranks link".split(),
 }
 
 
@@ -162,7 +163,35 @@ SECTIONS = {
 @options.threads
 @options.device
 @options.tf32
-def train(network: str | None, data: str | None, device: str | None, tf32: bool, **given: Any) -> None:
+@options.distributed
+@options.timeout
+@click.option(
+    "--towers",
+    type=click.Choice(["split"]),
+    help="split: instead of sharing each batch, two processes have one tower of alexnet each",
+)
+@click.option("--dry-run", is_flag=True, help="Only print what a step would cost with --ranks over --link")
+@click.option("--ranks", type=options.at_least(1), default=2, metavar="N", help="Processes for --dry-run (default: 2)")
+@click.option(
+    "--link",
+    type=options.link,
+    default="10Gbit",
+    metavar="RATE",
+    help="What connects them for --dry-run, such as 10Gbit (default) or 200Mbit, a second in each direction",
+)
+def train(
+    network: str | None,
+    data: str | None,
+    device: str | None,
+    tf32: bool,
+    distributed: bool,
+    timeout: float | None,
+    towers: str | None,
+    dry_run: bool,
+    ranks: int,
+    link: float,
+    **given: Any,
+) -> None:
     """Train a network on CIFAR-10, drawn shapes or a folder of images, and test it at the end.
 
     Ctrl-C saves the run and stops; --resume continues it, bit for bit. A setting that is not given keeps the value of
@@ -174,6 +203,14 @@ def train(network: str | None, data: str | None, device: str | None, tf32: bool,
     options.use_device(device, tf32)
     switches = {name: given.pop(name) for name in SWITCHES}
     settings = {name: given.pop(name) for name in SETTINGS if name in given}
+    if dry_run:
+        _print_costs(network, data, switches, settings, given["threads"], ranks, link)
+        return
+    team = options.team(timeout) if distributed or towers else None
+    if team is not None:
+        given["threads"] = given["threads"] or team.threads()
+    if towers:
+        switches["devices"] = ["cpu", "cpu"]
     trainer.run(
         network,
         data,
@@ -181,8 +218,22 @@ def train(network: str | None, data: str | None, device: str | None, tf32: bool,
         settings,
         device=device,
         draw=lambda rows, path: save_figure(draw_log(rows), path),
+        team=team,
+        towers=towers is not None,
         **given,
     )
+
+
+def _print_costs(
+    network: str | None, data: str | None, switches: Any, settings: Any, threads: int | None, ranks: int, link: float
+) -> None:
+    from minicnn.training.dry_run import dry_run
+
+    if network is None:
+        raise click.UsageError("--dry-run needs a network")
+    options.use_threads(threads)
+    for line in dry_run(network, data, switches, settings, ranks, link):
+        print(line)
 
 
 @click.command(cls=Command)
@@ -198,11 +249,23 @@ def train(network: str | None, data: str | None, device: str | None, tf32: bool,
 @options.threads
 @options.device
 @options.tf32
-def evaluate(checkpoint: Path, data: str, threads: int | None, device: str | None, tf32: bool, **given: Any) -> None:
+@options.distributed
+@options.timeout
+def evaluate(
+    checkpoint: Path,
+    data: str,
+    threads: int | None,
+    device: str | None,
+    tf32: bool,
+    distributed: bool,
+    timeout: float | None,
+    **given: Any,
+) -> None:
     """Print the top-1 and top-5 error, the loss and the speed of a trained network on test images."""
-    options.use_threads(threads)
+    team = options.team(timeout) if distributed else None
+    options.use_threads(threads if team is None else threads or team.threads())
     options.use_device(device, tf32)
-    inference.evaluate_checkpoint(checkpoint, data, **given)
+    inference.evaluate_checkpoint(checkpoint, data, team=team, **given)
 
 
 @click.command(cls=Command)

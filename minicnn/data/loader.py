@@ -57,6 +57,9 @@ class Loader:
     pin_memory : bool
         Leave batches in page-locked memory, from which a GPU copies while it computes: then the workers have done what
         :func:`minicnn.backend.staged` would have to do in the thread that trains. Batches on a GPU stay there.
+    rows : callable, optional
+        For several processes that share each batch: ``rows(n)`` is the slice of a batch of n images that this one gets.
+        Order and random numbers stay those of the whole batch.
 
     Attributes
     ----------
@@ -93,6 +96,7 @@ class Loader:
         workers: int = 0,
         prefetch: int = 2,
         pin_memory: bool = False,
+        rows: Callable[[int], slice] | None = None,
     ) -> None:
         for name, array in (("images", images), ("labels", labels)):
             if not hasattr(array, "shape"):
@@ -107,7 +111,7 @@ class Loader:
         self.images, self.labels = images, labels
         self.batch_size, self.seed = whole("Loader", "batch_size", batch_size, 1), whole("Loader", "seed", seed, 0)
         self.workers, self.prefetch = whole("Loader", "workers", workers, 0), whole("Loader", "prefetch", prefetch, 0)
-        self.shuffle, self.drop_last, self.transform = shuffle, drop_last, transform
+        self.shuffle, self.drop_last, self.transform, self.rows = shuffle, drop_last, transform, rows
         self.pin_memory = switch("Loader", "pin_memory", pin_memory)
         self.epoch = 0
         if len(self) == 0:
@@ -120,6 +124,10 @@ class Loader:
         """Return the number of batches in an epoch."""
         whole, rest = divmod(len(self.images), self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
+
+    def images_in(self, number: int) -> int:
+        """Return how many images the whole batch of this number has."""
+        return min(self.batch_size, len(self.images) - number * self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Array, Array]]:
         """Begin the next epoch."""
@@ -138,10 +146,34 @@ class Loader:
 
         def batch(number: int) -> tuple[Array, Array]:
             chosen = order[number * self.batch_size : (number + 1) * self.batch_size]
+            rng: Any = np.random.default_rng((self.seed, epoch, number))
+            if self.rows is not None:
+                rows = self.rows(len(chosen))
+                rng, chosen = _RandomRows(rng, rows, len(chosen)), chosen[rows]
             with on_device_of(self.images):
                 images = self.images[chosen]
             if self.transform is not None:
-                images = self.transform(images, np.random.default_rng((self.seed, epoch, number)))
+                images = self.transform(images, rng)
             return page_locked(images) if self.pin_memory else images, self.labels[chosen]
 
         return run_ahead(batch, range(start, len(self)), self.workers, self.prefetch)
+
+
+class _RandomRows:
+    """The random generator of some rows of a batch: it draws for the whole batch, and returns what these rows get."""
+
+    def __init__(self, rng: np.random.Generator, rows: slice, count: int) -> None:
+        self.rng, self.rows, self.count = rng, rows, count
+
+    def random(self, size: Any) -> Array:
+        return self.rng.random(self._whole(size))[self.rows]
+
+    def integers(self, low: int, high: int, size: Any) -> Array:
+        return self.rng.integers(low, high, self._whole(size))[self.rows]
+
+    def normal(self, mean: float, deviation: float, size: Any) -> Array:
+        return self.rng.normal(mean, deviation, self._whole(size))[self.rows]
+
+    def _whole(self, size: int | tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of the whole batch's numbers, given that of these rows'."""
+        return (self.count, *(size[1:] if isinstance(size, tuple) else ()))

@@ -70,8 +70,8 @@ class Parts(NamedTuple):
     test: Part | None
     classes: tuple[str, ...]
 
-    def verify(self) -> None:
-        """Read every image of a folder once, unless that was done before and no file has changed.
+    def verify(self) -> Parts:
+        """Return these parts, after reading every image of a folder once, unless that was done before.
 
         Raises
         ------
@@ -85,6 +85,7 @@ class Parts(NamedTuple):
                 pixel_statistics(folders[0])  # training needs them, and one pass through the files does for both
         lines = [line for folder in folders for line in folder.unusable()]
         refuse(list(dict.fromkeys(lines)))  # parts of one folder name the same strangers
+        return self
 
 
 def load_parts(

@@ -30,6 +30,7 @@ from matplotlib.figure import Figure
 
 from minicnn.data import Preparation
 from minicnn.data.sources import Part
+from minicnn.distributed import Team
 from minicnn.experiments import saturation
 from minicnn.experiments.conclusion import conclusion
 from minicnn.experiments.results import Row, aligned, read_log
@@ -289,6 +290,7 @@ def run(
     out: str | os.PathLike[str] | None = None,
     limit: int | None = None,
     resume: bool = False,
+    team: Team | None = None,
 ) -> dict[str, Any]:
     """Train with ReLU and with tanh, draw the figure, print the table; return the content of ``summary.json``.
 
@@ -321,6 +323,8 @@ def run(
         of CIFAR-10, 32 of the shapes.
     resume : bool
         Resume the study in `out`. It may have more epochs, seeds and inputs than before.
+    team : Team, optional
+        Processes that share the batches of each run; each makes this call. Rank 0 alone reads and writes `out`.
 
     Returns
     -------
@@ -350,4 +354,5 @@ def run(
         "momentum": RECIPE["momentum"],
     }
     rates = {"relu": lr_relu, "tanh": lr_tanh}
-    return ReluVsTanh.conduct(given, rates, out or Path("relu-vs-tanh", data or "cifar10"), data_dir, resume)
+    out = out or Path("relu-vs-tanh", data or "cifar10")
+    return ReluVsTanh.conduct(given, rates, out, data_dir, resume, team)

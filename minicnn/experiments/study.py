@@ -23,11 +23,13 @@ from minicnn import models
 from minicnn.backend import get_default_device, get_num_threads
 from minicnn.data import Preparation
 from minicnn.data.sources import Part
+from minicnn.distributed import Team
 from minicnn.experiments.results import ResultsFolder, StudyError
 from minicnn.experiments.study_state import AnyRun, StudyState
+from minicnn.experiments.together import follow, lead
 from minicnn.models.network import Network
 from minicnn.optim import SGD
-from minicnn.training import CheckpointError, DivergedError, TrainingError, say, train_epoch, trainer
+from minicnn.training import CheckpointError, DivergedError, TrainingError, say, train_epoch
 from minicnn.training.recipe import Recipe
 from minicnn.training.run_folder import RunFolder
 from minicnn.training.stopping import Stopped, stopped_by_signals
@@ -47,10 +49,13 @@ class Study(StudyState[AnyRun]):
         The learning rates that the search tries.
     searched_by : str
         What it compares: an error in the trainer's result.
+    team : Team
+        The processes that share the batches.
     """
 
     searched_rates: ClassVar[tuple[float, ...]]
     searched_by: ClassVar[str]
+    team: Team
 
     # --- what each study says of itself ----------------------------------------------------------------------
 
@@ -92,6 +97,7 @@ class Study(StudyState[AnyRun]):
         out: str | os.PathLike[str],
         data_dir: str | os.PathLike[str] | None,
         resume: bool,
+        team: Team | None = None,
     ) -> dict[str, Any]:
         """Train everything that is not done yet, report, and return the content of ``summary.json``.
 
@@ -103,10 +109,16 @@ class Study(StudyState[AnyRun]):
             Learning rates by activation, None likewise.
         out, data_dir, resume
             See :func:`minicnn.experiments.relu_vs_tanh.run`, which also says what is raised.
+        team : Team, optional
+            Processes that share the batches of each run. Only rank 0 gets a summary.
         """
+        if team is not None and not team.is_first:
+            follow(team)
+            return {}
         folder = ResultsFolder(out, cls.name, list(cls.columns))
         with folder.alone(), stopped_by_signals():
             study = cls.open(folder, given, rates, data_dir, resume)
+            study.team = team or Team()
             try:
                 study.train_all()
                 study.finished = True
@@ -117,6 +129,7 @@ class Study(StudyState[AnyRun]):
                 raise type(error)(f"{error}. {study.what_is_kept()}") from error
             finally:
                 study.report()
+            study.team.broadcast(None)  # there is nothing left to follow
             return study.summary()
 
     def report(self) -> None:
@@ -169,21 +182,20 @@ class Study(StudyState[AnyRun]):
         settings = {**length, "recipe": "paper", "schedule": "epochs", **settings}
 
         def train_on() -> dict[str, Any]:
-            return trainer.run(
-                model,
-                self.settings["data"],
-                switches,
-                settings,
-                out=folder,
-                resume=RunFolder(folder).holds_a_run(),
-                data_dir=self.data_dir,
-                threads=get_num_threads(),
-                device=get_default_device(),
-                keep=1,
-                name=str(run),
-                after_epoch=lambda rows: after_epoch(),
-                measure=self.measure,
-            )
+            call = {
+                "model": model,
+                "data": self.settings["data"],
+                "switches": switches,
+                "settings": settings,
+                "out": folder,
+                "resume": RunFolder(folder).holds_a_run(),
+                "data_dir": self.data_dir,
+                "threads": get_num_threads(),
+                "device": get_default_device(),
+                "keep": 1,
+                "name": str(run),
+            }
+            return lead(self.team, call, after_epoch=lambda rows: after_epoch(), measure=self.measure)
 
         try:
             return train_on()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -70,14 +70,15 @@ class TwoTowers(Network):
         """Return the scores (N, classes) for pictures (N, 3, H, W), on the first tower's device."""
         devices = self.devices
         outputs = [input.to(device) for device in devices]
-        for name, *halves in self._layers():
+        for name, *halves in self.layers():
             if name in self.crossings:
                 outputs = [_both(outputs, device) for device in devices]
             outputs = [half(output) for half, output in zip(halves, outputs, strict=True)]
         scores: Tensor = getattr(self, self.last)(_both(outputs, devices[0]))
         return scores
 
-    def _layers(self) -> Any:
+    def layers(self) -> Iterator[tuple[str, nn.Module, nn.Module]]:
+        """Return the name of each layer but the last, and its two halves."""
         towers = [dict(tower.named_children()) for tower in itertools.islice(self, 2)]
         return ((name, towers[0][name], towers[1][name]) for name in towers[0])
 

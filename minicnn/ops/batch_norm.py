@@ -1,11 +1,12 @@
 """Batch normalisation: each channel gets mean 0 and variance 1 over the batch, then a learnt scale and shift."""
 
+import math
 from types import ModuleType
 from typing import Any
 
 from minicnn.arguments import floating, not_negative, number, same_dtype, switch, writeable
 from minicnn.autograd import OWN_PLACE, Function, Tensor, Window, as_tensor, mark_written
-from minicnn.backend import Array, on_device_of, same_device
+from minicnn.backend import Array, batch_part, on_device_of, same_device
 from minicnn.ops.lrn import positions
 
 __all__ = ["BatchNorm", "batch_norm"]
@@ -23,6 +24,8 @@ class BatchNorm(Function):
     What remains of d has mean 0 and no part along z: neither a shift nor a scale of the channel can change the loss,
     because z undoes both. With given m and v, in evaluation, dL/dx = d / s. Any shape (N, C, *).
 
+    Where processes share the batch, each mean is the sum of their sums, divided by the number of all their values.
+
     Ioffe and Szegedy 2015, section 3.
     """
 
@@ -39,10 +42,10 @@ class BatchNorm(Function):
     def forward(self, xp: ModuleType, x: Array, g: Array | None, b: Array | None) -> Array:
         flat = positions(x)  # (N, C, S)
         if self.mean is None:
-            self.batch_mean = flat.mean(axis=2).mean(axis=0)  # (C,)
+            self.batch_mean = _mean(flat)  # (C,)
             centred = flat - self.batch_mean[:, None]
             # a second pass: the mean of x^2 less the square of m would lose all digits where m is large
-            self.batch_variance = (centred * centred).mean(axis=2).mean(axis=0)
+            self.batch_variance = _mean(centred * centred)
         else:
             centred = flat - self.mean[:, None]
         variance = self.batch_variance if self.variance is None else self.variance
@@ -55,13 +58,16 @@ class BatchNorm(Function):
         grad_y = positions(grad_output)
         d = grad_y if self.g is None else grad_y * self.g[:, None]
         if self.mean is None:
-            d = d - _mean(d) - self.z * _mean(d * self.z)
+            d = d - _mean(d)[:, None] - self.z * _mean(d * self.z)[:, None]
         return (d / self.s).reshape(grad_output.shape), (grad_y * self.z).sum(axis=(0, 2)), grad_y.sum(axis=(0, 2))
 
 
 def _mean(x: Array) -> Array:
-    """Return the mean of each channel of (N, C, S) as (C, 1)."""
-    return x.mean(axis=2).mean(axis=0)[:, None]
+    """Return the mean of each channel of (N, C, S) as (C,), over all processes that share the batch."""
+    part = batch_part()
+    if part is None or part.total is None:
+        return x.mean(axis=2).mean(axis=0)
+    return part.total(x.mean(axis=2).sum(axis=0)) / x.dtype.type(part.count)
 
 
 def batch_norm(
@@ -134,7 +140,9 @@ def batch_norm(
             raise ValueError("batch_norm: running_mean must be given unless training=True, got None")
         same_device("batch_norm", input=input.data, running_mean=mean.data, running_var=variance.data)
         return BatchNorm(mean.data, variance.data, eps)(input, *parameters)
-    count = input.data.size // C if C else 0
+    part = batch_part()
+    images = N if part is None or part.total is None else part.count
+    count = images * math.prod(others) if C else 0
     if count <= 1:
         raise ValueError(
             f"batch_norm: input must have more than one value per channel in training, got shape {input.shape}"

@@ -3,7 +3,7 @@
 from types import ModuleType
 
 from minicnn import kernels
-from minicnn.backend import Array, generator
+from minicnn.backend import Array, drawn_seed
 from minicnn.ops.algorithms import add_algorithm
 from minicnn.ops.dropout import Dropout
 
@@ -19,7 +19,7 @@ class FusedDropout(Dropout):
     textbook, algorithm = Dropout, "fused"
 
     def forward(self, xp: ModuleType, x: Array) -> Array:
-        self.seed = int(generator().integers(2**64, dtype="uint64"))
+        self.seed = drawn_seed(x.shape)
         return self.masked(xp, x)
 
     def backward(self, xp: ModuleType, grad_output: Array) -> Array:

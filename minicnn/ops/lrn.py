@@ -1,5 +1,6 @@
 """Local response normalisation: each number is divided by the energy of its neighbours in other channels."""
 
+import math
 from types import ModuleType
 
 from minicnn import kernels
@@ -56,8 +57,8 @@ class LocalResponseNorm(Function):
 
 def positions(array: Array) -> Array:
     """Return (N, C, *) as (N, C, S), with all positions of an image in one dimension."""
-    N, C = array.shape[:2]
-    return array.reshape(N, C, array.size // (N * C) if N * C else 0)
+    N, C, *others = array.shape
+    return array.reshape(N, C, math.prod(others))
 
 
 def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:

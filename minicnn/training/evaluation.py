@@ -16,6 +16,7 @@ from minicnn.autograd import Tensor
 from minicnn.backend import asnumpy, to_device
 from minicnn.data import Loader, Preparation
 from minicnn.data.loader import Pictures
+from minicnn.distributed import Team
 from minicnn.grad_mode import no_grad
 from minicnn.nn import Module
 from minicnn.training.loop import DivergedError
@@ -77,6 +78,7 @@ def evaluate(
     ten_crop: bool = False,
     workers: int = 0,
     after_batch: Callable[[int], object] | None = None,
+    team: Team | None = None,
 ) -> Evaluation:
     """Measure the error and the loss of a network.
 
@@ -96,6 +98,8 @@ def evaluate(
         Threads that read and prepare images ahead.
     after_batch : callable, optional
         Called after each batch with its number of images. An exception that it raises ends the evaluation.
+    team : Team, optional
+        Processes that share the images: each batch is larger by their number, and each takes its rows of it.
 
     Returns
     -------
@@ -115,24 +119,28 @@ def evaluate(
         return preparation.ten_crops(batch) if ten_crop else preparation.prepare(batch)
 
     start = time.perf_counter()
+    team = team or Team()
     wrong, wrong_top5, summed_loss = 0, 0, 0.0
-    batch_size = max(1, BATCH_SIZE // 10) if ten_crop else BATCH_SIZE
-    loader = Loader(images, labels, batch_size, shuffle=False, transform=prepare, workers=workers)
+    batch_size = (max(1, BATCH_SIZE // 10) if ten_crop else BATCH_SIZE) * team.size
+    loader = Loader(images, labels, batch_size, shuffle=False, transform=prepare, workers=workers, rows=team.rows)
     training = network.training
     network.eval()
     try:
-        for batch, its_labels in loader:
-            likely = _probabilities(network, batch)
-            found = count_wrong(likely, its_labels)
-            wrong, wrong_top5 = wrong + found[0], wrong_top5 + found[1]
-            # A probability of 0 in float32 stands for any number below 1e-45.
-            own = likely[np.arange(len(likely)), its_labels]
-            summed_loss -= float(np.log(np.maximum(own, np.finfo(np.float64).tiny)).sum())
+        for number, (batch, its_labels) in enumerate(loader):
+            if len(its_labels):  # of the last batch a rank may have no image
+                likely = _probabilities(network, batch)
+                found = count_wrong(likely, its_labels)
+                wrong, wrong_top5 = wrong + found[0], wrong_top5 + found[1]
+                # A probability of 0 in float32 stands for any number below 1e-45.
+                own = likely[np.arange(len(likely)), its_labels]
+                summed_loss -= float(np.log(np.maximum(own, np.finfo(np.float64).tiny)).sum())
             if after_batch is not None:
-                after_batch(len(its_labels))
+                after_batch(loader.images_in(number))
     finally:
         network.train(training)
     N = len(labels)
+    if team.size > 1:
+        wrong, wrong_top5, summed_loss = team.total(np.array([wrong, wrong_top5, summed_loss])).tolist()
     return Evaluation(N, wrong / N, wrong_top5 / N, summed_loss / N, time.perf_counter() - start)
 
 

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from minicnn.data import DataError, ImageFolder, load_image
-from minicnn.data.sources import load_test
+from minicnn.data.sources import Part, load_test
 from minicnn.data.splits import find_splits
 from minicnn.data.summary import describe, left_out, reasons
+from minicnn.distributed import Team
 from minicnn.files import printable, write_atomically
 from minicnn.training.checkpoint import load_model
 from minicnn.training.evaluation import Evaluation, evaluate, probabilities
@@ -37,6 +38,7 @@ def evaluate_checkpoint(
     skip_bad: bool = False,
     workers: int | None = None,
     json_file: str | os.PathLike[str] | None = None,
+    team: Team | None = None,
 ) -> Evaluation:
     """Evaluate a saved network on a test set, and print the result.
 
@@ -52,6 +54,8 @@ def evaluate_checkpoint(
         Threads that prepare the next batches: by default 2 for a folder, else none.
     json_file : path, optional
         Also write the numbers to this file.
+    team : Team, optional
+        The processes that share the images. Rank 0 alone writes the file.
 
     Returns
     -------
@@ -67,9 +71,16 @@ def evaluate_checkpoint(
         If `json_file` cannot be written.
     """
     saved = load_model(checkpoint)
-    part = load_test(data, saved.preparation.size, saved.classes, data_dir=data_dir, limit=limit, skip_bad=skip_bad)
+    team = team or Team()
+
+    def load() -> Part:
+        size, classes = saved.preparation.size, saved.classes
+        part = load_test(data, size, classes, data_dir=data_dir, limit=limit, skip_bad=skip_bad)
+        part.verify()
+        return part
+
+    part = team.in_turn(load)
     images, labels = part
-    part.verify()
     warning = _seen_in_training(images.root, saved.info) if isinstance(images, ImageFolder) else None
     for line in (describe("Test", part, saved.classes), *reasons(left_out([part]))):
         say(line)
@@ -78,10 +89,10 @@ def evaluate_checkpoint(
     if workers is None:
         workers = 0 if isinstance(images, np.ndarray) else 2
     with tqdm(total=len(labels), unit=" images", leave=False, disable=not shows_bar()) as bar:
-        found = evaluate(saved.network, saved.preparation, images, labels, ten_crop, workers, bar.update)
+        found = evaluate(saved.network, saved.preparation, images, labels, ten_crop, workers, bar.update, team)
     found.finite(f"{os.fspath(checkpoint)}: the loss")
     print(f"{'ten crops' if ten_crop else 'centre crop'}: {found}")
-    if json_file is not None:
+    if json_file is not None and team.is_first:
         crops: dict[str, Any] = {"checkpoint": str(checkpoint), "data": str(data), "crops": 10 if ten_crop else 1}
         crops |= {"left_out": left_out([part]), "warning": warning}
         write_atomically(json_file, json.dumps(crops | asdict(found), indent=2) + "\n")

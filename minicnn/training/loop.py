@@ -139,10 +139,7 @@ def train_epoch(
     """
     usual = READ_EVERY[model.device.partition(":")[0]]
     every = usual if read_every is None else whole("train_epoch", "read_every", read_every, 1)
-    model.train()
-    for layer in model.modules():
-        if isinstance(layer, BatchNormLayer) and layer.weight is not None and not layer.weight.requires_grad:
-            layer.eval()  # it is frozen: its running statistics, too, are to stay as they are
+    training_mode(model)
     progress = before or EpochProgress(epoch, steps=0, images=0, wrong=0, wrong_top5=0, summed_loss=0.0, seconds=0.0)
     start = time.perf_counter() - progress.seconds
     unread: list[tuple[Any, Any, Any]] = []  # labels, scores and loss of the last steps
@@ -154,7 +151,7 @@ def train_epoch(
             if not math.isfinite(value):
                 _check_labels(labels, scores.shape[1])
                 why = f"losses are read after every {every} steps"
-                raise _not_finite(value, optimizer, why, epoch, progress.steps + 1)
+                raise not_finite(value, optimizer, why, epoch, progress.steps + 1)
             wrong, wrong_top5 = count_wrong(asnumpy(scores), labels)
             progress = EpochProgress(
                 epoch,
@@ -177,7 +174,7 @@ def train_epoch(
                 _check_labels(asnumpy(labels), scores.shape[1])
                 value = loss.item()
                 del scores, loss  # finding the origin takes as much memory again
-                raise _not_finite(value, optimizer, _origin(model, images, labels), epoch, progress.steps + 1)
+                raise not_finite(value, optimizer, _origin(model, images, labels), epoch, progress.steps + 1)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -194,13 +191,22 @@ def train_epoch(
     return progress
 
 
+def training_mode(model: Module) -> None:
+    """Set a network to training mode, except for what is frozen."""
+    model.train()
+    for layer in model.modules():
+        if isinstance(layer, BatchNormLayer) and layer.weight is not None and not layer.weight.requires_grad:
+            layer.eval()  # it is frozen: its running statistics, too, are to stay as they are
+
+
 def _scores_and_loss(model: Module, images: Any, labels: Any) -> tuple[Tensor, Tensor]:
     """Run the model on a batch, which may be on another device."""
     scores = model(Tensor(to_device(images, model.device)))
     return scores, F.cross_entropy(scores, to_device(labels, model.device))
 
 
-def _not_finite(loss: float, optimizer: Optimizer, origin: str, epoch: int, step: int) -> DivergedError:
+def not_finite(loss: float, optimizer: Optimizer, origin: str, epoch: int, step: int) -> DivergedError:
+    """Return the error of a loss that is infinite or NaN, and what `origin` says of where it came from."""
     rates = ", ".join(f"{group['lr']:g}" for group in optimizer.param_groups)
     return DivergedError(
         f"the loss is {loss} in epoch {epoch}, step {step} ({origin}). Try a lower learning rate than {rates}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -18,7 +19,7 @@ from minicnn.training.defaults import RECIPES, choose, defaults
 from minicnn.training.loop import TrainingError
 from minicnn.training.schedule import Plateau
 
-__all__ = ["CHOICES", "MODELS", "Recipe", "Schedule", "reported_as"]
+__all__ = ["CHOICES", "MODELS", "Recipe", "Schedule", "reported_as", "what_is_given"]
 
 MODELS = {name.replace("_", "-"): name for name in models.MODELS}  # as the command line calls them
 CHOICES = {
@@ -41,6 +42,16 @@ def reported_as(kind: type[MinicnnError]) -> Iterator[None]:
         yield
     except (TypeError, ValueError) as error:
         raise kind(str(error)) from error
+
+
+def what_is_given(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that are not None, in the form that a recipe has them and is compared with."""
+    given = {name: value for name, value in settings.items() if value is not None}
+    if "weights" in given:
+        given["weights"] = os.fspath(given["weights"])
+    if "lr_drops" in given:
+        given["lr_drops"] = tuple(given["lr_drops"])
+    return given
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -17,6 +18,7 @@ from minicnn.arguments import number, whole
 from minicnn.backend import generator, get_default_device, manual_seed, set_default_device, set_num_threads
 from minicnn.data import Preparation, pixel_statistics
 from minicnn.data.sources import NAMES, Parts
+from minicnn.distributed import Team
 from minicnn.models import Network
 from minicnn.optim import SGD, OneCycleLR
 from minicnn.training.checkpoint import CheckpointError, SavedTraining
@@ -219,6 +221,13 @@ class RunState:
             images = len(parts.train.labels)
             done = (self.epoch - 1) * self.recipe.steps(images) + (self.progress.steps if self.progress else 0)
             self.schedule = self.recipe.scheduled(self.optimizer, images, done)
+
+    def check_alike(self, team: Team) -> None:
+        """Refuse to train with ranks that have another version, other images, settings or weights than rank 0."""
+        weights = 0
+        for array in self.network.state_dict().values():
+            weights = zlib.crc32(np.ascontiguousarray(array).data, weights)
+        team.check_alike(versions=versions(), images=self.checksums, recipe=self.recipe.as_dict(), weights=weights)
 
     @property
     def finished(self) -> bool:

@@ -14,7 +14,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +25,22 @@ from minicnn.arguments import number, whole
 from minicnn.backend import set_default_device, set_num_threads
 from minicnn.data import Loader, Preparation
 from minicnn.data.sources import Part, Parts, load_parts
-from minicnn.data.summary import describe_run, left_out
+from minicnn.data.summary import describe_run
+from minicnn.distributed import Team
 from minicnn.models.network import Network
 from minicnn.optim import MultiStepLR, OneCycleLR
-from minicnn.training.checkpoint import load_model, save_model, save_training
-from minicnn.training.environment import machine, versions
+from minicnn.training.checkpoint import save_model, save_training
+from minicnn.training.data_parallel import DataParallel, agreed
 from minicnn.training.evaluation import Evaluation, evaluate
 from minicnn.training.fine_tuning import new_recipe
 from minicnn.training.loop import EpochProgress, TrainingError, train_epoch
 from minicnn.training.progress import RunProgress, log_row, say
-from minicnn.training.recipe import reported_as
+from minicnn.training.recipe import reported_as, what_is_given
+from minicnn.training.report import report
 from minicnn.training.run_folder import RunFolder
 from minicnn.training.run_state import Row, RunState
 from minicnn.training.schedule import Plateau
+from minicnn.training.split_towers import SplitTowers
 from minicnn.training.stopping import GracefulStop, Stopped
 
 __all__ = ["run"]
@@ -69,6 +73,8 @@ def run(
     name: str | None = None,
     after_epoch: AfterEpoch | None = None,
     measure: Measure | None = None,
+    team: Team | None = None,
+    towers: bool = False,
 ) -> dict[str, Any]:
     """Train a network, or resume its training, and evaluate it on the test set at the end.
 
@@ -110,6 +116,11 @@ def run(
         ``after_epoch(rows)`` is called with the rows of the log after each epoch. If it returns True, training ends.
     measure : callable, optional
         ``measure(network, preparation, training images)`` returns further columns of the epoch's row.
+    team : Team, optional
+        The processes that share each batch; each of them makes this call. Rank 0 alone writes files, the others read
+        the folder, too. `settings` say what they do together: the batch size is that of all ranks.
+    towers : bool
+        Instead of sharing each batch, two ranks have a tower of the network each, see :class:`SplitTowers`.
 
     Returns
     -------
@@ -127,13 +138,8 @@ def run(
     Stopped
         After Ctrl-C, SIGTERM or SIGHUP, when everything is saved; the message says how to resume.
     """
-    given = {setting: value for setting, value in (settings or {}).items() if value is not None}
+    given, switched = what_is_given(settings or {}), what_is_given(switches or {})
     data = None if data is None else os.fspath(data)
-    if "weights" in given:  # as the recipe has it, with which it is compared
-        given["weights"] = os.fspath(given["weights"])
-    if "lr_drops" in given:
-        given["lr_drops"] = tuple(given["lr_drops"])
-    switched = {switch: value for switch, value in (switches or {}).items() if value is not None}
     with reported_as(TrainingError):
         whole("train", "keep", keep, 1)
         if not number("train", "checkpoint_minutes", checkpoint_minutes) >= 0:
@@ -143,8 +149,9 @@ def run(
             raise TrainingError("train: model and data, or the run's folder out, must be given")
         out = Path("runs", f"{model}-{Path(data).absolute().name}")
     folder = RunFolder(out)
-    with folder.alone():
-        if folder.holds_a_run() and not resume:
+    together, team = team is not None, team or Team()
+    with folder.alone() if team.is_first else nullcontext():
+        if (used := team.on_first(folder.holds_a_run)) and not resume:
             raise TrainingError(
                 f"{folder.folder} holds a run; resume it with --resume, or choose another folder with --out"
             )
@@ -153,7 +160,6 @@ def run(
         if device is not None:
             set_default_device(device)
         wanted = (model, data, switched, given, threads is None, device is None)
-        used = folder.holds_a_run()
         resumed = folder.newest(lambda saved, path: RunState.resume(saved, path, *wanted)) if used else None
         if resume and resumed is None:
             say(f"There is no run in {folder.folder} to resume: starting a new run")
@@ -164,20 +170,23 @@ def run(
         else:
             recipe = resumed.recipe
             data_dir, skip_bad = data_dir or resumed.loading["data_dir"], skip_bad or resumed.loading["skip_bad"]
-            if resumed.best is not None and not folder.has_best(needed=resumed.finished):
+            finished = resumed.finished
+            if resumed.best is not None and not team.on_first(lambda: folder.has_best(needed=finished)):
                 resumed.best = None
-        folder.remove_parts()
-        parts = load_parts(
-            recipe.data,
-            recipe.size,
-            data_dir=data_dir,
-            validation=recipe.validation,
-            seed=recipe.seed,
-            limit=recipe.limit,
-            skip_bad=skip_bad,
-            cache=cache,
+        if team.is_first:
+            folder.remove_parts()
+        parts = team.in_turn(
+            lambda: load_parts(
+                recipe.data,
+                recipe.size,
+                data_dir=data_dir,
+                validation=recipe.validation,
+                seed=recipe.seed,
+                limit=recipe.limit,
+                skip_bad=skip_bad,
+                cache=cache,
+            ).verify()
         )
-        parts.verify()
         lines = describe_run(parts)
         if resumed is None:
             images = len(parts.train.labels)
@@ -194,13 +203,20 @@ def run(
         if workers is None:
             workers = 0 if isinstance(parts.train.images, np.ndarray) else 2
         name = name or f"{recipe.model} on {Path(recipe.data).absolute().name}"
-        trainer = Trainer(folder, state, parts, name, workers, checkpoint_minutes, keep, draw, after_epoch, measure)
+        shared = None
+        if together:
+            state.check_alike(team)
+            shared = (SplitTowers if towers else DataParallel)(team, state.network, state.optimizer)
+        how = (workers, checkpoint_minutes, keep, draw, after_epoch, measure, team, shared)
+        trainer = Trainer(folder, state, parts, name, *how)
         if resumed is None or accept_changed_images:
             trainer.keep_checkpoint(remove_later=True)
         if resumed is not None:
             trainer.show_log()
         trainer.train()
-        return trainer.report()
+        if shared is not None:
+            shared.close()
+        return report(folder, state, parts, workers, team)
 
 
 @dataclass(eq=False)
@@ -217,6 +233,8 @@ class Trainer:
     draw: Draw | None
     after_epoch: AfterEpoch | None
     measure: Measure | None
+    team: Team
+    shared: DataParallel | None
     stop: GracefulStop = field(init=False)
     bar: RunProgress = field(init=False)
 
@@ -230,6 +248,7 @@ class Trainer:
         with reported_as(TrainingError):
             transform = recipe.transform(self.state.preparation, self.state.colour)
             batches: dict[str, Any] = {"seed": recipe.seed, "transform": transform, "workers": self.workers}
+            batches["rows"] = None if self.shared is None else self.shared.rows
             batches["pin_memory"] = self.state.network.device != "cpu"
             self.loader = Loader(*self.parts.train.resident(), recipe.batch_size, **batches)
         self.saved_at = time.monotonic()
@@ -255,7 +274,8 @@ class Trainer:
             ):
                 while not state.finished:
                     self.train_one_epoch()
-                    if self.after_epoch is not None and self.after_epoch(state.rows) is True:
+                    ends = self.after_epoch is not None and self.after_epoch(state.rows) is True
+                    if self.team.broadcast(ends):  # rank 0 decides
                         break
         except TrainingError as error:
             raise type(error)(f"{error}. {self.folder.what_is_kept()}") from error
@@ -267,15 +287,20 @@ class Trainer:
     def train_one_epoch(self) -> None:
         """Train on the rest of an epoch, validate, and write everything down."""
         state = self.state
-        state.progress = result = train_epoch(
-            state.network,
-            state.optimizer,
-            self.loader.batches(state.epoch - 1, start=state.progress.steps if state.progress is not None else 0),
-            epoch=state.epoch,
-            after_step=self.after_step,
-            before=state.progress,
-            schedule=state.schedule if isinstance(state.schedule, OneCycleLR) else None,
-        )
+        schedule = state.schedule if isinstance(state.schedule, OneCycleLR) else None
+        if self.shared is not None:
+            news = (lambda: self.stop.signal, self.is_due, self.go_on)
+            state.progress = result = self.shared.train_epoch(self.loader, state.epoch, state.progress, *news, schedule)
+        else:
+            state.progress = result = train_epoch(
+                state.network,
+                state.optimizer,
+                self.loader.batches(state.epoch - 1, start=state.progress.steps if state.progress is not None else 0),
+                epoch=state.epoch,
+                after_step=self.after_step,
+                before=state.progress,
+                schedule=schedule,
+            )
         validated = self.validate()
         error = None if validated is None else validated.error
         self.bar.after_epoch(result, "" if error is None else f"; validation error {100 * error:.1f} %")
@@ -296,7 +321,11 @@ class Trainer:
     def validate(self) -> Evaluation | None:
         """Evaluate the network on the validation set, if there is one, and refuse one that has diverged."""
         evaluated = (self.state.network, self.state.preparation, *self.judged)
-        found = evaluate(*evaluated, workers=self.workers, after_batch=lambda count: self.stop_if_asked())
+
+        def after_batch(images: int) -> None:
+            self.stop_if_asked(agreed(self.team, self.stop.signal))
+
+        found = evaluate(*evaluated, workers=self.workers, after_batch=after_batch, team=self.team)
         rate = self.state.optimizer.param_groups[0]["lr"]
         kind = "training" if self.parts.validation is None else "validation"
         found.finite(f"the {kind} loss after epoch {self.state.epoch}, at a learning rate of {rate:g},")
@@ -304,23 +333,37 @@ class Trainer:
 
     def after_step(self, progress: EpochProgress) -> None:
         """Move the bar, and write a checkpoint if it is time."""
+        self.go_on(progress, self.stop.signal, self.is_due())
+
+    def go_on(self, progress: EpochProgress, signal: int | None, due: bool) -> None:
+        """Do the same, on all ranks alike: stop if a signal has arrived at any, write a checkpoint if one is due."""
         self.state.progress = progress
         self.bar.after_step(progress)
-        self.stop_if_asked()
-        if time.monotonic() - self.saved_at >= 60 * self.checkpoint_minutes:
+        self.stop_if_asked(signal)
+        if due:
             self.keep_checkpoint()
 
-    def stop_if_asked(self) -> None:
+    def is_due(self) -> bool:
+        """Return whether it is time for a checkpoint."""
+        return time.monotonic() - self.saved_at >= 60 * self.checkpoint_minutes
+
+    def stop_if_asked(self, signal: int | None) -> None:
         """Save everything and stop if a signal has arrived."""
-        if self.stop.signal is not None:
+        if signal is not None:
             self.keep_checkpoint()
             again = f"minicnn train --out {self.folder.folder} --resume"
-            raise Stopped(f"Epoch {self.state.epoch} is saved as it stands; resume it with: {again}", self.stop.signal)
+            if self.shared is not None:
+                again = f"mpiexec -n {self.team.size} {again} {self.shared.option}"
+            raise Stopped(f"Epoch {self.state.epoch} is saved as it stands; resume it with: {again}", signal)
 
     # --- files -----------------------------------------------------------------------------------------------
 
     def keep_checkpoint(self, remove_later: bool = False) -> None:
         """Save everything that is needed to resume from here, in place of checkpoints after more steps."""
+        if self.shared is not None:
+            self.shared.collect()
+        if not self.team.is_first:
+            return
         state = self.state
         steps = (state.epoch - 1) * len(self.loader) + (state.progress.steps if state.progress is not None else 0)
         progress = state.as_dict()
@@ -338,6 +381,8 @@ class Trainer:
     def keep_best(self) -> None:
         """Save the best network so far."""
         state = self.state
+        if not self.team.is_first:
+            return
         with self.folder.writing(self.folder.best.name):
             save_model(self.folder.best, state.network, state.preparation, state.classes, self.info())
 
@@ -348,47 +393,9 @@ class Trainer:
     def show_log(self) -> None:
         """Write the log and draw it, once there is an epoch in it."""
         rows = self.state.rows
-        if rows:
+        if rows and self.team.is_first:
             with self.folder.writing(self.folder.log.name):
                 self.folder.write_log(rows)
             if self.draw is not None:
                 with self.folder.writing(self.folder.curves.name):
                     self.draw(rows, self.folder.curves)
-
-    # --- the result ------------------------------------------------------------------------------------------
-
-    def report(self) -> dict[str, Any]:
-        """Evaluate the best network on the test set, which is used here only; write the result and return it."""
-        state, best = self.state, self.state.best
-        assert best is not None  # a run has at least one epoch
-        saved = load_model(self.folder.best)
-        epochs, error = state.epoch - 1, best["validation_error"]
-        result: dict[str, Any] = {
-            "epochs": epochs,
-            "best_epoch": best["epoch"],
-            "train_error": state.rows[best["epoch"] - 1]["train_error"],
-            "validation_error": error,
-            "test": None,
-            "seconds": round(sum(row["seconds"] for row in state.rows), 1),
-            "left_out": left_out(part for part in self.parts[:3] if part is not None),
-            "recipe": state.recipe.as_dict(),
-            "start": state.start,
-            "versions": versions(),
-            "machine": machine(),
-        }
-        if error is None:
-            print(f"There is no validation set: the network after the last epoch, {epochs}, is kept as the best")
-        else:
-            print(f"Lowest validation error: {100 * error:.2f} %, after epoch {best['epoch']} of {epochs}")
-        if self.parts.test is not None:
-            test = self.parts.test.resident()
-            tested = evaluate(saved.network, saved.preparation, *test, workers=self.workers)
-            tested.finite(f"{self.folder.best} is of no use: its loss on the test set")
-            result["test"] = asdict(tested)
-            print(f"Test set: {tested}")
-        with self.folder.writing(self.folder.result.name):
-            self.folder.write_result(result)
-        print(
-            f"Best network: {self.folder.best}; in the same folder: {self.folder.log.name}, {self.folder.result.name}"
-        )
-        return result

@@ -7,7 +7,8 @@ import pytest
 
 import minicnn
 from minicnn import backend
-from minicnn.backend.random import hashed_uniform
+from minicnn.backend import BatchPart, random_uniform, working_on
+from minicnn.backend.random import drawn_seed, hashed_uniform
 
 
 def test_manual_seed_repeats_everything_random() -> None:
@@ -79,3 +80,38 @@ def test_hashed_numbers_are_uniform(seed: int, dtype: Any) -> None:
         assert abs((centred[:-lag] * centred[lag:]).mean()) < 5 / 12 / np.sqrt(centred.size)
     other = hashed_uniform(np, (seed + 1) % 2**64, (400, 1000), dtype).reshape(-1) - 0.5
     assert abs((centred * other).mean()) < 5 / 12 / np.sqrt(centred.size)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 8])
+@pytest.mark.parametrize("earlier", [0, 1, 2])
+@pytest.mark.parametrize("start", [0, 1, 2, 5])
+def test_processes_that_share_a_batch_draw_its_numbers(count: int, earlier: int, start: int, dtype: Any) -> None:
+    """Each its own rows; then all generators are where one process's would be, odd numbers of float32 included."""
+    start = min(start, count)
+    stop = min(start + 2, count)
+    results = []
+    for part in (None, BatchPart(start, stop, count)):
+        minicnn.manual_seed(1)
+        random_uniform(np, (earlier,), np.float32)
+        if part is None:
+            drawn = random_uniform(np, (count, 3), dtype)[start:stop]
+        else:
+            with working_on(part):
+                drawn = random_uniform(np, (stop - start, 3), dtype)
+        results.append((drawn, random_uniform(np, (3,), np.float32), random_uniform(np, (3,), np.float64)))
+    for alone, shared in zip(*results, strict=True):
+        np.testing.assert_array_equal(shared, alone)
+
+
+def test_on_a_gpu_the_rows_are_those_of_the_whole_batch_too() -> None:
+    minicnn.manual_seed(0)
+    whole = hashed_uniform(np, drawn_seed((5, 4)), (5, 4), np.float32)
+    minicnn.manual_seed(0)
+    with working_on(BatchPart(2, 4, 5)):
+        seed = drawn_seed((2, 4))
+    np.testing.assert_array_equal(hashed_uniform(np, seed, (2, 4), np.float32), whole[2:4])
+
+
+def test_random_numbers_for_anything_but_the_images_of_a_shared_batch_are_refused() -> None:
+    with working_on(BatchPart(0, 2, 4)), pytest.raises(ValueError, match="a row for each of this process's 2 images"):
+        random_uniform(np, (3, 4), np.float32)

@@ -62,6 +62,7 @@ def test_every_option_reaches_the_study(run: dict[str, Any], tmp_path: Path) -> 
         "out": tmp_path,
         "limit": 100,
         "resume": True,
+        "team": None,
     }
     assert minicnn.get_num_threads() == 1
 

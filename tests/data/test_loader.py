@@ -1,9 +1,10 @@
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
-from minicnn.data import Loader
+from minicnn.data import Loader, transforms
 
 IMAGES = np.arange(10, dtype=np.float32).reshape(10, 1, 1, 1) * np.ones((1, 3, 4, 4), np.float32)
 LABELS = np.arange(10)
@@ -100,3 +101,26 @@ def test_transform_sees_each_batch_with_a_generator_that_depends_on_its_number_a
 def test_bad_arguments_are_refused(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         Loader(**{"images": IMAGES, "labels": LABELS, **arguments})
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_processes_share_each_batch_with_the_random_numbers_of_the_whole(size: int) -> None:
+    """The last batch has two images: with more processes, some get none of it."""
+    colour = transforms.compose(
+        partial(transforms.random_crop, size=3),
+        transforms.random_flip,
+        partial(transforms.pca_colour, components=np.eye(3)),
+    )
+    images = np.random.default_rng(0).random((10, 3, 4, 4))
+
+    def batches(rows: Any) -> list[Any]:
+        return list(Loader(images, LABELS, batch_size=4, seed=5, transform=colour, rows=rows))
+
+    def rows_of(rank: int) -> Any:
+        return lambda n: slice(n * rank // size, n * (rank + 1) // size)
+
+    parts = [batches(rows_of(rank)) for rank in range(size)]
+    for number, (whole, labels) in enumerate(batches(None)):
+        np.testing.assert_array_equal(np.concatenate([part[number][0] for part in parts]), whole)
+        np.testing.assert_array_equal(np.concatenate([part[number][1] for part in parts]), labels)
+    assert [Loader(images, LABELS, batch_size=4).images_in(number) for number in range(3)] == [4, 4, 2]

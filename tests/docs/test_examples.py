@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from minicnn import cli
+from minicnn.cli import entry
 from minicnn.data import Preparation, load_shapes
 from minicnn.models import four_layer
 from minicnn.training import save_model
@@ -69,7 +70,7 @@ def test_commands_are_understood(page: Path, monkeypatch: pytest.MonkeyPatch) ->
     for command in commands(page):
         if command.startswith(OTHERS):
             continue
-        program, *arguments = shlex.split(command)
+        program, *arguments = shlex.split(re.sub(r"^mpiexec -n \d+ ", "", command))
         if command.startswith("python -m benchmarks "):
             monkeypatch.syspath_prepend(str(ROOT))
             from benchmarks.__main__ import _parser as benchmarks_parser
@@ -79,6 +80,7 @@ def test_commands_are_understood(page: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert program == "minicnn", f"{name_of(page)}: {command}"
         with monkeypatch.context() as patch:
             patch.setattr(click.Command, "invoke", lambda self, context: None)  # nothing is run
+            patch.setattr(entry, "TOGETHER", set())  # nor started in several processes
             assert cli.main(arguments) == 0, f"{name_of(page)}: {command} is not understood"
 
 

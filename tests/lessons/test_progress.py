@@ -94,7 +94,7 @@ def test_progress_tells_what_is_done(folder: Path, edit: Edit, capsys: pytest.Ca
         "  lrn_for_pytorch  not started",
         "",
         "1 of 4 exercises are done",
-        "Not in this folder: 00, 01, 02, 03, 04, 06, 07, 08, 09, 10, 11, 12, 13; "
+        "Not in this folder: 00, 01, 02, 03, 04, 06, 07, 08, 09, 10, 11, 12, 13, 14; "
         f"'minicnn lessons {folder}' copies what is missing",
     ]
 
