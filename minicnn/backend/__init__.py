@@ -1,8 +1,8 @@
 """Everything below the arithmetic: NumPy or CuPy arrays, devices, memory, random numbers, and the processor's cores."""
 
 from minicnn.backend.arrays import Array, asnumpy, get_array_module
-from minicnn.backend.cores import elementwise, get_num_threads, matmul, set_num_threads, split
-from minicnn.backend.cpu_limits import available_cores
+from minicnn.backend.cores import elementwise, get_num_threads, matmul, product, set_num_threads, split
+from minicnn.backend.cpu_limits import IN_BROWSER, available_cores
 from minicnn.backend.devices import (
     DeviceError,
     checked_device,
@@ -22,6 +22,7 @@ from minicnn.backend.random import generator, manual_seed, random_uniform
 from minicnn.backend.staging import staged
 
 __all__ = [
+    "IN_BROWSER",
     "Array",
     "DeviceError",
     "Edits",
@@ -43,6 +44,7 @@ __all__ = [
     "on_device_of",
     "owns_memory",
     "piece_bytes",
+    "product",
     "random_uniform",
     "same_device",
     "set_default_device",
