@@ -19,6 +19,7 @@ from minicnn import Tensor, nn
 from minicnn import functional as F
 from minicnn.data import Loader, load_shapes, scaling
 from minicnn.lessons import check
+from minicnn.lessons.browser import training_epochs
 from minicnn.optim import SGD
 from minicnn.training import TrainingError, train_epoch
 
@@ -635,6 +636,7 @@ def mirror_and_shift(images, rng):
 
 
 # %% tags=["heavy"]
+last = training_epochs(48, in_browser=16)
 fig, axes = plt.subplots(1, 2, figsize=(10, 3.2), sharey=True, layout="constrained")
 for ax, (name, transform) in zip(
     axes,
@@ -645,17 +647,17 @@ for ax, (name, transform) in zip(
     optimizer = paper_sgd(net, 0.01)
     batches = Loader(train_x[:300], train_y[:300], batch_size=32, transform=transform)
     train, tested = [], {}
-    for epoch in range(1, 49):
-        if epoch == 41:
+    for epoch in range(1, last + 1):
+        if epoch == last - 7:
             optimizer.param_groups[0]["lr"] /= 10
         train.append(train_epoch(net, optimizer, batches).error)
         if epoch % 4 == 0:
             tested[epoch] = test_error(net)
-    for epoch in (12, 48):
+    for epoch in (12, last):
         print(f"{name:<21} epoch {epoch}:", end=" ")
         print(f"training error {train[epoch - 1]:.2f}", end=", ")
         print(f"test error {tested[epoch]:.2f}")
-    ax.plot(range(1, 49), train, color=BLUE, label="training")
+    ax.plot(range(1, last + 1), train, color=BLUE, label="training")
     label = "test"
     ax.plot(tested.keys(), tested.values(), "--", color=ORANGE, label=label)
     ax.set(title=f"300 images, {name}", xlabel="epoch")
