@@ -47,6 +47,12 @@ def sources() -> list[Path]:
     return sorted(SOURCES.glob("[0-9][0-9]_*.py"))
 
 
+def title(source: Path) -> str:
+    """Return a lesson's number and title."""
+    (found,) = re.findall(r"^# # (.+)$", source.read_text(encoding="utf-8"), re.MULTILINE)
+    return str(found)
+
+
 def student(source: Path) -> Path:
     """Return the path of a source's notebook for students."""
     return STUDENT / f"{source.stem}.ipynb"
