@@ -275,7 +275,9 @@ def main() -> int:
         print(f"docs/lite/build.py: {error}", file=sys.stderr)
         return 1
     print(f"The wheels for WebAssembly are from {source}.")
-    print(f"{options.out}: {megabytes(options.out):.0f} MB. To see it: python -m http.server -d {options.out}")
+    python = megabytes(options.out / "static" / "pyodide")
+    print(f"{options.out}: {megabytes(options.out):.0f} MB, of which {python:.0f} are Python and its packages.")
+    print(f"To see it: python -m http.server -d {options.out}")
     return 0
 
 
