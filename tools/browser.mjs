@@ -1,6 +1,7 @@
 // Open the lessons' site in a real browser, and do what a reader does: node browser.mjs '{"browser": ...}'.
 // One driver for both: Chromium by its own protocol, Firefox by WebDriver BiDi. It prints what it found as JSON.
-//   {browser: "chrome" or "firefox", executable, site, packages, task: "lessons", "reader" or "axe", names, seconds}
+//   {browser: "chrome" or "firefox", executable, site, packages, task: "lessons", "reader", "axe" or "visit",
+//    names, seconds}: names are notebooks of the site for the first two tasks, and addresses for the others.
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { pathToFileURL } from "node:url";
@@ -101,7 +102,6 @@ async function reader() {
   const page = await browser.newPage();
   const [name] = wanted.names;
   await open(page, name);
-  await ready(page);
   const replace = (text) => page.evaluate((text) => {
     const { content } = globalThis.jupyterapp.shell.currentWidget;
     const first = content.widgets.findIndex((cell) => cell.model.type === "code");
@@ -144,8 +144,14 @@ async function axe() {
   return found;
 }
 
+async function visit() {
+  const page = await browser.newPage();
+  for (const address of wanted.names) await page.goto(address, { waitUntil: "load" });
+  return {};
+}
+
 try {
-  const found = await { lessons, reader, axe }[wanted.task]();
+  const found = await { lessons, reader, axe, visit }[wanted.task]();
   console.log(JSON.stringify({ version: await browser.version(), found, outside: [...outside] }));
 } finally {
   await browser.close();

@@ -1,5 +1,6 @@
 """The lessons in real browsers: they run to the end, keep a reader's work, and stop an endless loop."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,6 +40,13 @@ def test_lessons_run_to_the_end_in_chromium(address: str) -> None:
 def test_a_lesson_runs_to_the_end_in_firefox(address: str) -> None:
     names = ["01_tensors_and_autograd.ipynb"]
     judge(look("firefox", "lessons", address, names), names)
+
+
+@pytest.mark.parametrize("browser", ["chrome", "firefox"])
+def test_a_request_to_another_machine_is_noticed(browser: str, tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("<!doctype html><img src='http://elsewhere.example/x.png'>")
+    with lessons_in_browser.served(tmp_path) as at, pytest.raises(AssertionError, match=r"elsewhere\.example"):
+        look(browser, "visit", at, [f"{at}/page.html"])
 
 
 def test_an_edited_cell_is_kept_and_an_endless_loop_is_stopped(address: str) -> None:

@@ -68,6 +68,29 @@ def test_products_of_matrices_and_their_stacks_are_right(lite_site: Path) -> Non
     assert run(lite_site, program) == "done\n"
 
 
+def test_what_a_browser_cannot_do_is_said_where_it_is_asked_for(lite_site: Path) -> None:
+    program = """
+        from pathlib import Path
+        import minicnn
+        from minicnn.data.cifar10 import fetch
+
+        def numba():
+            with minicnn.use_kernels("numba"):
+                pass
+
+        tasks = numba, lambda: minicnn.randn(2).to("cuda"), lambda: fetch("https://example.org/x/", Path("x"))
+        for task in tasks:
+            try:
+                task()
+            except (ImportError, minicnn.errors.MinicnnError) as error:
+                print(error)
+    """
+    numba, gpu, cifar = run(lite_site, program).splitlines()
+    assert numba == "use_kernels: Numba cannot run in a browser, which has the NumPy kernels only"
+    assert gpu == "device 'cuda' needs an NVIDIA GPU, which minicnn cannot reach from a browser: use 'cpu'"
+    assert cifar.startswith("cannot download https://example.org/x/") and "load_shapes() needs no download" in cifar
+
+
 def test_an_endless_loop_is_stopped(lite_site: Path) -> None:
     program = """
         import sys
