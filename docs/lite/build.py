@@ -227,6 +227,8 @@ def build(out: Path, cache: Path, release: str | None = None, solved: bool = Fal
     """Build the site into a folder, which is replaced; return where the WebAssembly wheels are from."""
     if not kernel_extension().is_dir():
         raise BuildError("JupyterLite is not installed: python -m pip install -e '.[lite]'")
+    if out.exists() and not (out / "jupyter-lite.json").exists() and any(out.iterdir()):
+        raise BuildError(f"{out} holds something else, which building the site would delete")
     files, packages, source = pyodide_folder(cache, release)
     texts = notebooks(solved)
     with tempfile.TemporaryDirectory() as folder:

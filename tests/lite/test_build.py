@@ -56,6 +56,16 @@ def test_what_cannot_be_downloaded_is_said_in_one_line(build: Any, tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_holds_something_else_is_not_replaced(
+    build: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "kernel_extension", lambda: tmp_path)
+    (tmp_path / "thesis.txt").touch()
+    with pytest.raises(build.BuildError, match="holds something else"):
+        build.build(tmp_path, tmp_path / "cache")
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
 def test_wheels_come_from_a_release_too(build: Any, tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "pyodide.tar.bz2", "w:bz2") as archive:
         for name in ("numpy.whl", "other.whl"):
