@@ -359,7 +359,7 @@ def learning_curve(label, run, rate):
 
 # %% tags=["heavy"]
 errors = {}
-passes = training_epochs(7, in_browser=3)
+passes = training_epochs(7, in_browser=2)
 for (kind, activation), rate in RATES.items():
     net = make_network(activation)
     optimizer = SGD(net.parameters(), lr=rate, momentum=0.9)
