@@ -102,6 +102,7 @@ async function reader() {
   const page = await browser.newPage();
   const [name] = wanted.names;
   await open(page, name);
+  await ready(page); // an edit that was saved while the kernel started was not kept
   const replace = (text) => page.evaluate((text) => {
     const { content } = globalThis.jupyterapp.shell.currentWidget;
     const first = content.widgets.findIndex((cell) => cell.model.type === "code");
