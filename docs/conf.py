@@ -28,6 +28,7 @@ extensions = [
     "numpydoc",
     "generated",
     "mathtext",
+    "open_in_browser",
 ]
 exclude_patterns = ["_build", "_extensions"]
 
@@ -58,5 +59,15 @@ html_theme_options = {
     "use_download_button": False,
     "use_fullscreen_button": False,
     "show_toc_level": 2,
-    "pygments_light_style": "tango",
+    "pygments_light_style": "a11y-high-contrast-light",
 }
+
+
+def setup(app):
+    """Let a folded solution be called by its own words, where myst_nb calls it "Toggle hidden content"."""
+
+    def renamed(app, pagename, templatename, context, doctree):
+        if "body" in context:
+            context["body"] = context["body"].replace(' aria-label="Toggle hidden content"', "")
+
+    app.connect("html-page-context", renamed)

@@ -14,7 +14,6 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from filelock import lock_descriptor
 from platformdirs import user_cache_path
 
 __all__ = [
@@ -107,6 +106,8 @@ def locked(path: Path, when_busy: Callable[[], None] | None = None) -> Iterator[
     OSError
         If the folder cannot be written to, or its file system has no locks.
     """
+    from filelock import lock_descriptor  # not above: in a browser, which has no locks, the import would warn
+
     while True:
         existed = path.exists()
         file = open(path, "ab")

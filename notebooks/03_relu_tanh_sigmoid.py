@@ -18,6 +18,7 @@ from minicnn import Tensor, nn, viz
 from minicnn import functional as F
 from minicnn.data import Loader, load_shapes, scaling
 from minicnn.lessons import check
+from minicnn.lessons.browser import training_epochs
 from minicnn.optim import SGD
 from minicnn.training import train_epoch
 
@@ -370,12 +371,13 @@ def learning_curve(label, run, rate):
 
 # %% tags=["heavy"]
 errors, shares = {}, {}
+passes = training_epochs(7, in_browser=2)
 for (kind, activation), rate in RATES.items():
     net = make_network(activation)
     optimizer = SGD(net.parameters(), lr=rate, momentum=0.9)
     batches = Loader(inputs[kind], labels, batch_size=32, seed=0)
     run, after = [], [saturated(tanh_steps(net, inputs[kind]))]
-    for _ in range(7):
+    for _ in range(passes):
         run.append(train_epoch(net, optimizer, batches).error)
         after.append(saturated(tanh_steps(net, inputs[kind])))
     errors[kind, activation] = run

@@ -25,6 +25,7 @@ from minicnn.data import (
     transforms,
 )
 from minicnn.lessons import check
+from minicnn.lessons.browser import training_epochs
 from minicnn.training import train_epoch
 
 # %% [markdown]
@@ -363,12 +364,15 @@ def error(network, images, labels):
     return 100 * np.mean(answers != labels)
 
 
+last = training_epochs(40, in_browser=16)
+
+
 def train(transform):
     network = small_network()
     optimizer = optim.SGD(network.parameters(), lr=0.015, momentum=0.9)
     loader = Loader(data.train_images, data.train_labels, 32, transform=transform)
     errors = []
-    for epoch in range(1, 41):
+    for epoch in range(1, last + 1):
         train_epoch(network, optimizer, loader, epoch=epoch)
         if epoch % 4 == 0:
             on_seen = error(network, seen, data.train_labels)

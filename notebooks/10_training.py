@@ -19,6 +19,7 @@ from minicnn import Tensor, nn
 from minicnn import functional as F
 from minicnn.data import Loader, load_shapes, scaling
 from minicnn.lessons import check
+from minicnn.lessons.browser import training_epochs
 from minicnn.optim import SGD
 from minicnn.training import TrainingError, train_epoch
 
@@ -400,6 +401,7 @@ for step in range(41):
 
 # %% tags=["heavy"]
 rates = [0.0003, 0.003, 0.01, 0.1, 1.0]
+passes = training_epochs(4, in_browser=2)
 looks = [":", "--", "-", "-.", "-"]
 fig, ax = plt.subplots(figsize=(8, 3.4), layout="constrained")
 colours = plt.get_cmap("viridis")(np.linspace(0, 0.9, len(rates)))
@@ -410,7 +412,7 @@ for rate, look, colour in zip(rates, looks, colours, strict=True):
     ended = "completed"
     epochs = []
     try:
-        for _ in range(4):
+        for _ in range(passes):
             progress = train_epoch(net, optimizer, batches)
             epochs.append(progress.loss)
     except TrainingError as error:
@@ -480,7 +482,8 @@ net = make_network()
 optimizer = paper_sgd(net, 0.02)
 batches = Loader(train_x, train_y, batch_size=64, seed=0)
 print("steps per epoch:", len(batches))
-before = some_epochs(net, optimizer, batches, 9)
+first = training_epochs(9, in_browser=4)
+before = some_epochs(net, optimizer, batches, first)
 weights = copy.deepcopy(net.state_dict())
 velocities = copy.deepcopy(optimizer.state_dict())
 
@@ -493,17 +496,17 @@ for ax, style in zip(axes, ("paper", "pytorch"), strict=True):
         for memory in state["state"].values():
             memory["momentum_buffer"] /= -0.02
     optimizer.load_state_dict(state)
-    batches.epoch = 9
+    batches.epoch = first
     after = some_epochs(net, optimizer, batches, 4)
     errors = np.concatenate([before, after])
-    for epoch in (1, 9, 10, 13):
+    for epoch in (1, first, first + 1, first + 4):
         train, test = errors[epoch - 1]
         print(f"{style:<7} epoch {epoch:2d}: training error", end=" ")
         print(f"{train:.2f}, test error {test:.2f}")
-    epochs = range(1, 14)
+    epochs = range(1, first + 5)
     ax.plot(epochs, errors[:, 0], color=BLUE, label="training")
     ax.plot(epochs, errors[:, 1], "--", color=ORANGE, label="test")
-    ax.axvline(9.5, color=GREY, linestyle=":")
+    ax.axvline(first + 0.5, color=GREY, linestyle=":")
     ax.set(title=f"style {style}", xlabel="epoch")
     ax.legend()
 axes[0].set_ylabel("error")
@@ -636,6 +639,7 @@ def mirror_and_shift(images, rng):
 
 
 # %% tags=["heavy"]
+last = training_epochs(48, in_browser=12)
 fig, axes = plt.subplots(1, 2, figsize=(10, 3.2), sharey=True, layout="constrained")
 for ax, (name, transform) in zip(
     axes,
@@ -646,17 +650,17 @@ for ax, (name, transform) in zip(
     optimizer = paper_sgd(net, 0.01)
     batches = Loader(train_x[:300], train_y[:300], batch_size=32, transform=transform)
     train, tested = [], {}
-    for epoch in range(1, 49):
-        if epoch == 41:
+    for epoch in range(1, last + 1):
+        if epoch == last - 7:
             optimizer.param_groups[0]["lr"] /= 10
         train.append(train_epoch(net, optimizer, batches).error)
         if epoch % 4 == 0:
             tested[epoch] = test_error(net)
-    for epoch in (12, 48):
+    for epoch in sorted({12, last}):
         print(f"{name:<21} epoch {epoch}:", end=" ")
         print(f"training error {train[epoch - 1]:.2f}", end=", ")
         print(f"test error {tested[epoch]:.2f}")
-    ax.plot(range(1, 49), train, color=BLUE, label="training")
+    ax.plot(range(1, last + 1), train, color=BLUE, label="training")
     label = "test"
     ax.plot(tested.keys(), tested.values(), "--", color=ORANGE, label=label)
     ax.set(title=f"300 images, {name}", xlabel="epoch")

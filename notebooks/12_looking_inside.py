@@ -16,6 +16,7 @@ from minicnn import Tensor, nn, optim, viz
 from minicnn import functional as F
 from minicnn.data import Loader, Preparation, load_shapes
 from minicnn.lessons import check
+from minicnn.lessons.browser import training_epochs
 from minicnn.training import train_epoch
 
 # %% [markdown]
@@ -57,7 +58,7 @@ loader = Loader(
     batch_size=32,
     transform=preparation.augmented(),
 )
-for epoch in range(1, 10):
+for epoch in range(1, 1 + training_epochs(9, in_browser=3)):
     progress = train_epoch(network, optimizer, loader, epoch=epoch)
     if epoch % 3 == 0:
         print(f"epoch {epoch}: training error", end=" ")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import filelock
 import pytest
 
 from minicnn import files
@@ -117,7 +118,7 @@ def test_a_file_system_without_locks_is_an_error_that_leaves_nothing(
     def none(*arguments: Any, **more: Any) -> bool:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(files, "lock_descriptor", none)
+    monkeypatch.setattr(filelock, "lock_descriptor", none)
     with pytest.raises(OSError, match="No locks available"), locked(tmp_path / "lock"):
         pytest.fail("there is no lock to hold")
     assert list(tmp_path.iterdir()) == []

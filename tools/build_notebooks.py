@@ -1,7 +1,7 @@
 """Build the lessons' notebooks from their sources, and run them.
 
     python tools/build_notebooks.py               build them
-    python tools/build_notebooks.py --check       list the students' notebooks that are out of date
+    python tools/build_notebooks.py --check       list the students' notebooks, and README's table, if out of date
     python tools/build_notebooks.py --run 05      build lesson 05 and run it, with solutions; the result is a docs page
     python tools/build_notebooks.py --blank 05    build it and run the students' version, without cells tagged heavy
 
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import configparser
 import json
 import os
 import re
@@ -34,6 +35,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "notebooks"
 STUDENT = ROOT / "minicnn" / "lessons" / "student"
 PAGES = ROOT / "docs" / "lessons"
+README = ROOT / "README.md"
 
 BEGIN_SOLUTION, END_SOLUTION = "### BEGIN SOLUTION", "### END SOLUTION"
 BEGIN_HIDDEN, END_HIDDEN = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"
@@ -45,6 +47,12 @@ Notebook = dict[str, Any]
 
 def sources() -> list[Path]:
     return sorted(SOURCES.glob("[0-9][0-9]_*.py"))
+
+
+def title(source: Path) -> str:
+    """Return a lesson's number and title."""
+    (found,) = re.findall(r"^# # (.+)$", source.read_text(encoding="utf-8"), re.MULTILINE)
+    return str(found)
 
 
 def student(source: Path) -> Path:
@@ -158,6 +166,39 @@ def stale() -> list[str]:
     wrong = [path for path, content in built.items() if not path.exists() or path.read_text("utf-8") != content]
     left_over = [path for path in STUDENT.glob("*.ipynb") if path not in built]
     return sorted(path.relative_to(ROOT).as_posix() for path in [*wrong, *left_over])
+
+
+# --- README's table of them ---------------------------------------------------------------------------------------
+
+TABLE = re.compile(r"\| lesson \|.*\n\|---.*\n(?:\|.*\n)+")
+
+
+def documentation_address() -> str:
+    """Return where the documentation is published, from setup.cfg, or an empty string as long as it is not."""
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    links = setup.get("metadata", "project_urls", fallback="").strip().splitlines()
+    addresses = dict(re.split(r"\s*=\s*", link.strip(), maxsplit=1) for link in links)
+    return addresses.get("Documentation", "").rstrip("/")
+
+
+def table(address: str) -> str:
+    """Return README's table of lessons; with the documentation's address, also where each opens in the browser."""
+    rows = ["| lesson | in the browser |", "|---|---|"] if address else ["| lesson |", "|---|"]
+    for source in sources():
+        row = f"| [{title(source)}]({student(source).relative_to(ROOT).as_posix()}) |"
+        if address:
+            row += f" [open]({address}/lite/notebooks/index.html?path={source.stem}.ipynb) |"
+        rows.append(row)
+    return "\n".join(rows) + "\n"
+
+
+def readme(address: str) -> str:
+    """Return README's text with its table of lessons up to date."""
+    text, count = TABLE.subn(lambda found: table(address), README.read_text(encoding="utf-8"))
+    if count != 1:
+        raise ValueError(f"README.md must have one table of lessons, got {count}")
+    return text
 
 
 # --- running them ---------------------------------------------------------------------------------------------
@@ -277,6 +318,8 @@ def main() -> int:
     options = parser.parse_args()
     if options.check:
         found = stale()
+        if README.read_text(encoding="utf-8") != readme(documentation_address()):
+            found.append("README.md")
         print("\n".join(found) or "all notebooks are up to date")
         return int(bool(found))
     chosen = [source for source in sources() if not options.lessons or source.name[:2] in options.lessons]
@@ -286,6 +329,7 @@ def main() -> int:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text(built), encoding="utf-8")
             print(path.relative_to(ROOT))
+    README.write_text(readme(documentation_address()), encoding="utf-8")
     wrong: list[str] = []
     if options.run:
         wrong += run_for_docs(chosen).values()

@@ -2,8 +2,8 @@
 
 from minicnn.backend.arrays import Array, asnumpy, get_array_module
 from minicnn.backend.batch_part import BatchPart, batch_part, working_on
-from minicnn.backend.cores import elementwise, get_num_threads, matmul, set_num_threads, split
-from minicnn.backend.cpu_limits import available_cores
+from minicnn.backend.cores import elementwise, get_num_threads, matmul, product, set_num_threads, split
+from minicnn.backend.cpu_limits import IN_BROWSER, available_cores
 from minicnn.backend.devices import (
     DeviceError,
     checked_device,
@@ -24,6 +24,7 @@ from minicnn.backend.random import drawn_seed, generator, manual_seed, random_un
 from minicnn.backend.staging import page_locked, staged
 
 __all__ = [
+    "IN_BROWSER",
     "Array",
     "BatchPart",
     "DeviceError",
@@ -49,6 +50,7 @@ __all__ = [
     "on_device_of",
     "owns_memory",
     "page_locked",
+    "product",
     "random_uniform",
     "same_device",
     "set_default_device",

@@ -2,9 +2,13 @@
 
 import math
 import os
+import sys
 from pathlib import Path, PurePosixPath
 
-__all__ = ["available_cores", "default_threads"]
+__all__ = ["IN_BROWSER", "available_cores", "default_threads"]
+
+# Python is WebAssembly there: one core, no threads, no BLAS, and a tenth of the speed.
+IN_BROWSER = sys.platform == "emscripten"
 
 
 def available_cores() -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.backend.arrays import Array, asnumpy, get_array_module
+from minicnn.backend.cpu_limits import IN_BROWSER
 from minicnn.errors import MinicnnError
 from minicnn.install import install_command
 
@@ -43,6 +44,10 @@ def checked_device(device: str) -> str:
         return device
     if not isinstance(device, str) or not re.fullmatch(r"cuda(:\d+)?", device, re.ASCII):
         raise ValueError(f"device must be 'cpu', 'cuda' or 'cuda:N', got {device!r}")
+    if IN_BROWSER:
+        raise DeviceError(
+            f"device {device!r} needs an NVIDIA GPU, which minicnn cannot reach from a browser: use 'cpu'"
+        )
     try:
         import cupy
     except ImportError as error:

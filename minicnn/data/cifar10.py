@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from minicnn.backend import IN_BROWSER
 from minicnn.data.errors import DataError
 from minicnn.data.labelled_images import LabelledImages
 from minicnn.files import cache_folder, load_cached, locked, regular_file, save_cached
@@ -221,6 +222,11 @@ def fetch(url: str, target: Path) -> None:
         url = (path / ARCHIVE if path.is_dir() else path).as_uri()
     if url.endswith("/"):
         url += ARCHIVE
+    if IN_BROWSER and not url.startswith("file:"):
+        raise DataError(
+            f"cannot download {url} in a browser: a page may read only from servers that allow it, and this one does "
+            f"not; load_shapes() needs no download"
+        )
     part = target.with_name(target.name + ".part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

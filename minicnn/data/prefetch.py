@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from minicnn.backend import match_tf32
+from minicnn.backend import IN_BROWSER, match_tf32
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -28,7 +28,8 @@ def run_ahead(
     items : iterable
         The arguments of `work`, one at a time.
     workers : int
-        The number of threads. With 0, each item is processed when its result is requested.
+        The number of threads. With 0, and in a browser, which has none, each item is processed when its result is
+        requested.
     prefetch : int
         The number of results that may be ready in advance. At most ``workers + prefetch`` are started or ready, but not
         yet requested.
@@ -49,7 +50,7 @@ def run_ahead(
     >>> list(run_ahead(str.upper, "abc", workers=2))
     ['A', 'B', 'C']
     """
-    if workers == 0:
+    if workers == 0 or IN_BROWSER:
         yield from map(work, items)
         return
     pool = ThreadPoolExecutor(workers, thread_name_prefix="minicnn-ahead", initializer=match_tf32)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minicnn.backend import get_array_module
+from minicnn.backend import IN_BROWSER, get_array_module
 from minicnn.install import pip_install
 from minicnn.kernels import numpy_kernels
 from minicnn.kernels.examples import examples
@@ -69,6 +69,8 @@ def _load(name: str) -> ModuleType:
     if name == "numpy":
         return numpy_kernels
     if name == "numba":
+        if IN_BROWSER:
+            raise ImportError("use_kernels: Numba cannot run in a browser, which has the NumPy kernels only")
         try:
             import numba
 

@@ -1,12 +1,16 @@
-"""Call a function with a time limit: in a notebook, on any system, from any thread."""
+"""Call a function with a time limit: in a notebook, on any system, from any thread, and in a browser."""
 
 from __future__ import annotations
 
 import contextvars
 import ctypes
+import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
+
+from minicnn.backend import IN_BROWSER
 
 __all__ = ["TimeLimit", "call"]
 
@@ -34,7 +38,8 @@ class _Stop(BaseException):
 def call(function: Callable[..., Any], arguments: Sequence[Any], seconds: float) -> Any:
     """Call a function in its own thread, and stop it when the time limit is reached.
 
-    Signals would be simpler, but they work only in the main thread, and not on Windows.
+    Signals would be simpler, but they work only in the main thread, and not on Windows. A browser has neither: there
+    Python looks at the clock as the function runs (:func:`call_in_place`).
 
     Parameters
     ----------
@@ -56,6 +61,8 @@ def call(function: Callable[..., Any], arguments: Sequence[Any], seconds: float)
     BaseException
         What the function raises.
     """
+    if IN_BROWSER:
+        return call_in_place(function, arguments, seconds)
     returned: list[Any] = []
     raised: list[BaseException] = []
 
@@ -91,3 +98,40 @@ def _stop(thread: threading.Thread) -> bool:
         if not thread.is_alive():
             return True
     return False
+
+
+def call_in_place(function: Callable[..., Any], arguments: Sequence[Any], seconds: float) -> Any:
+    """Call a function in this thread, and raise an error in it at the first jump or call after the time limit.
+
+    Every endless loop jumps or calls. What never returns from one call of a library cannot be stopped in this way. A
+    loop of the function's own becomes eight times as slow. Python 3.12 or newer.
+
+    Parameters
+    ----------
+    function, arguments, seconds
+        As in :func:`call`.
+    """
+    watching: Any = getattr(sys, "monitoring")  # noqa: B009  the type checker may run on an older Python
+    tool, events = watching.PROFILER_ID, [watching.events.JUMP, watching.events.PY_START, watching.events.PY_RESUME]
+    end, late = time.monotonic() + seconds, False
+
+    def look(*where: Any) -> None:
+        nonlocal late
+        late = late or time.monotonic() >= end
+        if late:
+            raise _Stop  # again and again, because a bare `except` may catch it
+
+    watching.use_tool_id(tool, __name__)
+    try:
+        for event in events:
+            watching.register_callback(tool, event, look)
+        watching.set_events(tool, sum(events))
+        returned = function(*arguments)
+    except _Stop:
+        pass
+    finally:
+        watching.set_events(tool, 0)
+        watching.free_tool_id(tool)
+    if late:
+        raise TimeLimit(stopped=True)
+    return returned

@@ -8,7 +8,7 @@ import numpy as np
 
 from minicnn.arguments import shown
 from minicnn.autograd import OWN_PLACE, Function, Tensor, as_tensor, install_methods
-from minicnn.backend import Array, get_array_module, on_device_of
+from minicnn.backend import Array, get_array_module, on_device_of, product
 from minicnn.ops.conversion import to
 
 __all__ = [
@@ -205,7 +205,7 @@ class MatMul(Function):
 
     def forward(self, xp: ModuleType, a: Array, b: Array) -> Array:
         self.a, self.b = a, b
-        return xp.matmul(a, b)
+        return product(xp, a, b)
 
     def backward(self, xp: ModuleType, grad_output: Array) -> Any:
         a = self.a[None, :] if self.a.ndim == 1 else self.a  # (M, K)
@@ -216,8 +216,8 @@ class MatMul(Function):
         if self.a.ndim == 1:
             grad = grad[..., None, :]  # (..., M, N)
         wants_a, wants_b = self.needs_input_grad
-        grad_a = sum_to(grad @ b.swapaxes(-1, -2), a.shape).reshape(self.a.shape) if wants_a else None
-        grad_b = sum_to(a.swapaxes(-1, -2) @ grad, b.shape).reshape(self.b.shape) if wants_b else None
+        grad_a = sum_to(product(xp, grad, b.swapaxes(-1, -2)), a.shape).reshape(self.a.shape) if wants_a else None
+        grad_b = sum_to(product(xp, a.swapaxes(-1, -2), grad), b.shape).reshape(self.b.shape) if wants_b else None
         return grad_a, grad_b
 
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from minicnn import kernels
 from minicnn.arguments import pair, same_dtype, whole
 from minicnn.autograd import Function, Tensor, Window, as_tensor
-from minicnn.backend import Array, empty, split, whole_images
+from minicnn.backend import Array, empty, product, split, whole_images
 from minicnn.ops.algorithms import choose
 from minicnn.ops.shape import Pad
 from minicnn.ops.windows import batched, margins, reach
@@ -56,9 +56,9 @@ class Conv2d(Function):
 
         def some_images(start: int, stop: int) -> None:
             for images, col in self.columns(xp, OH, OW, start, stop):
-                product = xp.matmul(rows, col)  # (G, F/G, CG KH KW) @ (G, CG KH KW, n OH OW)
-                product = product.reshape(F, -1, OH, OW).swapaxes(0, 1)  # (G, F/G, n OH OW) -> (n, F, OH, OW)
-                xp.add(product, bias, out=y[images])
+                part = product(xp, rows, col)  # (G, F/G, CG KH KW) @ (G, CG KH KW, n OH OW)
+                part = part.reshape(F, -1, OH, OW).swapaxes(0, 1)  # (G, F/G, n OH OW) -> (n, F, OH, OW)
+                xp.add(part, bias, out=y[images])
 
         split(xp, N, some_images)
         return y
@@ -79,11 +79,11 @@ class Conv2d(Function):
                 grad_y = grad_output[images].swapaxes(0, 1).reshape(G, F // G, -1)  # (G, F/G, n OH OW)
                 if wants_w:
                     # transposed, X (dL/dY)^T, because BLAS is faster with the longer side first
-                    grad_w += xp.matmul(col, grad_y.swapaxes(1, 2))  # (G, CG KH KW, n OH OW) @ (G, n OH OW, F/G)
+                    grad_w += product(xp, col, grad_y.swapaxes(1, 2))  # (G, CG KH KW, n OH OW) @ (G, n OH OW, F/G)
                 if wants_b:
                     grad_b += grad_y.sum(axis=2)
                 if wants_x:
-                    xp.matmul(rows.swapaxes(1, 2), grad_y, out=col)  # (G, CG KH KW, F/G) @ (G, F/G, n OH OW)
+                    product(xp, rows.swapaxes(1, 2), grad_y, out=col)  # (G, CG KH KW, F/G) @ (G, F/G, n OH OW)
                     grad_col = col.reshape(G * CG, KH, KW, -1, OH, OW)
                     window = KH, KW, *self.stride, *self.padding, *self.dilation
                     kernels.col2im(grad_col, *window, grad_x[images])  # type: ignore[index]

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from minicnn import kernels
 from minicnn.arguments import pair, same_dtype, whole
 from minicnn.autograd import Function, Tensor, Window, as_tensor
-from minicnn.backend import Array, empty, split
+from minicnn.backend import Array, empty, product, split
 from minicnn.ops.windows import batched, reach
 
 __all__ = ["ConvTranspose2d", "conv_transpose2d", "transposed_length"]
@@ -66,7 +66,7 @@ class ConvTranspose2d(Function):
 
         def some_images(start: int, stop: int) -> None:
             for n in range(start, stop):
-                col = xp.matmul(rows.swapaxes(1, 2), self.in_groups(self.x[n]))  # (G, FG KH KW, CG) @ (G, CG, H W)
+                col = product(xp, rows.swapaxes(1, 2), self.in_groups(self.x[n]))  # (G, FG KH KW, CG) @ (G, CG, H W)
                 kernels.col2im(col.reshape(self.columns_shape()), *self.window(), y[n : n + 1])
                 if b is not None:
                     y[n] += b[:, None, None]
@@ -87,9 +87,9 @@ class ConvTranspose2d(Function):
                 kernels.im2col(grad_y[n : n + 1], *self.window(), col)
                 columns = self.in_groups(col)  # (G, FG KH KW, H W)
                 if grad_x is not None:
-                    grad_x[n] = xp.matmul(rows, columns).reshape(grad_x[n].shape)
+                    grad_x[n] = product(xp, rows, columns).reshape(grad_x[n].shape)
                 if wants_w:
-                    sums[start] += xp.matmul(self.in_groups(self.x[n]), columns.swapaxes(1, 2))
+                    sums[start] += product(xp, self.in_groups(self.x[n]), columns.swapaxes(1, 2))
 
         split(xp, len(grad_y), some_images)
         grad_w = sum(sums[start] for start in sorted(sums)).reshape(self.w.shape) if wants_w else None

@@ -31,6 +31,8 @@ OTHERS = (
     "source .venv/bin/activate",
     "python -m pip install ",
     "python -m sphinx ",
+    "python docs/lite/build.py",
+    "python -m http.server ",
     "pytest",
     "NUMBA_CPU_",
     "tools/test_on_arm.sh ",

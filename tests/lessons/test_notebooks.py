@@ -38,6 +38,24 @@ def test_the_notebooks_are_as_their_sources_say() -> None:
     assert build.stale() == [], "python tools/build_notebooks.py builds them"
 
 
+def test_readmes_table_lists_the_lessons_and_once_published_where_they_open_in_the_browser() -> None:
+    text = build.README.read_text(encoding="utf-8")
+    assert text == build.readme(build.documentation_address()), "python tools/build_notebooks.py writes it"
+    published = build.readme("https://example.org/docs")
+    for source in SOURCES:
+        assert f"](minicnn/lessons/student/{source.stem}.ipynb) |" in published
+        assert f"(https://example.org/docs/lite/notebooks/index.html?path={source.stem}.ipynb) |" in published
+
+
+def test_the_documentations_address_stands_in_setup_cfg(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(build, "ROOT", tmp_path)
+    links = "    Source = https://example.org/source\n    Documentation = https://example.org/docs/\n"
+    (tmp_path / "setup.cfg").write_text(f"[metadata]\nname = m\nproject_urls =\n{links}")
+    assert build.documentation_address() == "https://example.org/docs"
+    (tmp_path / "setup.cfg").write_text("[metadata]\nname = m\n")
+    assert build.documentation_address() == ""
+
+
 def test_a_stale_notebook_is_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(build, "ROOT", tmp_path)
     monkeypatch.setattr(build, "SOURCES", tmp_path / "notebooks")

@@ -4,6 +4,7 @@ import errno
 from pathlib import Path
 from typing import Any
 
+import filelock
 import pytest
 
 from minicnn import files
@@ -50,19 +51,19 @@ def test_an_error_of_the_run_is_passed_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("failing", "code", "reason"),
+    ("where", "failing", "code", "reason"),
     [
-        ("open", errno.EROFS, "Read-only file system"),
-        ("lock_descriptor", errno.ENOLCK, "No locks available"),  # as on some network file systems
+        (files, "open", errno.EROFS, "Read-only file system"),
+        (filelock, "lock_descriptor", errno.ENOLCK, "No locks available"),  # as on some network file systems
     ],
 )
 def test_a_folder_that_cannot_be_locked_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str, code: int, reason: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: Any, failing: str, code: int, reason: str
 ) -> None:
     def fails(*arguments: Any, **more: Any) -> Any:
         raise OSError(code, reason)
 
-    monkeypatch.setattr(files, failing, fails, raising=False)
+    monkeypatch.setattr(where, failing, fails, raising=False)
     with pytest.raises(FolderError, match=f"run cannot be used for the results: {reason}"), alone_in(tmp_path / "run"):
         pytest.fail("nothing is locked")
     assert list(tmp_path.iterdir()) == []
