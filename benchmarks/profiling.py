@@ -32,7 +32,7 @@ def timed_operations() -> Iterator[dict[str, float]]:
             try:
                 return method(self, *arguments)
             finally:
-                seconds[f"{type(self).__name__} {label}".rstrip()] += time.perf_counter() - started
+                seconds[f"{type(self).__name__.lstrip('_')} {label}".rstrip()] += time.perf_counter() - started
                 running.pop()
 
         return call

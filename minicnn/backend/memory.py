@@ -12,10 +12,14 @@ from typing import Any
 import numpy as np
 
 from minicnn.backend.arrays import Array
+from minicnn.backend.cpu_limits import IN_BROWSER
 
 _LARGE = 1 << 18  # bytes from which fresh memory costs more than the arithmetic that fills it: 64 pages to be mapped
 
-_HELD = 1.5  # times the peak use that is kept: free memory is fragmented, and not every gap fits the next array
+# Bytes of a segment. Operating systems give a page its memory when it is first written to, so that what is reserved and
+# not used costs nothing: one long segment, filled from its start, has fewer gaps that are too short than several. In a
+# browser, what is reserved is used.
+_RESERVED = 1 << (26 if IN_BROWSER else 30)
 
 _ALIGNMENT = 64  # bytes of a cache line, and of the longest vector
 
@@ -38,13 +42,12 @@ class _Segment:
 
 
 class _Memory:
-    """The memory of dropped arrays: cut to size for new ones, merged again, up to `_HELD` times the peak use."""
+    """The memory of dropped arrays: cut to size for new ones, merged again."""
 
     def __init__(self) -> None:
         self.segments: list[_Segment] = []
         # An array can be dropped at any time, on any thread, even during a request: its memory is queued here.
         self.returned: deque[tuple[_Segment, int, int]] = deque()
-        self.used_bytes = self.most_bytes = 0
         self.lock = threading.RLock()
 
     def take(self, nbytes: int) -> np.ndarray:
@@ -52,36 +55,32 @@ class _Memory:
         with self.lock:
             while self.returned:
                 self.join(*self.returned.popleft())
-            segment, gap = self.smallest_gap(nbytes) or (self.new_segment(nbytes), 0)
+            segment, gap = self.first_gap(nbytes) or (self.new_segment(nbytes), 0)
             start, stop = segment.gaps[gap]
             segment.gaps[gap : gap + 1] = [(start + nbytes, stop)] if start + nbytes < stop else []
-            self.used_bytes += nbytes
-            self.most_bytes = max(self.most_bytes, self.used_bytes)
         owner = segment.memory[start : start + nbytes]
         weakref.finalize(owner, self.returned.append, (segment, start, start + nbytes)).atexit = False
         return owner
 
-    def smallest_gap(self, nbytes: int) -> tuple[_Segment, int] | None:
-        found, size = None, math.inf
+    def first_gap(self, nbytes: int) -> tuple[_Segment, int] | None:
         for segment in self.segments:
             for i, (start, stop) in enumerate(segment.gaps):
-                if nbytes <= stop - start < size:
-                    found, size = (segment, i), stop - start
-        return found
+                if nbytes <= stop - start:
+                    return segment, i
+        return None
 
     def new_segment(self, nbytes: int) -> _Segment:
-        """Give unused segments back to the operating system, and allocate one that is large enough for more sizes."""
-        unused = sum(len(segment.memory) for segment in self.segments if segment.is_unused())
+        """Give unused segments back to the operating system, and reserve another one."""
         self.segments = [segment for segment in self.segments if not segment.is_unused()]
-        limit = int(_HELD * max(self.most_bytes, self.used_bytes + nbytes))
-        spare = limit // _ALIGNMENT * _ALIGNMENT - sum(len(segment.memory) for segment in self.segments)
-        segment = _Segment(max(nbytes, min(unused, spare)))
+        try:
+            segment = _Segment(max(nbytes, _RESERVED))
+        except MemoryError:  # where even what is only reserved is limited
+            segment = _Segment(nbytes)
         self.segments.append(segment)
         return segment
 
     def join(self, segment: _Segment, start: int, stop: int) -> None:
         """Make a gap of returned memory, merged with the gaps beside it."""
-        self.used_bytes -= stop - start
         gaps = segment.gaps
         i = bisect.bisect(gaps, (start, stop))
         if i < len(gaps) and gaps[i][0] == stop:

@@ -2,6 +2,7 @@
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -54,40 +55,50 @@ def test_what_comes_back_becomes_one_gap_again(order: tuple[int, ...]) -> None:
     del whole
     quarters = [memory.take(1 << 20) for _ in range(4)]
     assert [quarter.ctypes.data - place for quarter in quarters] == [i << 20 for i in range(4)]
-    assert (memory.used_bytes, memory.most_bytes) == (4 << 20, 4 << 20)
     for i in order:
         quarters[i] = None  # type: ignore[call-overload]
     again = memory.take(4 << 20)
     assert again.ctypes.data == place
-    assert (memory.used_bytes, memory.most_bytes) == (4 << 20, 4 << 20)
 
 
-def test_the_smallest_gap_that_is_large_enough_is_taken() -> None:
+def test_the_first_gap_that_is_large_enough_is_taken() -> None:
     memory = _Memory()
-    arrays = [memory.take(size << 20) for size in (3, 1, 2)]
-    places = [array.ctypes.data for array in arrays]
-    arrays.clear()
-    kept = [memory.take(size << 20) for size in (2, 1, 3)]
-    assert [array.ctypes.data for array in kept] == [places[2], places[1], places[0]]
+    arrays = [memory.take(size << 20) for size in (2, 1, 3, 1)]
+    start = arrays[0].ctypes.data
+    arrays[0] = arrays[2] = None  # type: ignore[call-overload]
+    kept = [memory.take(size << 20) for size in (3, 1, 1)]
+    assert [array.ctypes.data - start for array in kept] == [3 << 20, 0, 1 << 20]
 
 
-def test_memory_of_other_sizes_goes_back_to_the_operating_system() -> None:
+def test_unused_memory_goes_back_when_a_longer_piece_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend.memory, "_RESERVED", 1 << 20)
     memory = _Memory()
-    for size in range(1, 40):
-        arrays = [memory.take(size << 18), memory.take(size << 17)]
-        assert sum(len(segment.memory) for segment in memory.segments) <= 1.5 * memory.most_bytes
-        del arrays
-    assert memory.most_bytes == 39 * 3 << 17
+    kept = memory.take(1 << 19)
+    for size in range(1, 5):
+        array = memory.take(size << 20)
+        assert [len(segment.memory) for segment in memory.segments] == [1 << 20, size << 20]
+        del array
+    assert memory.take(1 << 19).ctypes.data == kept.ctypes.data + (1 << 19)
 
 
-def test_short_pieces_make_way_for_a_long_one() -> None:
+def test_what_is_reserved_uses_no_memory() -> None:
+    def resident() -> int:
+        line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
+        return int(line.split()[1]) << 10
+
+    if not Path("/proc/self/status").exists():
+        pytest.skip("only Linux tells how much memory is in use")
+    before = resident()
     memory = _Memory()
-    arrays = [memory.take(2 << 20), memory.take(2 << 20)]
-    arrays.clear()
-    three = memory.take(3 << 20)
-    assert [len(segment.memory) for segment in memory.segments] == [4 << 20]
-    one = memory.take(1 << 20)
-    assert one.ctypes.data == three.ctypes.data + (3 << 20)
+    memory.take(1 << 20)[...] = 1
+    assert resident() - before < 1 << 26 < len(memory.segments[0].memory)
+
+
+def test_where_so_much_cannot_be_reserved_it_is_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend.memory, "_RESERVED", 1 << 60)
+    memory = _Memory()
+    memory.take(1 << 20)
+    assert [len(segment.memory) for segment in memory.segments] == [1 << 20]
 
 
 def test_no_two_threads_get_the_same_memory() -> None:
