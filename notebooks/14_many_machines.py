@@ -219,7 +219,7 @@ for name, (seconds, count) in recorded.items():
     )
 
 # %% [markdown]
-# On machines of your own (`python -m pip install mpi4py mpich`; the guide's page *Many machines* has more):
+# On machines of your own (the guide's page *Many machines* says what to install):
 #
 # ```bash
 # mpiexec -n 2 minicnn train four-layer --data shapes --distributed

@@ -50,12 +50,12 @@ class Study(StudyState[AnyRun]):
     searched_by : str
         What it compares: an error in the trainer's result.
     team : Team
-        The processes that share the batches.
+        The processes that share the batches; by default, this one alone.
     """
 
     searched_rates: ClassVar[tuple[float, ...]]
     searched_by: ClassVar[str]
-    team: Team
+    team: Team = Team()
 
     # --- what each study says of itself ----------------------------------------------------------------------
 
@@ -118,7 +118,7 @@ class Study(StudyState[AnyRun]):
         folder = ResultsFolder(out, cls.name, list(cls.columns))
         with folder.alone(), stopped_by_signals():
             study = cls.open(folder, given, rates, data_dir, resume)
-            study.team = team or Team()
+            study.team = team or cls.team
             try:
                 study.train_all()
                 study.finished = True

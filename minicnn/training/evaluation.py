@@ -24,7 +24,9 @@ from minicnn.training.metrics import count_wrong
 
 __all__ = ["Evaluation", "evaluate", "probabilities"]
 
-OUTPUTS_NOT_FINITE = "the network's outputs are infinite or NaN: its training has diverged"
+OUTPUTS_NOT_FINITE = (
+    "the network's outputs are infinite or NaN: its training has diverged, which a lower learning rate prevents"
+)
 BATCH_SIZE = 128  # in crops, so that ten of each image take no more memory
 
 

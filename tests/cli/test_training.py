@@ -84,7 +84,15 @@ def test_every_option_reaches_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
         "skip_bad": True,
         "cache": True,
     }
-    expected |= {"workers": 0, "threads": 1, "device": "cpu", "checkpoint_minutes": 2.5, "keep": 5}
+    expected |= {
+        "team": None,
+        "towers": False,
+        "workers": 0,
+        "threads": 1,
+        "device": "cpu",
+        "checkpoint_minutes": 2.5,
+        "keep": 5,
+    }
     assert named == expected
 
     assert call("train") == 0
