@@ -163,9 +163,7 @@ plt.show()
 # less top-1 error and 0.3 points less top-5 error, and networks that are "slightly" harder to overfit (section 3.4).
 # That is the smallest gain for which it gives a number. We have tried: the network of lesson 10, on CIFAR-10, two runs
 # of six epochs each. With 3 x 3 windows its test error was 53.8 and 54.9 %, with 2 x 2 windows 54.9 and 56.3 %
-# (measured with
-# `minicnn contributions --data cifar10 --data-dir DIR --seeds 0,1 --epochs 6 --target-error 0.6 --lr-relu 0.02`, on
-# 9,000 images). The sign is the paper's; but two runs of the same network differ by nearly as much, so this proves
+# (on 9,000 images; the run is in the project's folder `docs/results`). The sign is the paper's; but two runs of the same network differ by nearly as much, so this proves
 # nothing.
 #
 # Are the maps really of the same size? From lesson 02: there are $(H - K) / S + 1$ windows, rounded down.

@@ -435,8 +435,7 @@ plt.show()
 # ### What it costs
 #
 # Dropout is not free. The noise slows learning: the paper says that it takes about twice as many steps (section 4.2).
-# And a network that does not overfit is only hindered. This project's own results show it (`docs/results`; the command
-# is `minicnn contributions --data cifar10 --seeds 0,1 --epochs 6 --target-error 0.6 --lr-relu 0.02`):
+# And a network that does not overfit is only hindered. This project's own results show it (`docs/results`):
 #
 # | 9,000 images, only 6 epochs, two seeds | without dropout | with dropout 0.5 |
 # |---|---|---|
