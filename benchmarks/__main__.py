@@ -13,6 +13,8 @@ from benchmarks.gpu import NETWORKS as GPU_NETWORKS
 from benchmarks.others import OTHERS
 from minicnn.backend import available_cores
 
+MODULES = {"torch": "torch"} | {name: module for name, (module, _) in OTHERS.items()}  # for --against
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one benchmark and print the result."""
@@ -142,13 +144,16 @@ def _numbers(text: str) -> list[int]:
 
 
 def _libraries(text: str) -> list[str]:
-    modules = {"torch": "torch"} | {name: module for name, (module, _) in OTHERS.items()}
     for name in text.split(","):
-        if name not in modules:
-            raise argparse.ArgumentTypeError(f"must be some of {', '.join(modules)}, with commas; got {name!r}")
-        if importlib.util.find_spec(modules[name]) is None:
-            raise argparse.ArgumentTypeError(f"{name} needs the package {modules[name]}, which is not installed")
+        if name not in MODULES:
+            raise argparse.ArgumentTypeError(f"must be some of {', '.join(MODULES)}, with commas; got {name!r}")
     return text.split(",")
+
+
+def _refuse_absent(names: Sequence[str]) -> None:
+    for name in names:
+        if importlib.util.find_spec(MODULES[name]) is None:
+            raise SystemExit(f"benchmarks: {name} needs the package {MODULES[name]}, which is not installed")
 
 
 def _factors(text: str) -> list[float]:
@@ -164,6 +169,7 @@ def _factors(text: str) -> list[float]:
 def _race(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from benchmarks.race import race
 
+    _refuse_absent(options.against)
     result = race(
         options.benchmark,
         options.against,
