@@ -34,7 +34,6 @@ def every():
     return rows, used
 
 
-@pytest.mark.slow
 def test_every_operation_passes_on_every_kind_of_kernels(every):
     rows, _ = every
     assert not [f"{row.operation}, {row.configuration}, {row.kernels}: {row.report}" for row in rows if not row.ok]
