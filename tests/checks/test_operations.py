@@ -34,6 +34,7 @@ def every():
     return rows, used
 
 
+@pytest.mark.slow
 def test_every_operation_passes_on_every_kind_of_kernels(every):
     rows, _ = every
     assert not [f"{row.operation}, {row.configuration}, {row.kernels}: {row.report}" for row in rows if not row.ok]
@@ -42,6 +43,7 @@ def test_every_operation_passes_on_every_kind_of_kernels(every):
     assert max(row.report.difference for row in rows) < 1e-7  # far inside the tolerance
 
 
+@pytest.mark.slow
 def test_every_operation_is_in_the_table(every):
     rows, used = every
 
@@ -60,12 +62,14 @@ def test_every_operation_is_in_the_table(every):
     assert (methods | operators) - operations == set()
 
 
+@pytest.mark.slow
 def test_configurations_are_distinct_within_an_operation(every):
     rows, _ = every
     names = [(row.operation, row.configuration, row.kernels) for row in rows]
     assert len(set(names)) == len(names)
 
 
+@pytest.mark.slow
 def test_the_table_has_a_line_for_each_operation_and_a_verdict(every):
     rows, _ = every
     lines = checks.format_table(rows).splitlines()

@@ -136,6 +136,7 @@ def softmax_regression(
     )  # type: ignore[return-value]
 
 
+@pytest.mark.slow
 def test_logistic_regression_on_the_pixels_stays_above_45_percent_error(dataset: LabelledImages) -> None:
     train, test = scaling.standardised(dataset.train_images, dataset.test_images)
     train_error, test_error = softmax_regression(

@@ -116,7 +116,11 @@ def first_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize(
     "page",
-    [page for page in PAGES if fenced(page, "python") and page.name != "add-an-operation.md"],  # it has its own test
+    [
+        pytest.param(page, marks=pytest.mark.slow if page.name == "README.md" else ())  # which trains for seconds
+        for page in PAGES
+        if fenced(page, "python") and page.name != "add-an-operation.md"  # it has its own test
+    ],
     ids=name_of,
 )
 def test_python_runs(page: Path, first_network: Path, capsys: pytest.CaptureFixture[str]) -> None:

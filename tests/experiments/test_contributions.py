@@ -88,6 +88,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_a_study_writes_a_row_for_each_variant_seed_and_epoch(whole: Path) -> None:
     assert list(rows(whole)[0]) == COLUMNS
     found = [(row["variant"], int(row["seed"]), int(row["epoch"])) for row in rows(whole)]
@@ -106,6 +107,7 @@ def test_a_study_writes_a_row_for_each_variant_seed_and_epoch(whole: Path) -> No
         assert (whole / name).stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_the_summary_tells_what_came_of_each_run(whole: Path) -> None:
     written = summary(whole)
     assert written == json.loads((whole / "returned").read_text())
@@ -126,6 +128,7 @@ def test_the_summary_tells_what_came_of_each_run(whole: Path) -> None:
         assert one["epochs_to_target"] == {"3": None} and one["epochs_to_target_text"] == "> 2"
 
 
+@pytest.mark.slow
 def test_nothing_differs_but_what_is_switched_off(whole: Path) -> None:
     def recipe(variant: str) -> dict[str, Any]:
         found = result(whole, variant)["recipe"]

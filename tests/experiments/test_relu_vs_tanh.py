@@ -21,6 +21,7 @@ from tests.experiments.small_studies import COLUMNS, rows, study, summary
 pytestmark = pytest.mark.usefixtures("small")
 
 
+@pytest.mark.slow
 def test_a_study_writes_a_row_for_each_run_and_epoch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -78,6 +79,7 @@ def watch_epochs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, Any], 
     return seen
 
 
+@pytest.mark.slow
 def test_both_activations_start_from_the_same_weights_and_see_the_same_batches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,6 +100,7 @@ def test_both_activations_start_from_the_same_weights_and_see_the_same_batches(
     assert orders[0] != orders[1] and orders[0] != orders[2]
 
 
+@pytest.mark.slow
 def test_inputs_are_scaled_as_in_2012_or_as_is_usual_since(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = watch_epochs(monkeypatch)
     study(tmp_path, epochs=1, limit=24)
@@ -130,6 +133,7 @@ def test_batches_are_small_where_there_are_few_images() -> None:
     assert recipe("shapes")["batch_size"] == relu_vs_tanh.BATCH_SIZES["shapes"]
 
 
+@pytest.mark.slow
 def test_a_run_ends_at_its_target_if_asked_to(tmp_path: Path) -> None:
     study(tmp_path / "on", inputs="raw", epochs=3, lr_tanh=0.03)
     whole = rows(tmp_path / "on")

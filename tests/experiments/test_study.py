@@ -45,6 +45,7 @@ def test_wherever_it_is_interrupted_the_resumed_study_gives_the_same_numbers(
     assert summary(tmp_path)["finished"] is True
 
 
+@pytest.mark.slow
 def test_a_process_killed_in_the_middle_loses_one_epoch_at_most(tmp_path: Path, unbroken: Path) -> None:
     program = f"""
         import os
@@ -74,6 +75,7 @@ def test_a_process_killed_in_the_middle_loses_one_epoch_at_most(tmp_path: Path, 
     assert numbers(tmp_path) == numbers(unbroken)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["missing", "truncated"])
 def test_a_lost_state_costs_time_but_changes_nothing(
     tmp_path: Path, unbroken: Path, damage: str, capsys: pytest.CaptureFixture[str]

@@ -77,7 +77,12 @@ def check(network: nn.Sequential, pictures: np.ndarray, **more: Any) -> None:
     np.testing.assert_allclose(run(model, pictures), expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+LARGE = [name for name in NETWORKS if name.startswith("alexnet ")]  # seconds each
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in LARGE else ()) for name in NETWORKS]
+)
 def test_every_network_gives_the_same_scores(name: str, rng: np.random.Generator) -> None:
     config, side = NETWORKS[name]
     pictures = rng.standard_normal((2, config.get("in_channels", 3), side, side), dtype=np.float32)

@@ -142,6 +142,7 @@ def test_another_network_is_refused(weights: Path) -> None:
         new_recipe("alexnet-cifar", "shapes", {}, {"weights": weights})
 
 
+@pytest.mark.slow
 def test_the_network_is_the_checkpoints(tmp_path: Path) -> None:
     path = tmp_path / "torchvision.safetensors"
     mean = np.zeros((3, 1, 1), np.float32)
