@@ -50,6 +50,7 @@ html_theme = "sphinx_book_theme"
 html_title = "minicnn"
 html_static_path = ["_static"]
 html_css_files = ["minicnn.css"]
+html_js_files = ["minicnn.js"]
 html_show_sourcelink = False
 html_copy_source = False
 html_context = {"default_mode": "auto"}  # light or dark, like the reader's system

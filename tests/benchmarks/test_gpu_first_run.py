@@ -37,7 +37,8 @@ def test_every_stage_of_the_smoke_test_passes(gpu: str, tmp_path: Path, monkeypa
     assert [row for row in rows if not row["ok"]] == [] and status == 0
     assert [row["stage"] for row in rows] == [name for name, _ in gpu_smoke.STAGES]
     (curves,) = (row["found"] for row in rows if row["stage"].startswith("50 steps"))
-    assert len(curves["cpu"]) == len(curves["cuda"]) == 4 and curves["cpu"] != curves["cuda"]
+    assert len(curves["cpu"]) == len(curves["cuda"]) == 4
+    np.testing.assert_allclose(curves["cuda"], curves["cpu"], rtol=1e-5)
     assert not minicnn.get_tf32()
 
 

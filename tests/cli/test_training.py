@@ -298,7 +298,8 @@ def test_a_terminal_that_knows_only_ascii_gets_escapes(run: Path, pictures: list
 def test_signals_save_and_leave_and_a_killed_process_loses_little(tmp_path: Path) -> None:
     """The whole program, stopped four times in four ways: the end is the same as in one piece."""
     out = tmp_path / "run"
-    line = "train lenet5 --data shapes --limit 160 --batch-size 4 --threads 1 --checkpoint-minutes 0 --epochs"
+    line = "train lenet5 --data shapes --limit 160 --recipe paper --batch-size 4 --threads 1"
+    line += " --checkpoint-minutes 0 --epochs"
     command = [sys.executable, "-m", "minicnn", *line.split()]
 
     def newest() -> int:

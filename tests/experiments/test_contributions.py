@@ -472,15 +472,16 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def signal_at(monkeypatch: pytest.MonkeyPatch, name: str, call: int, number: int) -> None:
-    """Send this process a signal when a method of the trainer is called for the so-many-th time."""
-    original, calls = getattr(trainer.Trainer, name), iter(range(1, 1000))
+    """Send this process a signal when a method of the trainer, or its report, is called for the so-many-th time."""
+    place = trainer if name == "report" else trainer.Trainer
+    original, calls = getattr(place, name), iter(range(1, 1000))
 
-    def interrupted(self: trainer.Trainer, *arguments: Any, **named: Any) -> Any:
+    def interrupted(*arguments: Any, **named: Any) -> Any:
         if next(calls) == call:
             os.kill(os.getpid(), number)
-        return original(self, *arguments, **named)
+        return original(*arguments, **named)
 
-    monkeypatch.setattr(trainer.Trainer, name, interrupted)
+    monkeypatch.setattr(place, name, interrupted)
 
 
 def same(one: Path, two: Path) -> None:

@@ -39,7 +39,7 @@ def test_every_file_that_python_loads_has_the_checksum_of_the_lock(lite_site: Pa
 def test_the_front_page_leads_to_every_lesson(lite_site: Path, build: Any) -> None:
     page = (lite_site / "index.html").read_text("utf-8")
     names = sorted(path.name for path in (lite_site / "files").glob("*.ipynb"))
-    assert len(names) == 14 and all(f'"notebooks/index.html?path={name}"' in page for name in names)
+    assert len(names) == 15 and all(f'"notebooks/index.html?path={name}"' in page for name in names)
     assert "restart the kernel" in page
 
 

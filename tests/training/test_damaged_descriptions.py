@@ -62,7 +62,7 @@ def test_every_wrong_value_is_an_error_of_the_checkpoint(
 
     monkeypatch.setattr(trainer, "load_parts", load)
     monkeypatch.setattr(trainer.Trainer, "train", lambda self: None)
-    monkeypatch.setattr(trainer.Trainer, "report", lambda self: {})
+    monkeypatch.setattr(trainer, "report", lambda *run: {})
     monkeypatch.setattr(trainer, "set_num_threads", lambda count: None)
     path = tmp_path / interrupted.name
     refused = 0
