@@ -352,7 +352,7 @@ def _refuse_changed(function: Function, inputs: Sequence[Origin | None]) -> None
 
 
 def _refuse_if_saved(function: Function, edits: Edits, what: str) -> None:
-    if any_shares(vars(function).values(), edits.array):
+    if edits.place is not None and any_shares(vars(function).values(), edits.place):
         raise RuntimeError(
             f"backward: {type(function).__name__} needs {what} as it was in the forward pass, but it has been changed "
             f"in place since, by {edits.by}; run the forward pass again after the change"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minicnn.arguments import axis, switch
-from minicnn.backend import Array, Edits, asnumpy, device_of, get_array_module
+from minicnn.backend import Array, Edits, asnumpy, device_of, get_array_module, place_of
 
 if TYPE_CHECKING:
     from minicnn.tensor_methods import TensorMethods
@@ -182,7 +182,7 @@ def as_tensor(data: Any) -> Tensor:
 def mark_written(tensor: Tensor, by: str) -> None:
     """Note that `by` has just written into the tensor's array: what was computed before must not use it any more."""
     edits = tensor.edits
-    edits.number, edits.array, edits.by = next(clock), tensor.data, by
+    edits.number, edits.place, edits.by = next(clock), place_of(tensor.data), by
 
 
 def _as_array(data: Any) -> Array:

@@ -18,7 +18,7 @@ from minicnn.backend.devices import (
     set_tf32,
     to_device,
 )
-from minicnn.backend.edits import Edits, any_shares
+from minicnn.backend.edits import Edits, any_shares, place_of
 from minicnn.backend.memory import empty, owns_memory, whole_images
 from minicnn.backend.random import drawn_seed, generator, manual_seed, random_uniform
 from minicnn.backend.staging import page_locked, staged
@@ -50,6 +50,7 @@ __all__ = [
     "on_device_of",
     "owns_memory",
     "page_locked",
+    "place_of",
     "product",
     "random_uniform",
     "same_device",

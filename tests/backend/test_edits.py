@@ -1,11 +1,14 @@
 """Which saved arrays look at the memory that was written."""
 
+import weakref
 from typing import Any
 
 import fake_counts
 import numpy as np
 import pytest
 
+import minicnn
+from minicnn.autograd import mark_written
 from minicnn.backend import any_shares, to_device
 
 
@@ -39,3 +42,11 @@ def test_no_gpu_is_waited_for(two_gpus: Any) -> None:
         assert any_shares([array[2:]], array[:3])
         assert not any_shares([to_device(np.arange(6.0), "cuda:0")], array)
     assert not counts.waits and not counts.launches
+
+
+def test_a_note_of_what_was_written_does_not_keep_it() -> None:
+    tensor = minicnn.Tensor(np.ones(3))
+    mark_written(tensor, "a test")
+    edits, gone = tensor.edits, weakref.ref(tensor.data)
+    del tensor
+    assert gone() is None and edits.place is not None and edits.place.addresses.shape == (3,)
