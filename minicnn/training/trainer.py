@@ -248,8 +248,7 @@ class Trainer:
         with reported_as(TrainingError):
             transform = recipe.transform(self.state.preparation, self.state.colour)
             batches: dict[str, Any] = {"seed": recipe.seed, "transform": transform, "workers": self.workers}
-            batches["rows"] = None if self.shared is None else self.shared.rows
-            batches["pin_memory"] = self.state.network.device != "cpu"
+            batches |= {"rows": self.shared and self.shared.rows, "pin_memory": self.state.network.device != "cpu"}
             self.loader = Loader(*self.parts.train.resident(), recipe.batch_size, **batches)
         self.saved_at = time.monotonic()
 
