@@ -4,7 +4,7 @@
 needs thousands of steps before it learns anything: a million images give that many in one epoch, a few thousand do not.
 "small" is for these: initial weights that keep the scale of activations (He et al. 2015), standardised pixels, and a
 learning rate that rises to its maximum in the first tenth of the steps and falls to 0 along half a cosine.
-The numbers come from the runs in ``docs/results``.
+``docs/results`` has the runs by which the rates were chosen, and says for which networks there are none yet.
 """
 
 from __future__ import annotations

@@ -246,13 +246,15 @@ class Recipe:
             Whether the user asked for this recipe.
         """
         why = "--recipe" if asked else f"{images:,} training images, {self.steps(images):,} steps an epoch"
-        init = self.config.get("init") or ("the paper's" if "variant" in self.config else "its own")
+        papers = self.config.get("variant") in ("paper", "merged")
+        init = self.config.get("init") or ("the paper's" if papers else "its own")
         rate = {
             "plateau": f"of {self.lr:g}, divided by ten when errors stop falling",
             "epochs": f"of {self.lr:g}, divided by ten after epochs {', '.join(map(str, self.lr_drops)) or 'none'}",
             "one-cycle": f"that rises to {self.lr:g} in the first tenth and falls to 0",
         }[self.schedule]
-        what = f"initial weights {init}, {self.inputs} pixels, batches of {self.batch_size}, {self.epochs} epochs"
+        length = "1 epoch" if self.epochs == 1 else f"{self.epochs} epochs"
+        what = f"initial weights {init}, {self.inputs} pixels, batches of {self.batch_size}, {length}"
         return f"Recipe: {self.recipe} ({why}): {what} with a learning rate {rate}"
 
     def differences(self, model: str | None, switches: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:

@@ -85,5 +85,5 @@ def test_the_first_lines_say_which_recipe_and_why(tmp_path: Path, capsys: pytest
     train(tmp_path, settings={"recipe": None, "epochs": 1})
     assert (
         "Recipe: small (36 training images, 3 steps an epoch): initial weights its own, standardised pixels, batches "
-        "of 16, 1 epochs with a learning rate that rises to 0.00625 in the first tenth and falls to 0"
+        "of 16, 1 epoch with a learning rate that rises to 0.00625 in the first tenth and falls to 0"
     ) in capsys.readouterr().err.splitlines()
