@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minicnn.autograd import Tensor
-from minicnn.backend import asnumpy, to_device
+from minicnn.backend import HostBuffer, device_of, to_device
 from minicnn.distributed import Team
 
 __all__ = ["GradientSum", "groups"]
@@ -24,16 +25,24 @@ SLICE = 8 << 20  # bytes: of a larger message no part is added up before all of 
 
 
 class Bucket:
-    """Parameters whose gradients travel together: one large one, in place, or small ones in a copy."""
+    """Parameters whose gradients travel together: one large one, in place, or small ones in a copy.
+
+    Those on a GPU are copied in any case, into page-locked memory, while the GPU goes on with the backward pass.
+    """
 
     def __init__(self, parameters: list[Tensor]) -> None:
         self.parameters = parameters
         self.missing = len(parameters)  # gradients that are not complete yet
         self.numbers: NDArray[np.floating] = np.empty(0)
+        self.buffer: HostBuffer | None = None
 
     def fill(self) -> None:
         """Take the gradients; a single one that lies in the processor's memory is not copied."""
-        flat = [np.ascontiguousarray(asnumpy(parameter.grad)).reshape(-1) for parameter in self.parameters]
+        gradients = [parameter.grad for parameter in self.parameters]
+        if device_of(gradients[0]) != "cpu":
+            self._fill_from_gpu(gradients)
+            return
+        flat = [np.ascontiguousarray(gradient).reshape(-1) for gradient in gradients]
         if len(flat) == 1:
             self.numbers = flat[0]
         elif self.numbers.size:
@@ -41,12 +50,24 @@ class Bucket:
         else:
             self.numbers = np.concatenate(flat)
 
+    def _fill_from_gpu(self, gradients: list[Any]) -> None:
+        if self.buffer is None:
+            size = sum(gradient.size for gradient in gradients)
+            self.buffer = HostBuffer(size, gradients[0].dtype, device_of(gradients[0]))
+            self.numbers = self.buffer.numbers
+        self.buffer.take(gradients)
+
+    def wait(self) -> None:
+        """Wait until the gradients are in the processor's memory."""
+        if self.buffer is not None:
+            self.buffer.wait()
+
     def empty(self) -> None:
-        """Give the sums to the parameters, as parts of this bucket's memory."""
+        """Give the sums to the parameters, as parts of one array."""
+        numbers = self.numbers if self.buffer is None else self.buffer.give()
         start = 0
         for parameter in self.parameters:
-            numbers = self.numbers[start : start + parameter.numel()].reshape(parameter.shape)
-            parameter.grad = to_device(numbers, parameter.device)
+            parameter.grad = numbers[start : start + parameter.numel()].reshape(parameter.shape)
             start += parameter.numel()
         self.missing = len(self.parameters)
 
@@ -130,20 +151,26 @@ class GradientSum:
             self.sent.append(self.thread.submit(self._add_up, bucket))
 
     def _add_up(self, bucket: Bucket) -> None:
+        bucket.wait()
         count = SLICE // bucket.numbers.itemsize
         for start in range(0, bucket.numbers.size, count):
             self.channel.add_up(bucket.numbers[start : start + count])
 
 
 def groups(parameters: Iterable[Tensor]) -> list[list[Tensor]]:
-    """Put a large parameter into a group of its own, and neighbouring small ones of a dtype into one."""
+    """Put a large parameter into a group of its own, and neighbouring small ones of a dtype and device into one."""
     groups: list[list[Tensor]] = []
     room = 0
     for parameter in parameters:
         size = parameter.data.nbytes
-        if not groups or size >= SLICE or size > room or parameter.dtype != groups[-1][0].dtype:
+        if not groups or size >= SLICE or size > room or not alike(parameter, groups[-1][0]):
             groups.append([])
             room = 0 if size >= SLICE else BUCKET
         groups[-1].append(parameter)
         room -= size
     return groups
+
+
+def alike(first: Tensor, second: Tensor) -> bool:
+    """Return whether two tensors have one dtype and one device."""
+    return (first.dtype, first.device) == (second.dtype, second.device)

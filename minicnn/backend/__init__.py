@@ -21,7 +21,7 @@ from minicnn.backend.devices import (
 from minicnn.backend.edits import Edits, any_shares, place_of
 from minicnn.backend.memory import empty, owns_memory, whole_images
 from minicnn.backend.random import drawn_seed, generator, manual_seed, random_uniform
-from minicnn.backend.staging import page_locked, staged
+from minicnn.backend.staging import HostBuffer, page_locked, staged
 
 __all__ = [
     "IN_BROWSER",
@@ -29,6 +29,7 @@ __all__ = [
     "BatchPart",
     "DeviceError",
     "Edits",
+    "HostBuffer",
     "any_shares",
     "asnumpy",
     "available_cores",

@@ -1,4 +1,4 @@
-"""Copying batches to a GPU while it computes."""
+"""Copying to a GPU and from it while it computes."""
 
 import weakref
 from collections.abc import Iterable, Iterator
@@ -123,3 +123,66 @@ class _Stage:
         with self.here:
             cupy.cuda.get_current_stream().wait_event(complete)
         return tuple(arrays)
+
+
+class HostBuffer:
+    """Memory of the processor, to which a GPU copies arrays while it computes, and from which it takes them back.
+
+    It is page-locked, and copies have a stream of their own: they wait for the work that was queued on the current
+    stream before them, and nobody else waits for them who does not ask.
+
+    Parameters
+    ----------
+    size : int
+        How many numbers the arrays have together.
+    dtype : dtype
+    device : str
+        A GPU, see :func:`minicnn.backend.checked_device`, also for the errors.
+
+    Attributes
+    ----------
+    numbers : ndarray of shape (size,)
+        After :meth:`take` and :meth:`wait`, the arrays' numbers, one array after the other.
+    """
+
+    def __init__(self, size: int, dtype: Any, device: str) -> None:
+        import cupy
+        import cupyx
+
+        self.here = cupy.cuda.Device(int(checked_device(device).partition(":")[2]))
+        with self.here:
+            self.stream = cupy.cuda.Stream(non_blocking=True)
+            self.numbers: np.ndarray = cupyx.empty_pinned((size,), dtype)
+        self.arrays: list[Any] = []
+        self.taken: Any = None
+
+    def take(self, arrays: Iterable[Array]) -> None:
+        """Begin to copy arrays of the GPU into this memory. They must not change until :meth:`wait` has returned."""
+        import cupy
+
+        with self.here:
+            # CuPy's pool must not hand out their memory, or that of contiguous copies, while the stream reads it.
+            self.arrays = [cupy.ascontiguousarray(array) for array in arrays]
+            self.stream.wait_event(cupy.cuda.get_current_stream().record())
+            start = 0
+            for array in self.arrays:
+                part = self.numbers[start : start + array.size].reshape(array.shape)
+                array.get(stream=self.stream, out=part, blocking=False)
+                start += array.size
+            self.taken = self.stream.record()
+
+    def wait(self) -> None:
+        """Wait until the arrays are here. Another thread may do this."""
+        self.taken.synchronize()
+
+    def give(self) -> Any:
+        """Return the numbers in an array on the GPU; work that is queued from now on waits for it."""
+        import cupy
+
+        with self.here:
+            self.arrays.clear()
+            there = cupy.empty(self.numbers.shape, self.numbers.dtype)
+            self.stream.wait_event(cupy.cuda.get_current_stream().record())  # `there` may be memory still in use
+            there.set(self.numbers, stream=self.stream)
+            cupy.cuda.get_current_stream().wait_event(self.stream.record())
+        return there

@@ -9,7 +9,7 @@ import pytest
 
 import minicnn
 from minicnn.autograd import mark_written
-from minicnn.backend import any_shares, to_device
+from minicnn.backend import any_shares, place_of, to_device
 
 
 @pytest.fixture(params=["cpu", "gpu"])
@@ -34,6 +34,13 @@ def test_arrays_without_dimensions_share_if_they_are_one(place: str) -> None:
     array, other = (to_device(np.array(3.0), place) for _ in range(2))
     assert any_shares([other, array.reshape(())], array)
     assert not any_shares([other], array)
+
+
+def test_equal_addresses_on_two_devices_are_two_places() -> None:
+    array = np.arange(6.0)
+    here = place_of(array)
+    assert any_shares([array], here)
+    assert not any_shares([array], here._replace(device="cuda:0"))
 
 
 def test_no_gpu_is_waited_for(two_gpus: Any) -> None:

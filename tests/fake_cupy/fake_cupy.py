@@ -107,9 +107,14 @@ class ndarray:
     base = property(lambda self: None if self.array.base is None else ndarray(self.array.base, self.device, known=True))
     T = property(lambda self: ndarray(self.array.T, self.device))
 
-    def get(self) -> np.ndarray:
-        fake_counts.wait("get")
-        return self.array.copy()
+    def get(self, stream: Any = None, out: Any = None, blocking: bool = True) -> np.ndarray:
+        """Copy to the host; with ``blocking=False`` when the stream gets there, with the contents of that moment."""
+        if blocking:
+            fake_counts.wait("get")
+            return self.array.copy()
+        assert out.shape == self.shape and out.dtype == self.dtype and out.flags.c_contiguous
+        stream.waiting.append(lambda: np.copyto(out, self.array))
+        return np.asarray(out)
 
     def set(self, array: np.ndarray, stream: "Stream") -> None:
         """Copy from the host's memory when the stream gets there, with the contents of that moment."""
