@@ -12,9 +12,10 @@ from numba.core import caching, registry
 
 from minicnn.files import cache_folder, home_is_known
 
-__all__ = ["inner", "kernel", "part", "u"]
+__all__ = ["ZERO", "inner", "kernel", "part", "u"]
 
 u = np.uint64  # an unsigned index cannot be negative like Python's x[-1], which saves a check: loops are vectorised
+ZERO: Any = np.int64(0)  # for an argument of a part: of one that gets a literal 0 Numba compiles one more version
 
 
 _FunctionCache: Any = caching.FunctionCache  # which has no types
@@ -52,6 +53,7 @@ class _Cache(_FunctionCache):  # type: ignore[misc]
 
 
 def _compile(function: Callable[..., Any], **options: Any) -> Any:
+    options["no_cfunc_wrapper"] = True  # for callbacks from C, of which there are none: less to compile
     compiled = numba.njit(function, nogil=True, error_model="numpy", **options)
     with suppress(RuntimeError):  # no cache folder is writable: compile in each process rather than fail
         if home_is_known() or "NUMBA_CACHE_DIR" in os.environ:

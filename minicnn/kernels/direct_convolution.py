@@ -25,7 +25,7 @@ from numba.core import cgutils
 from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic
 
-from minicnn.kernels.compiling import kernel, part, u
+from minicnn.kernels.compiling import ZERO, kernel, part, u
 
 __all__ = ["REGISTERS", "ROWS", "VECTOR_BYTES", "conv2d", "conv2d_grad_w", "tile", "transpose_square", "vectors_of"]
 
@@ -358,12 +358,12 @@ def conv2d(x: Array, w: Array, b: Array, SH: int, SW: int, PH: int, PW: int, y: 
                 start = (g * blocks + block) * K * width
                 for window in range(0, size, some):
                     these = windows[window : window + some]
-                    _tiles(vectors, packed, start, framed, g * CG * H * W, these, pixels, sums, 0, False)
+                    _tiles(vectors, packed, start, framed, g * CG * H * W, these, pixels, sums, ZERO, False)
                     for i in range(len(these)):
                         for f in range(count):
                             sums[u(i * width + f)] += b[u(first + f)]
                     place = (n * F + first) * size + window
-                    _transpose(sums, 0, width, target, place, size, min(some, size - window), count)
+                    _transpose(sums, ZERO, width, target, place, size, min(some, size - window), count)
 
 
 @kernel
@@ -390,8 +390,8 @@ def conv2d_grad_w(x: Array, grad_y: Array, SH: int, SW: int, PH: int, PW: int, g
                 start = (g * blocks + block) * len(pixels) * width
                 for window in range(0, size, some):
                     these = windows[window : window + some]
-                    _transpose(source, (n * F + first) * size + window, size, packed, 0, width, count, len(these))
-                    _tiles(vectors, packed, 0, framed, g * CG * H * W, pixels, these, sums, start, True)
+                    _transpose(source, (n * F + first) * size + window, size, packed, ZERO, width, count, len(these))
+                    _tiles(vectors, packed, ZERO, framed, g * CG * H * W, pixels, these, sums, start, True)
     for g in range(G):
         for block in range(blocks):
             first, count = g * FG + block * width, min(width, FG - block * width)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.kernels.compiling import kernel, u
+from minicnn.kernels.compiling import ZERO, kernel, u
 from minicnn.kernels.direct_convolution import ROWS, VECTOR_BYTES, _filled_up, _tiles, _transpose
 
 __all__ = ["linear_forward", "linear_grad_w"]
@@ -37,10 +37,10 @@ def linear_forward(x: Array, w: Array, y: Array) -> None:
     sums = np.empty(len(rows) * width, x.dtype)
     for first in range(0, M, width):
         count = min(width, M - first)
-        _transpose(source, first * K, K, packed, 0, width, count, K)  # (K, width)
+        _transpose(source, first * K, K, packed, ZERO, width, count, K)  # (K, width)
         for k in range(0, K, some):
-            _tiles(vectors, packed, k * width, weights, k, rows, ks[: min(some, K - k)], sums, 0, k > 0)
-        _transpose(sums, 0, width, target, first * outputs, outputs, outputs, count)
+            _tiles(vectors, packed, k * width, weights, k, rows, ks[: min(some, K - k)], sums, ZERO, k > 0)
+        _transpose(sums, ZERO, width, target, first * outputs, outputs, outputs, count)
 
 
 @kernel
@@ -57,7 +57,7 @@ def linear_grad_w(grad_y: Array, x: Array, start: int, grad_w: Array) -> None:
             for k in range(min(width, K - block * width)):
                 packed[u(j + k)] = inputs[u(i + k)]
     turned = np.empty(count * M, x.dtype)
-    _transpose(source, start, outputs, turned, 0, M, M, count)  # (outputs from start on, M)
+    _transpose(source, start, outputs, turned, ZERO, M, M, count)  # (outputs from start on, M)
     examples, rows = np.empty(M, np.int64), np.empty(count, np.int64)
     for m in range(M):
         examples[m] = m
@@ -69,7 +69,7 @@ def linear_grad_w(grad_y: Array, x: Array, start: int, grad_w: Array) -> None:
         for row in range(0, count, step):
             for block in range(first, min(first + at_once, blocks)):
                 these, filled = rows[row : row + step], min(width, K - block * width)
-                _tiles(vectors, packed, block * M * width, turned, 0, these, examples, sums, 0, False)
+                _tiles(vectors, packed, block * M * width, turned, ZERO, these, examples, sums, ZERO, False)
                 for r in range(min(step, count - row)):
                     i, j = (row + r) * K + block * width, r * width
                     for k in range(filled):

@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from minicnn.kernels.compiling import kernel, part, u
+from minicnn.kernels.compiling import ZERO, kernel, part, u
 from minicnn.kernels.direct_convolution import VECTOR_BYTES
 
 __all__ = ["max_pool2d_forward", "neighbours"]
@@ -88,16 +88,17 @@ _neighbours = neighbours()
 
 @part
 def _largest(
-    source: Array, corner: int, W: int, first_kh: int, stop_kh: int, first_kw: int, stop_kw: int, KW: int, or_nan: bool
-) -> Any:
+    source: Array, corner: int, down: int, right: int,
+    first_kh: int, stop_kh: int, first_kw: int, stop_kw: int, KW: int, or_nan: bool,
+) -> Any:  # fmt: skip
     """Return a window's largest element, or if `or_nan` its last NaN, and its index in the window.
 
-    `corner` is the index of (first_kh, first_kw) in the array.
+    `corner` is the index of (first_kh, first_kw) in the array, `down` and `right` are the distances to its neighbours.
     """
     best, place = source[u(corner)], np.int32(first_kh * KW + first_kw)
     for kh in range(first_kh, stop_kh):
         for kw in range(first_kw, stop_kw):
-            value = source[u(corner + (kh - first_kh) * W + kw - first_kw)]
+            value = source[u(corner + (kh - first_kh) * down + (kw - first_kw) * right)]
             # select instructions instead of an `if`: the branch would be mispredicted too often
             better = value > best
             if or_nan:
@@ -107,96 +108,67 @@ def _largest(
     return best, place
 
 
+@part
+def _has_nan(source: Array, start: int, stop: int) -> bool:
+    found = 0
+    for i in range(u(start), u(stop)):
+        found += source[i] != source[i]
+    return found > 0
+
+
 @kernel
 def max_pool2d_forward(
     x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, DH: int, DW: int, y: Array, index: Array
 ) -> None:
-    if DH != 1 or DW != 1:
-        _dilated(x, KH, KW, SH, SW, PH, PW, DH, DW, y, index)
-        return
     N, C, H, W = x.shape
     OH, OW = y.shape[2], y.shape[3]
     source, target, places = x.reshape(-1), y.reshape(-1), index.reshape(-1)
     first = min(OW, (PW + SW - 1) // SW)  # the first window that does not extend beyond the left edge
-    stop = max(first, min(OW, (W + PW - KW) // SW + 1))  # after the last one that does not extend beyond the right edge
-    lanes, in_vectors = VECTOR_BYTES // x.itemsize, KH == 3 and KW == 3 and SW == 2
+    beyond = (W + PW - (KW - 1) * DW - 1) // SW + 1  # the first one that extends beyond the right edge
+    stop = max(first, min(OW, beyond))
+    lanes, dense = VECTOR_BYTES // x.itemsize, DH == 1 and DW == 1
+    twos, threes = KH == 2 and KW == 2 and dense, KH == 3 and KW == 3 and dense
+    in_vectors = threes and SW == 2
     for plane in range(N * C):
+        # Checking at each comparison takes twice as long; the vectors do it anyway.
+        checked = in_vectors or _has_nan(source, plane * H * W, (plane + 1) * H * W)
         for oh in range(OH):
             top, j = oh * SH - PH, (plane * OH + oh) * OW
             row = (plane * H + top) * W - PW
-            first_kh, stop_kh = max(0, -top), min(KH, H - top)
-            known = KH == 3 and KW == 3 and first_kh == 0 and stop_kh == 3
+            first_kh, stop_kh = -(min(0, top) // DH), min(KH, -((top - H) // DH))
+            whole = first_kh == 0 and stop_kh == KH
             ow = first
-            if in_vectors and known:
+            if in_vectors and whole:
                 # What is written beyond the end of this row, of this image or the next, is overwritten later.
                 enough = min((len(source) - row - 2 * W) // 2 - lanes - 1, len(target) - j - lanes)
                 while ow < stop and ow <= enough:
                     _neighbours(source, row + ow * SW, W, target, places, j + ow)
                     ow += lanes
-            if in_vectors:
+            if checked:
                 for rest in range(ow, stop):
-                    corner = row + first_kh * W + rest * SW
+                    corner = row + first_kh * DH * W + rest * SW
                     target[u(j + rest)], places[u(j + rest)] = _largest(
-                        source, corner, W, first_kh, stop_kh, 0, KW, KW, True
+                        source, corner, DH * W, DW, first_kh, stop_kh, ZERO, KW, KW, True
                     )
-            elif known:  # constant bounds, so that the loops are unrolled
+            elif whole and twos:  # constant bounds, so that the loops are unrolled
                 for rest in range(ow, stop):
                     corner = row + rest * SW
-                    target[u(j + rest)], places[u(j + rest)] = _largest(source, corner, W, 0, 3, 0, 3, 3, False)
+                    target[u(j + rest)], places[u(j + rest)] = _largest(source, corner, W, 1, 0, 2, 0, 2, 2, False)
+            elif whole and threes:
+                for rest in range(ow, stop):
+                    corner = row + rest * SW
+                    target[u(j + rest)], places[u(j + rest)] = _largest(source, corner, W, 1, 0, 3, 0, 3, 3, False)
             else:
                 for rest in range(ow, stop):
-                    corner = row + first_kh * W + rest * SW
+                    corner = row + first_kh * DH * W + rest * SW
                     target[u(j + rest)], places[u(j + rest)] = _largest(
-                        source, corner, W, first_kh, stop_kh, 0, KW, KW, False
+                        source, corner, DH * W, DW, first_kh, stop_kh, 0, KW, KW, False
                     )
             for edge in range(OW - (stop - first)):
                 ow = edge if edge < first else edge + stop - first
-                first_kw, stop_kw = max(0, PW - ow * SW), min(KW, W + PW - ow * SW)
-                corner = row + first_kh * W + ow * SW + first_kw
+                left = ow * SW - PW
+                first_kw, stop_kw = -(min(0, left) // DW), min(KW, -((left - W) // DW))
+                corner = row + first_kh * DH * W + ow * SW + first_kw * DW
                 target[u(j + ow)], places[u(j + ow)] = _largest(
-                    source, corner, W, first_kh, stop_kh, first_kw, stop_kw, KW, True
+                    source, corner, DH * W, DW, first_kh, stop_kh, first_kw, stop_kw, KW, True
                 )
-        if not in_vectors:
-            _put_nan_in(source, plane, target, places, H, W, OH, OW, KH, KW, SH, SW, PH, PW)
-
-
-@part
-def _dilated(
-    x: Array, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int, DH: int, DW: int, y: Array, index: Array
-) -> None:
-    """Compute the same for windows with gaps, plainly."""
-    N, C, H, W = x.shape
-    for n, c, oh, ow in np.ndindex(y.shape):
-        top, left, seen = oh * SH - PH, ow * SW - PW, False
-        for kh in range(KH):
-            for kw in range(KW):
-                h, w = top + kh * DH, left + kw * DW
-                if 0 <= h < H and 0 <= w < W:
-                    value = x[n, c, h, w]
-                    if not seen or value > y[n, c, oh, ow] or value != value:
-                        y[n, c, oh, ow], index[n, c, oh, ow], seen = value, kh * KW + kw, True
-
-
-@part
-def _put_nan_in(
-    source: Array, plane: int, target: Array, places: Array,
-    H: int, W: int, OH: int, OW: int, KH: int, KW: int, SH: int, SW: int, PH: int, PW: int,
-) -> None:  # fmt: skip
-    """Make NaN the maximum of every window that has one. Checking at each comparison would take twice as long."""
-    start = u(plane * H * W)
-    found = 0
-    for i in range(u(H * W)):
-        found += source[start + i] != source[start + i]
-    if found == 0:
-        return
-    for h in range(H):
-        for w in range(W):
-            value = source[start + u(h * W + w)]
-            if value != value:
-                for kh in range(KH):
-                    for kw in range(KW):
-                        oh, over_h = divmod(h + PH - kh, SH)
-                        ow, over_w = divmod(w + PW - kw, SW)
-                        if over_h == 0 and over_w == 0 and 0 <= oh < OH and 0 <= ow < OW:
-                            j = u((plane * OH + oh) * OW + ow)
-                            target[j], places[j] = value, kh * KW + kw

@@ -17,7 +17,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from minicnn.kernels import winograd
-from minicnn.kernels.compiling import kernel, part, u
+from minicnn.kernels.compiling import ZERO, kernel, part, u
 from minicnn.kernels.direct_convolution import (
     ROWS,
     VECTOR_BYTES,
@@ -148,7 +148,7 @@ def _lines_at_once(lines: int, TW: int) -> int:
 def _frame(image: Array, PH: int, PW: int, FW: int, turned: Array, frame: Array) -> None:
     """Copy an image (C, H, W) into a frame of zeros of width FW, all channels of a pixel side by side."""
     C, H, W = image.shape
-    _transpose(image.reshape(-1), 0, H * W, turned, 0, C, C, H * W)
+    _transpose(image.reshape(-1), ZERO, H * W, turned, ZERO, C, C, H * W)
     for h in range(H):
         i, j = ((h + PH) * FW + PW) * C, h * W * C
         for k in range(W * C):
@@ -213,7 +213,7 @@ def winograd_filters(w: Array, G: int, start: int, stop: int, filters: Array) ->
     packed = np.empty(some * width, w.dtype)
     source, target = w.reshape(-1), filters.reshape(-1)
     for first in range(0, F, width):
-        _transpose(source, first * K + start * size * size, K, packed, 0, width, width, some)
+        _transpose(source, first * K + start * size * size, K, packed, ZERO, width, width, some)
         for c in range(start, stop):
             for v in range(0, width, lanes):
                 kernel_of_one, place = (c - start) * size * size * width + v, (first * CG + c * width) + v
@@ -254,7 +254,7 @@ def winograd_conv2d(x: Array, filters: Array, b: Array, PH: int, PW: int, y: Arr
             n, line = divmod(first + i, TH)
             _line_of_outputs(products, i * TW, len(rows), width, products_apart, line, step, b, turned_y, OW)
             if line == TH - 1:
-                _transpose(turned_y, 0, F, target, n * F * OH * OW, OH * OW, OH * OW, F)
+                _transpose(turned_y, ZERO, F, target, n * F * OH * OW, OH * OW, OH * OW, F)
 
 
 @kernel
@@ -279,7 +279,7 @@ def winograd_grad_w(x: Array, grad_y: Array, PH: int, PW: int, grad_w: Array) ->
             n, line = divmod(first + i, TH)
             if line == 0:
                 _frame(x[n], PH, PW, FW, turned, frame)
-                _frame(grad_y[n], 0, 0, TW * step, grad_turned, grad_frame)
+                _frame(grad_y[n], ZERO, ZERO, TW * step, grad_turned, grad_frame)
             _line_of_pixels(frame, line, step, FW, C, values, i * TW * C, values_apart)
             _line_of_grad_outputs(
                 grad_frame, line, step, TW * step, F, width, grad_values, i * TW, len(tiles), grad_apart
@@ -298,4 +298,4 @@ def winograd_grad_w(x: Array, grad_y: Array, PH: int, PW: int, grad_w: Array) ->
                     _grad_weights3(sums, total, TILE * sums_apart, sums_apart, packed, place, 3 * width, width)
                 else:
                     _grad_weights5(sums, total, TILE * sums_apart, sums_apart, packed, place, 5 * width, width)
-        _transpose(packed, 0, width, target, f * K, K, K, width)
+        _transpose(packed, ZERO, width, target, f * K, K, K, width)
