@@ -29,6 +29,9 @@ def distributed(
 ) -> dict[str, Any]:
     """Measure training steps of several processes with a thread each, the contenders taking turns.
 
+    Those "apart" exchange nothing, so that what the others lose beside them is the price of the exchange: processes on
+    one machine slow each other down in any case, because they share its memory, its caches and its clock.
+
     Parameters
     ----------
     network : str
@@ -47,6 +50,8 @@ def distributed(
     contenders = [("minicnn", n) for n in ranks]
     if against_torch:
         contenders += [("torch DDP", n) for n in ranks]
+    if link is None:
+        contenders += [(f"{name.split()[0]} apart", n) for name, n in contenders if n > 1]
     if 2 in ranks and networks.CONFIGS[network].get("variant") == "paper":
         contenders.append(("towers", 2))
     seconds: dict[tuple[str, int], list[float]] = {contender: [] for contender in contenders}
@@ -61,12 +66,11 @@ def distributed(
             rates += [found["rate"]] if found["rate"] else []
     rows = []
     for (contender, n), times in seconds.items():
-        alone = statistics.median(seconds["minicnn" if contender == "towers" else contender, 1]) if 1 in ranks else None
-        fastest = min(seconds["minicnn" if contender == "towers" else contender, 1]) if 1 in ranks else None
+        one = seconds.get(("torch DDP" if contender.startswith("torch") else "minicnn", 1))
         row: dict[str, Any] = {"contender": contender, "ranks": n, "seconds": spread(times)}
         row["images_per_s"] = batch * n / statistics.median(times)
-        row["efficiency"] = None if alone is None else alone / statistics.median(times)
-        row["efficiency_of_fastest"] = None if fastest is None else fastest / min(times)
+        row["efficiency"] = None if one is None else statistics.median(one) / statistics.median(times)
+        row["efficiency_of_fastest"] = None if one is None else min(one) / min(times)
         rows.append(row)
     result: dict[str, Any] = {
         "benchmark": "distributed",
@@ -156,12 +160,12 @@ def table(result: dict[str, Any]) -> str:
     lines = [
         f"{result['network']}, training step, {result['batch']} images and a thread for each process{where}; "
         f"medians of {result['rounds']} rounds of {result['steps']} steps; load {result['load']:.1f}",
-        f"{'':<10} processes   images/s   ms a step (fastest)   efficiency (of the fastest)",
+        f"{'':<14} processes   images/s   ms a step (fastest)   efficiency (of the fastest)",
     ]
     for row in result["rows"]:
         seconds = row["seconds"]
         line = (
-            f"{row['contender']:<10} {row['ranks']:>9} {row['images_per_s']:>10.4g}"
+            f"{row['contender']:<14} {row['ranks']:>9} {row['images_per_s']:>10.4g}"
             f" {1e3 * seconds['median']:>11,.0f} ({1e3 * seconds['min']:,.0f})"
         )
         if row["efficiency"] is not None and row["ranks"] > 1:

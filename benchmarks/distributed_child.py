@@ -20,12 +20,16 @@ MESSAGE = 16 << 20  # bytes, to measure the link
 def minicnn_steps(settings: dict[str, Any]) -> Iterator[float]:
     """Yield the seconds of one step after another."""
     import minicnn
-    from minicnn.distributed import join
+    from minicnn.distributed import Team, join
     from minicnn.training.data_parallel import DataParallel
     from minicnn.training.split_towers import SplitTowers
 
     minicnn.set_num_threads(1)
-    team, kind = join(), SplitTowers if settings["contender"] == "towers" else DataParallel
+    team = join()
+    if settings["contender"] == "minicnn apart":
+        team.everyone(None)  # so that they begin at the same time
+        team = Team()
+    kind = SplitTowers if settings["contender"] == "towers" else DataParallel
     name = networks.CONFIGS[settings["network"]]
     network = networks.built({**name, "devices": ["cpu", "cpu"]} if kind is SplitTowers else name)
     optimizer = minicnn.optim.SGD(network.parameters(), **networks.SGD)
@@ -54,7 +58,8 @@ def torch_steps(settings: dict[str, Any]) -> Iterator[float]:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(settings["port"])}
     torch.distributed.init_process_group("gloo", rank=rank, world_size=size)
     network = networks.torch_twin(settings["network"])
-    model = torch.nn.parallel.DistributedDataParallel(network) if size > 1 else network
+    shared = size > 1 and settings["contender"] != "torch apart"
+    model = torch.nn.parallel.DistributedDataParallel(network) if shared else network
     optimizer = torch.optim.SGD(model.parameters(), **networks.SGD)
     images, labels = (torch.from_numpy(array) for array in networks.batch_of(settings["network"], settings["batch"]))
 
@@ -92,7 +97,7 @@ def rate() -> float:
 def main() -> None:
     """Make the steps that the settings ask for."""
     settings = json.loads(sys.argv[1])
-    steps = torch_steps(settings) if settings["contender"] == "torch DDP" else minicnn_steps(settings)
+    steps = torch_steps(settings) if settings["contender"].startswith("torch") else minicnn_steps(settings)
     seconds = [next(steps) for _ in range(settings["steps"])]
     found = {"seconds": seconds, "rate": rate() if settings["link"] else None}
     if os.environ.get("PMI_RANK", "0") == "0":

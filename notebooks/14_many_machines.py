@@ -201,15 +201,16 @@ for images_in_step in (16, 64, 256, 1024, 4096):
 # can hide its messages, and the towers wait for theirs.
 #
 # minicnn has both. Measured with two processes, each on one core, and a link that was slowed down
-# (`python -m benchmarks distributed --link 1gbit`; other programs used the same two cores, so these are the fastest steps):
+# (`python -m benchmarks distributed --rounds 4 --steps 5 --link 1gbit`, and with two rounds of three steps over `200mbit`;
+# medians):
 
 # %%
 recorded = {  # seconds of a step; images in it
-    "one process": (0.997, 32),
-    "two share the batch, 1 Gbit/s": (3.009, 64),
-    "two share the batch, 0.2 Gbit/s": (11.525, 64),
-    "two towers, 1 Gbit/s": (1.697, 64),
-    "two towers, 0.2 Gbit/s": (2.143, 64),
+    "one process": (0.586, 32),
+    "two share the batch, 1 Gbit/s": (2.427, 64),
+    "two share the batch, 0.2 Gbit/s": (11.020, 64),
+    "two towers, 1 Gbit/s": (0.707, 64),
+    "two towers, 0.2 Gbit/s": (1.149, 64),
 }
 one = 32 / recorded["one process"][0]
 for name, (seconds, count) in recorded.items():

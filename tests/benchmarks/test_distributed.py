@@ -14,7 +14,9 @@ pytestmark = pytest.mark.slow
 @pytest.mark.mpi
 def test_processes_share_a_step() -> None:
     result = distributed.distributed("four-layer", False, batch=4, ranks=[1, 2], rounds=1, steps=2, link=None)
-    assert [(row["contender"], row["ranks"]) for row in result["rows"]] == [("minicnn", 1), ("minicnn", 2)]
+    contenders = [("minicnn", 1), ("minicnn", 2), ("minicnn apart", 2)]
+    assert [(row["contender"], row["ranks"]) for row in result["rows"]] == contenders
+    assert [row["efficiency"] is None for row in result["rows"]] == [False] * 3
     assert all(row["images_per_s"] > 0 for row in result["rows"])
     assert "images/s" in distributed.table(result)
 
@@ -23,7 +25,8 @@ def test_processes_share_a_step() -> None:
 @pytest.mark.torch
 def test_pytorch_shares_a_step() -> None:
     result = distributed.distributed("four-layer", True, batch=4, ranks=[2], rounds=1, steps=2, link=None)
-    assert [(row["contender"], row["ranks"]) for row in result["rows"]] == [("minicnn", 2), ("torch DDP", 2)]
+    contenders = [("minicnn", 2), ("torch DDP", 2), ("minicnn apart", 2), ("torch apart", 2)]
+    assert [(row["contender"], row["ranks"]) for row in result["rows"]] == contenders
 
 
 @pytest.mark.mpi
