@@ -452,7 +452,7 @@ for name, network in [("centre crop", plain), ("random crops, flips", varied)]:
 
 # %% [markdown]
 # The price: ten forward passes instead of one. In the paper ten crops reduce the error from 39.0 to 37.5 % (top-1,
-# ILSVRC-2010). minicnn's longer run on CIFAR-10 has 16.1 % with the centre crop and 13.8 % with ten (its
+# ILSVRC-2010). minicnn's longer run on CIFAR-10 has 13.4 % with the centre crop and 12.3 % with ten (its
 # `docs/results`).
 #
 # ## Exercises

@@ -258,7 +258,7 @@ plt.show()
 # *validation error*) stopped improving. They began with 0.01 and did so three times in about 90 epochs (section 5).
 #
 # A real network behaves the same. minicnn's AlexNet for the small images of CIFAR-10, trained with the paper's step for
-# 42 epochs, had its rate divided by ten after epoch 26 (from `docs/results/alexnet_cifar.csv` of the project):
+# 42 epochs, had its rate divided by ten after epoch 26 (from `docs/results/alexnet_cifar_steps.csv` of the project):
 #
 # | epoch | learning rate | training error | validation error |
 # |---|---|---|---|

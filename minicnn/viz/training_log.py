@@ -1,4 +1,4 @@
-"""The curves of a training run: loss and error by epoch, and where the learning rate fell."""
+"""The curves of a training run: loss and error by epoch, and the learning rate."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from minicnn.viz.style import FAINT, GRID, INK
 __all__ = ["draw_log"]
 
 TRAINING, VALIDATION = "#0b62a4", "#c8500a"
+DOTS = (0, (1, 2))
+HEIGHT = 0.95  # of the axes: where the highest learning rate is drawn
 
 
 def draw_log(rows: Sequence[Mapping[str, Any]], title: str = "") -> Figure:
@@ -32,6 +34,7 @@ def draw_log(rows: Sequence[Mapping[str, Any]], title: str = "") -> Figure:
     -------
     matplotlib.figure.Figure
         On the left the loss; on the right the error, and dashed the top-5 error. Training values are running ones.
+        Where the learning rate changes, the new one is written; one that changes all the time is a dotted curve.
 
     Raises
     ------
@@ -42,13 +45,17 @@ def draw_log(rows: Sequence[Mapping[str, Any]], title: str = "") -> Figure:
         raise ValueError("draw_log: rows must hold at least one row, got none")
     validated = rows[0]["validation_error"] is not None
     parts = [("train", "training", TRAINING), ("validation", "validation", VALIDATION)][: 2 if validated else 1]
+    gradual = len(_changes(rows)) > max(2, len(rows) // 2)  # its changes would be too many to mark
     figure = Figure(figsize=(9.6, 4.2), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08))
     left, right = figure.subplots(1, 2)
     for axes, name in ((left, "loss"), (right, "error")):
         for part, label, color in parts:
             _draw_curve(axes, rows, f"{part}_{name}", color, label)
-        _draw_drops(axes, rows)
+        if not gradual:
+            _draw_drops(axes, rows)
         _style(axes, len(rows))
+    if gradual:
+        _draw_rate(left, rows)
     for part, _, color in parts:
         _draw_curve(right, rows, f"{part}_top5_error", color, None, "--")
     left.plot([], [], "--", color=FAINT, linewidth=1.4, label="top-5 error")
@@ -89,22 +96,40 @@ def _mark_best(axes: Axes, row: Mapping[str, Any]) -> None:
     )
 
 
+def _draw_rate(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Draw the learning rate as a curve, as high as the axes whatever the scale of their numbers."""
+    highest = max(row["lr"] for row in rows)
+    axes.plot(
+        [row["epoch"] for row in rows],
+        [HEIGHT * row["lr"] / highest for row in rows],
+        transform=axes.get_xaxis_transform(),
+        color=FAINT,
+        linewidth=1,
+        linestyle=DOTS,
+        label=f"learning rate, up to {highest:.3g}",
+    )
+
+
 def _draw_drops(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     """Mark each epoch at which the learning rate changes."""
-    for before, row in zip([None, *rows], rows, strict=False):
-        if before is None or before["lr"] != row["lr"]:
-            x = row["epoch"] - 0.5
-            if before is not None:
-                axes.axvline(x, color=FAINT, linewidth=1, linestyle=(0, (1, 2)))
-            axes.text(
-                x,
-                1.0,
-                f"lr {row['lr']:.3g}",
-                transform=axes.get_xaxis_transform(),
-                fontsize=8,
-                color=FAINT,
-                verticalalignment="bottom",
-            )
+    for row in [rows[0], *_changes(rows)]:
+        x = row["epoch"] - 0.5
+        if row is not rows[0]:
+            axes.axvline(x, color=FAINT, linewidth=1, linestyle=DOTS)
+        axes.text(
+            x,
+            1.0,
+            f"lr {row['lr']:.3g}",
+            transform=axes.get_xaxis_transform(),
+            fontsize=8,
+            color=FAINT,
+            verticalalignment="bottom",
+        )
+
+
+def _changes(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the epochs with another learning rate than the one before."""
+    return [row for before, row in zip(rows, rows[1:], strict=False) if before["lr"] != row["lr"]]
 
 
 def _style(axes: Axes, epochs: int) -> None:

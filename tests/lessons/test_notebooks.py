@@ -146,7 +146,7 @@ def test_the_lesson_on_training_quotes_the_results_as_they_are() -> None:
     measured = [tuple(round(100 * error, 2) for error in each["test_error"].values()) for each in variants.values()]
     assert sorted(ast.literal_eval(quoted).values()) == sorted(measured)
     rows = re.findall(r"^# \| (\d+) \| ([\d.]+) \| ([\d.]+) % \| ([\d.]+) % \|$", source, re.MULTILINE)
-    with (results / "alexnet_cifar.csv").open(encoding="utf-8") as file:
+    with (results / "alexnet_cifar_steps.csv").open(encoding="utf-8") as file:
         epochs = {row["epoch"]: row for row in csv.DictReader(file)}
     assert rows
     for epoch, rate, *errors in rows:

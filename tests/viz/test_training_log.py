@@ -42,6 +42,17 @@ def test_each_learning_rate_is_written_where_it_begins() -> None:
         assert found == [(0.5, "lr 0.01"), (3.5, "lr 0.001")]
 
 
+def test_a_learning_rate_that_changes_all_the_time_is_a_curve() -> None:
+    log = [row | {"lr": 0.1 * height} for row, height in zip(rows(6), (1, 2, 4, 3, 2, 0), strict=True)]
+    left, right = draw_log(log).axes
+    (curve,) = [line for line in left.lines if str(line.get_label()).startswith("learning rate")]
+    heights = list(map(float, curve.get_ydata()))
+    assert curve.get_label() == "learning rate, up to 0.4"
+    assert [round(height / heights[0], 6) for height in heights] == [1, 2, 4, 3, 2, 0]
+    assert max(heights) < 1 < left.get_ylim()[1] / max(row["train_loss"] for row in log)
+    assert not [text for axes in (left, right) for text in axes.texts if "lr" in text.get_text()]
+
+
 def test_without_validation_the_training_alone_is_drawn() -> None:
     log = [{name: None if "validation" in name else value for name, value in row.items()} for row in rows(4)]
     left, right = draw_log(log).axes
