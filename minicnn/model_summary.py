@@ -51,7 +51,7 @@ class LayerRow:
     parameters : int
         Weights and biases.
     macs : int
-        Multiply-accumulates for one picture, without the bias.
+        Multiply-accumulates for one image, without the bias.
     activation_bytes : int
         Size of the output for the batch; 0 if it is a view of the input.
     im2col_bytes : int
@@ -106,7 +106,7 @@ class Summary:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates for one picture, without biases."""
+        """Multiply-accumulates for one image, without biases."""
         return sum(row.macs for row in self.rows)
 
     @property
@@ -185,9 +185,9 @@ class Summary:
 
     def _caption(self) -> str:
         batch = self.input_shape[0]
-        pictures = "one picture" if batch == 1 else f"a batch of {batch}"
+        images = "one image" if batch == 1 else f"a batch of {batch}"
         towers = f", {self.towers} towers" if self.towers > 1 else ""
-        return f"{self.title}: input {_times(self.input_shape)}, {pictures}{towers}; MACs for one picture"
+        return f"{self.title}: input {_times(self.input_shape)}, {images}{towers}; MACs for one image"
 
     def _cells(self) -> tuple[list[str], list[list[str]], list[str]]:
         """Return the head, the rows and the foot of the table as text."""
@@ -234,7 +234,7 @@ def summary(model: nn.Module, input_shape: Sequence[int]) -> Summary:
     ----------
     model : Module
     input_shape : sequence of int
-        Of a batch: (N, C, H, W), or (N, features). Three numbers, (C, H, W), are one picture.
+        Of a batch: (N, C, H, W), or (N, features). Three numbers, (C, H, W), are one image.
 
     Returns
     -------
@@ -281,7 +281,7 @@ def summary(model: nn.Module, input_shape: Sequence[int]) -> Summary:
         what = info.what
         if split is not None and info.groups is not None and info.groups < towers:
             what += ", reads both towers" if towers == 2 else f", reads all {towers} towers"
-        # the picture belongs to no tower, nor do the scores
+        # the image belongs to no tower, nor do the scores
         begun = split is not None or info.box == "maps"
         split = _one_tower(info.output_shape, towers) if begun and number < last else None
         rows.append(
@@ -313,7 +313,7 @@ def summary_of_config(config: Mapping[str, Any], batch: int = 1) -> Summary:
     config : mapping
         As for :func:`minicnn.models.build`. The input has the size that the network is made for.
     batch : int
-        How many pictures.
+        How many images.
     """
     with nn.init.skip_arrays():
         network = build(config)

@@ -268,7 +268,7 @@ def test_refusals(model, shape, error, message):
 
 def test_the_table():
     lines = str(alexnet_summary()).splitlines()
-    assert lines[0].startswith("alexnet (paper): input 3x227x227, one picture, 2 towers")
+    assert lines[0].startswith("alexnet (paper): input 3x227x227, one image, 2 towers")
     (conv1,) = (line.split() for line in lines if line.startswith("conv1"))
     expected = "conv1 conv 11x11x3, stride 4 96x55x55 48x55x55 (227 - 11)/4 + 1 = 55 34,944 105,415,200 1.2 MB 4.4 MB"
     assert conv1 == expected.split()

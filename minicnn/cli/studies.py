@@ -53,7 +53,7 @@ def relu_vs_tanh(
 ) -> None:
     """Train a four-layer network with ReLU and with tanh, and draw Figure 1 of the AlexNet paper.
 
-    How many epochs does each need to reach 25 % training error? Writes a picture, a table and a summary.
+    How many epochs does each need to reach 25 % training error? Writes a figure, a table and a summary.
     """
     from minicnn.experiments import relu_vs_tanh as study
 
@@ -107,7 +107,7 @@ def contributions(device: str | None, tf32: bool, **given: Any) -> None:
     """Train alexnet-cifar with all its parts, and without one at a time: what is each worth?
 
     The parts are its depth, ReLU, dropout, LRN, augmentation and overlapping pools; regularisation is dropout and
-    augmentation. Writes a picture, a table and a summary. Ctrl-C saves the study and stops; --resume continues it, bit
+    augmentation. Writes a figure, a table and a summary. Ctrl-C saves the study and stops; --resume continues it, bit
     for bit.
     """
     from minicnn.experiments import contributions as study

@@ -224,7 +224,7 @@ class ImageFolder(Dataset):
 
     def __repr__(self) -> str:
         return (
-            f"ImageFolder({str(self.root)!r}: {len(self)} pictures of {self.size}x{self.size}, "
+            f"ImageFolder({str(self.root)!r}: {len(self)} images of {self.size}x{self.size}, "
             f"{len(self.classes)} classes)"
         )
 

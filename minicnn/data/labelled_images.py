@@ -90,6 +90,6 @@ class LabelledImages:
     def __repr__(self) -> str:
         height, width = self.train_images.shape[2:]
         return (
-            f"LabelledImages({self.name!r}: {len(self.train_images)} train and {len(self.test_images)} test pictures "
+            f"LabelledImages({self.name!r}: {len(self.train_images)} train and {len(self.test_images)} test images "
             f"of {height}x{width}, {len(self.classes)} classes)"
         )

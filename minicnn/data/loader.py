@@ -15,7 +15,7 @@ from minicnn.data.prefetch import run_ahead
 Array = NDArray[Any]
 
 
-class Pictures(Protocol):
+class Images(Protocol):
     """A source of batches: an array, or something that reads images when it is indexed, such as an ImageFolder."""
 
     @property
@@ -86,7 +86,7 @@ class Loader:
 
     def __init__(
         self,
-        images: Pictures,
+        images: Images,
         labels: Array,
         batch_size: int = 128,
         shuffle: bool = True,

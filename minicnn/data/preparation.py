@@ -75,12 +75,12 @@ class Preparation:
             raise ValueError(f"Preparation: deviation must be above 0, got {self.deviation.ravel().tolist()}")
 
     @classmethod
-    def fit(cls, pictures: ImageFolder | NDArray[np.uint8], crop: int, inputs: str = "standardised") -> Self:
+    def fit(cls, images: ImageFolder | NDArray[np.uint8], crop: int, inputs: str = "standardised") -> Self:
         """Compute the statistics of the training images.
 
         Parameters
         ----------
-        pictures : ImageFolder, or ndarray of uint8, (N, 3, size, size)
+        images : ImageFolder, or ndarray of uint8, (N, 3, size, size)
             The training images, without the validation and test images.
         crop : int
             Height and width of the network's input.
@@ -97,7 +97,7 @@ class Preparation:
         DataError
             If images of a folder cannot be read.
         """
-        return cls.of(pixel_statistics(pictures), crop, inputs)
+        return cls.of(pixel_statistics(images), crop, inputs)
 
     @classmethod
     def of(cls, statistics: PixelStatistics, crop: int, inputs: str = "standardised") -> Self:

@@ -119,7 +119,7 @@ def load_shapes(train: int = 10_000, test: int = 2_000, seed: int = 0) -> Labell
     --------
     >>> from minicnn.data import load_shapes
     >>> load_shapes(train=100, test=10)
-    LabelledImages('shapes': 100 train and 10 test pictures of 32x32, 10 classes)
+    LabelledImages('shapes': 100 train and 10 test images of 32x32, 10 classes)
     """
     for name, value, minimum in (("train", train, 1), ("test", test, 1), ("seed", seed, 0)):
         whole("load_shapes", name, value, minimum)

@@ -44,7 +44,7 @@ def load_sketches(train: int = 10_000, test: int = 2_000, seed: int = 0) -> Labe
     --------
     >>> from minicnn.data import load_sketches
     >>> load_sketches(train=20, test=10)
-    LabelledImages('sketches': 20 train and 10 test pictures of 32x32, 10 classes)
+    LabelledImages('sketches': 20 train and 10 test images of 32x32, 10 classes)
     """
     for name, value, minimum in (("train", train, 1), ("test", test, 1), ("seed", seed, 0)):
         whole("load_sketches", name, value, minimum)

@@ -203,7 +203,7 @@ def load_test(
         )
     if dataset.test_images.shape[2] != size:
         raise DataError(
-            f"{dataset.name} has pictures of {dataset.test_images.shape[2]} pixels; the network was trained on {size}"
+            f"{dataset.name} has images of {dataset.test_images.shape[2]} pixels; the network was trained on {size}"
         )
     return Part(dataset.test_images[:limit], dataset.test_labels[:limit])
 

@@ -47,7 +47,7 @@ class PixelStatistics:
         return self.eigenvectors * np.sqrt(self.eigenvalues)
 
 
-def pixel_statistics(pictures: ImageFolder | NDArray[np.uint8]) -> PixelStatistics:
+def pixel_statistics(images: ImageFolder | NDArray[np.uint8]) -> PixelStatistics:
     """Compute the mean image and the principal components of the colours of the training images.
 
     All sums are of integers, so the result does not depend on their order or on the number of threads. Those of an
@@ -56,7 +56,7 @@ def pixel_statistics(pictures: ImageFolder | NDArray[np.uint8]) -> PixelStatisti
 
     Parameters
     ----------
-    pictures : ImageFolder, or ndarray of uint8, (N, 3, H, W)
+    images : ImageFolder, or ndarray of uint8, (N, 3, H, W)
         The training images.
 
     Returns
@@ -84,14 +84,14 @@ def pixel_statistics(pictures: ImageFolder | NDArray[np.uint8]) -> PixelStatisti
     >>> statistics.eigenvalues.round(6).tolist()[0]  # the variance of 0, 30, 60, 90, in three channels at once
     3375.0
     """
-    if isinstance(pictures, ImageFolder):
-        return _from_sums(_sums_of_folder(pictures))
-    if pictures.dtype != np.uint8:
-        raise TypeError(f"pixel_statistics: pictures must be uint8, got {pictures.dtype}")
-    if pictures.ndim != 4 or pictures.shape[1] != 3 or pictures.size == 0:
-        raise ValueError(f"pixel_statistics: pictures must have shape (N, 3, H, W), none of it 0, got {pictures.shape}")
-    step = max(1, PIECE // (pictures.shape[2] * pictures.shape[3]))
-    return _from_sums(_add_up(_measure(pictures[start : start + step]) for start in range(0, len(pictures), step)))
+    if isinstance(images, ImageFolder):
+        return _from_sums(_sums_of_folder(images))
+    if images.dtype != np.uint8:
+        raise TypeError(f"pixel_statistics: images must be uint8, got {images.dtype}")
+    if images.ndim != 4 or images.shape[1] != 3 or images.size == 0:
+        raise ValueError(f"pixel_statistics: images must have shape (N, 3, H, W), none of it 0, got {images.shape}")
+    step = max(1, PIECE // (images.shape[2] * images.shape[3]))
+    return _from_sums(_add_up(_measure(images[start : start + step]) for start in range(0, len(images), step)))
 
 
 class _Sums(NamedTuple):
@@ -102,11 +102,11 @@ class _Sums(NamedTuple):
     products: NDArray[np.int64]
 
 
-def _measure(pictures: NDArray[np.uint8]) -> _Sums:
-    colours = pictures.transpose(1, 0, 2, 3).reshape(3, -1).astype(np.float64)
+def _measure(images: NDArray[np.uint8]) -> _Sums:
+    colours = images.transpose(1, 0, 2, 3).reshape(3, -1).astype(np.float64)
     # Integers below 2^53 are exact. einsum does not use BLAS's threads, which would take the cores from ours.
     products = np.einsum("ip,jp->ij", colours, colours)
-    return _Sums(np.array(len(pictures)), pictures.sum(axis=0, dtype=np.int64), products.astype(np.int64))
+    return _Sums(np.array(len(images)), images.sum(axis=0, dtype=np.int64), products.astype(np.int64))
 
 
 def _add_up(parts: Iterable[_Sums]) -> _Sums:

@@ -67,7 +67,7 @@ class TwoTowers(Network):
         self.to(*_pair(devices))
 
     def forward(self, input: Tensor) -> Tensor:
-        """Return the scores (N, classes) for pictures (N, 3, H, W), on the first tower's device."""
+        """Return the scores (N, classes) for images (N, 3, H, W), on the first tower's device."""
         devices = self.devices
         outputs = [input.to(device) for device in devices]
         for name, *halves in self.layers():

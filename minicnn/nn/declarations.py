@@ -27,7 +27,7 @@ class LayerInfo:
     arithmetic : str
         How the shape is computed: ``"(227 - 11)/4 + 1 = 55"``.
     macs : int
-        Multiply-accumulates for one picture, without the bias.
+        Multiply-accumulates for one image, without the bias.
     columns : int
         Numbers in the im2col matrix of the whole batch.
     is_view : bool

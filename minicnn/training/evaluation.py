@@ -15,7 +15,7 @@ from minicnn import functional as F
 from minicnn.autograd import Tensor
 from minicnn.backend import asnumpy, to_device
 from minicnn.data import Loader, Preparation
-from minicnn.data.loader import Pictures
+from minicnn.data.loader import Images
 from minicnn.distributed import Team
 from minicnn.grad_mode import no_grad
 from minicnn.nn import Module
@@ -75,7 +75,7 @@ class Evaluation:
 def evaluate(
     network: Module,
     preparation: Preparation,
-    images: Pictures,
+    images: Images,
     labels: NDArray[Any],
     ten_crop: bool = False,
     workers: int = 0,

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from minicnn.data.loader import Loader, Pictures
+from minicnn.data.loader import Images, Loader
 from minicnn.data.transforms import center_crop
 from minicnn.training.checkpoint import SavedModel
 from minicnn.training.evaluation import probabilities
@@ -67,7 +67,7 @@ def show_saliency(saved: SavedModel, image: NDArray[np.uint8], target: int | Non
     )
 
 
-def show_confusion(saved: SavedModel, images: Pictures, labels: NDArray[Any]) -> Figure:
+def show_confusion(saved: SavedModel, images: Images, labels: NDArray[Any]) -> Figure:
     """Draw the confusion matrix: :func:`minicnn.viz.draw_confusion`.
 
     Parameters

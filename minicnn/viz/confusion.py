@@ -102,7 +102,7 @@ def draw_confusion(matrix: NDArray[Any], classes: Sequence[str], title: str = ""
             text = f"{100 * share:.0f}" if some else "<1"
             axes.text(column, row, text, ha="center", va="center", fontsize=8.5, color=color)
     right = int(np.trace(matrix))
-    note = f"{right:,} of {int(matrix.sum()):,} pictures right; each row is 100 %" if matrix.sum() else "no pictures"
+    note = f"{right:,} of {int(matrix.sum()):,} images right; each row is 100 %" if matrix.sum() else "no images"
     axes.set_title(note, fontsize=9, color=FAINT, loc="left")
     if title:
         figure.suptitle(title, color=INK, fontsize=12.5)

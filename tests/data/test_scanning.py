@@ -26,7 +26,7 @@ def test_folders_are_classes_and_files_are_pictures(root: Path) -> None:
     assert folder.labels.tolist() == [0] * 6 + [1] * 5 + [2] * 4 and folder.labels.dtype == np.int64
     names = [os.path.relpath(path, root) for path in folder.paths]
     assert names[:7] == ["ant/0.jpg", "ant/1.PNG", "ant/2.webp", "ant/3.JPEG", "ant/4.jpg", "ant/5.PNG", "bee/0.jpg"]
-    assert repr(folder) == f"ImageFolder({str(root)!r}: 15 pictures of 8x8, 3 classes)"
+    assert repr(folder) == f"ImageFolder({str(root)!r}: 15 images of 8x8, 3 classes)"
 
 
 def test_hidden_files_and_files_beside_the_classes_are_passed_over(root: Path) -> None:

@@ -20,7 +20,7 @@ def test_what_it_is_made_of(dataset: LabelledImages) -> None:
     for labels, each in ((dataset.train_labels, 1_000), (dataset.test_labels, 200)):
         np.testing.assert_array_equal(np.bincount(labels), [each] * 10)
         assert (np.diff(labels) != 0).mean() > 0.8  # mixed
-    assert repr(dataset) == "LabelledImages('shapes': 10000 train and 2000 test pictures of 32x32, 10 classes)"
+    assert repr(dataset) == "LabelledImages('shapes': 10000 train and 2000 test images of 32x32, 10 classes)"
 
 
 def test_no_two_pictures_are_the_same(dataset: LabelledImages) -> None:

@@ -141,7 +141,7 @@ def test_pictures_to_judge_by(folder: Path) -> None:
     assert len(load_test("shapes", 32, classes, limit=7).labels) == 7
     with pytest.raises(DataError, match="shapes has the classes disc, ring, square, ...; .* for a, b, ..."):
         load_test("shapes", 32, ("a", "b"))
-    with pytest.raises(DataError, match="shapes has pictures of 32 pixels; the network was trained on 256"):
+    with pytest.raises(DataError, match="shapes has images of 32 pixels; the network was trained on 256"):
         load_test("shapes", 256, classes)
 
 

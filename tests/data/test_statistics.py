@@ -65,16 +65,16 @@ def test_pieces_of_an_array_add_up(monkeypatch: pytest.MonkeyPatch, rng: np.rand
 
 
 @pytest.mark.parametrize(
-    ("pictures", "error", "message"),
+    ("images", "error", "message"),
     [
-        (np.zeros((2, 3, 4, 4)), TypeError, "pixel_statistics: pictures must be uint8, got float64"),
-        (np.zeros((0, 3, 4, 4), np.uint8), ValueError, r"pictures must have shape .*, got \(0, 3, 4, 4\)"),
-        (np.zeros((2, 1, 4, 4), np.uint8), ValueError, r"pictures must have shape \(N, 3, H, W\)"),
+        (np.zeros((2, 3, 4, 4)), TypeError, "pixel_statistics: images must be uint8, got float64"),
+        (np.zeros((0, 3, 4, 4), np.uint8), ValueError, r"images must have shape .*, got \(0, 3, 4, 4\)"),
+        (np.zeros((2, 1, 4, 4), np.uint8), ValueError, r"images must have shape \(N, 3, H, W\)"),
     ],
 )
-def test_other_arrays_are_refused(pictures: Any, error: type[Exception], message: str) -> None:
+def test_other_arrays_are_refused(images: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        pixel_statistics(pictures)
+        pixel_statistics(images)
 
 
 def test_statistics_of_a_folder_are_kept_exactly(root: Path, decoded: Counter[str]) -> None:

@@ -115,6 +115,6 @@ def test_the_confusion_counts_every_picture_once(saved: SavedModel) -> None:
     answers = probabilities(saved.network, saved.preparation, shapes.test_images).argmax(axis=1)
     (axes,) = show_confusion(saved, shapes.test_images, shapes.test_labels).axes
     right = int((answers == shapes.test_labels).sum())
-    assert axes.get_title("left") == f"{right} of 140 pictures right; each row is 100 %"
+    assert axes.get_title("left") == f"{right} of 140 images right; each row is 100 %"
     shares = np.asarray(axes.images[0].get_array())
     assert shares[0, 1] == pytest.approx((answers[shapes.test_labels == 0] == 1).mean())

@@ -39,7 +39,7 @@ def test_each_row_is_a_hundred_percent() -> None:
     }
     assert [label.get_text() for label in axes.get_yticklabels()] == NAMES
     assert [label.get_text() for label in axes.get_xticklabels()] == NAMES
-    assert axes.get_title("left") == "269 of 300 pictures right; each row is 100 %"
+    assert axes.get_title("left") == "269 of 300 images right; each row is 100 %"
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("the network's answer", "what the picture shows")
     assert figure.get_suptitle() == "the title"
 
@@ -55,4 +55,4 @@ def test_what_cannot_be_drawn_is_refused() -> None:
     with pytest.raises(ValueError, match=r"matrix must have shape \(2, 2\) for 2 classes, got \(3, 3\)"):
         draw_confusion(MATRIX, NAMES[:2])
     (axes,) = draw_confusion(np.zeros((2, 2), int), NAMES[:2]).axes
-    assert axes.get_title("left") == "no pictures"
+    assert axes.get_title("left") == "no images"
