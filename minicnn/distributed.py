@@ -62,12 +62,13 @@ def join() -> Team:
             f"the cluster's own, or {pip_install('mpich')}"
         ) from None
     team = Team(MPI.COMM_WORLD.Dup())
+    library = MPI.Get_library_version().splitlines()[0].strip(" \0")
     for variable, launcher in LAUNCHERS.items():
         started = os.environ.get(variable, "1")
         if team.size == 1 and started.isdecimal() and int(started) > 1:
             raise TeamError(
                 f"{variable} says that {started} processes were started, but this one is alone: mpi4py's MPI "
-                f"({MPI.Get_library_version().splitlines()[0].strip()}) is not that of {launcher}"
+                f"({library}) is not that of {launcher}"
             )
     return team
 
