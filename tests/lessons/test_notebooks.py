@@ -143,7 +143,13 @@ def test_the_lesson_on_training_quotes_the_results_as_they_are() -> None:
     source = (build.SOURCES / "10_training.py").read_text(encoding="utf-8")
     (quoted,) = re.findall(r"^contributions = (\{.*?^\})", source, re.MULTILINE | re.DOTALL)
     variants = json.loads((results / "contributions.json").read_text(encoding="utf-8"))["results"]["variants"]
-    measured = [tuple(round(100 * error, 2) for error in each["test_error"].values()) for each in variants.values()]
+    measured = [
+        [
+            (round(100 * each["train_error"][seed], 2), round(100 * error, 2))
+            for seed, error in each["test_error"].items()
+        ]
+        for each in variants.values()
+    ]
     assert sorted(ast.literal_eval(quoted).values()) == sorted(measured)
     rows = re.findall(r"^# \| (\d+) \| ([\d.]+) \| ([\d.]+) % \| ([\d.]+) % \|$", source, re.MULTILINE)
     with (results / "alexnet_cifar_steps.csv").open(encoding="utf-8") as file:
