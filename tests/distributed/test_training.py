@@ -98,10 +98,12 @@ def test_a_rank_that_fails_takes_all_others_along(event: str, said: str, tmp_pat
     assert result.stderr.count("minicnn: error") == ("error" in said)
 
 
-def test_a_rank_that_vanishes_takes_all_others_along(tmp_path: Path) -> None:
+def test_a_rank_that_vanishes_takes_all_others_along(undisturbed: dict[int, Path], tmp_path: Path) -> None:
     """By ``os._exit(0)``, behind Python's back: mpiexec ends the others, but MPICH's then returns 0 now and then."""
     train(3, tmp_path, 0, "1:8:vanish")
     assert not (tmp_path / "result.json").exists()
+    assert train(3, tmp_path).returncode == 0
+    assert_same(tmp_path, undisturbed[3], exactly=True)
 
 
 def test_a_signal_at_one_rank_stops_all_of_them(undisturbed: dict[int, Path], tmp_path: Path) -> None:
