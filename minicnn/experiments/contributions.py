@@ -56,7 +56,9 @@ BATCH_SIZES = {"cifar10": 128, "shapes": 32}  # fewer images need smaller batche
 FEWER = 2  # seeds of a variant; "everything", with which each is compared, has all
 SEARCH_EPOCHS, SEARCH_IMAGES = 4, 20_000
 SCHEDULE = {"schedule": "one-cycle"}  # it needs no tuning for the number of epochs
-OVERFITTING = {"everything": "#222222", "dropout": "#c8500a", "augmentation": "#0b62a4", "regularisation": "#a0328c"}
+LEARNING = ("everything", "depth", "relu", "lrn", "overlapping")  # what the paper praises for how fast a network learns
+OVERFITTING = ("everything", "dropout", "augmentation", "regularisation")  # and for how little it overfits
+COLORS = ("#222222", "#c8500a", "#0b62a4", "#a0328c", "#2e8b57")
 
 
 class AblationRun(NamedTuple):
@@ -200,21 +202,27 @@ class Contributions(Study[AblationRun]):
             for variant, one in results["variants"].items()
         ]
         title = f"AlexNet's recipe on {self.images()}, one thing off at a time"
-        return draw_contributions(lines[0], lines[1:], self.overfitting(), title)
+        return draw_contributions(lines[0], lines[1:], self.panels(), title)
 
-    def overfitting(self) -> Panel:
-        """Return the panel of training and validation errors over the epochs, with and without regularisation."""
-        curves = []
-        for variant, color in OVERFITTING.items():
-            logs = [self.log(run) for run in self.reported() if run.variant == variant]
-            if logs:
-                validation, training = (
-                    [[row[column] for row in log] for log in logs]
-                    for column in ("validation_error", "evaluated_train_error")
-                )
-                curves.append(Curve(VARIANTS[variant].label, validation, color))
-                curves.append(Curve("_", training, color, "--"))  # without an entry in the legend
-        return Panel("Overfitting", "solid: validation images, dashed: training images", curves)
+    def panels(self) -> list[Panel]:
+        """Return what is drawn over the epochs: training errors; training and validation errors."""
+        training, validation = "evaluated_train_error", "validation_error"
+        learning, overfitting = [], []
+        for variant, color in zip(LEARNING, COLORS, strict=True):
+            learning += self.curves(variant, training, color)
+        for variant, color in zip(OVERFITTING, COLORS, strict=False):
+            overfitting += self.curves(variant, validation, color)
+            overfitting += self.curves(variant, training, color, "--", label="_")  # without an entry in the legend
+        return [
+            Panel("How fast it learns", "training images", learning),
+            Panel("Overfitting", "solid: validation images, dashed: training images", overfitting),
+        ]
+
+    def curves(self, variant: str, column: str, color: str, style: str = "-", label: str | None = None) -> list[Curve]:
+        """Return a column of the variant's logs as a curve; none if no run of it is reported."""
+        logs = [self.log(run) for run in self.reported() if run.variant == variant]
+        values = [[row[column] for row in log] for log in logs]
+        return [Curve(label or VARIANTS[variant].label, values, color, style)] if logs else []
 
     def images(self) -> str:
         """Describe the training data."""

@@ -43,8 +43,8 @@ class Dots:
     note: str
 
 
-def draw_contributions(everything: Dots, others: Sequence[Dots], curves: Panel, title: str = "") -> Figure:
-    """Draw test errors and training errors, line by line from the top, and beside them errors over the epochs.
+def draw_contributions(everything: Dots, others: Sequence[Dots], panels: Sequence[Panel], title: str = "") -> Figure:
+    """Draw test errors and training errors, line by line from the top, and below them errors over the epochs.
 
     A line has a dot for each seed and a bar at the mean. A vertical line goes through the mean test error of
     `everything`; lines to its right are worse, lines to its left better.
@@ -55,8 +55,8 @@ def draw_contributions(everything: Dots, others: Sequence[Dots], curves: Panel, 
         The first line; its verdict is ignored.
     others : sequence of Dots
         The lines below it.
-    curves : Panel
-        What is drawn at the right.
+    panels : sequence of Panel
+        What is drawn below, from left to right.
     title : str
         Above the figure.
 
@@ -76,9 +76,11 @@ def draw_contributions(everything: Dots, others: Sequence[Dots], curves: Panel, 
                 f"{', '.join(COLORS)}, got {len(dots.errors)} and {len(dots.train_errors)} errors and {dots.verdict!r}"
             )
     lines = [everything, *others]
-    height = max(4.2, 1.7 + 0.48 * len(lines))
-    figure = Figure(figsize=(16, height), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
-    test, train, epochs = figure.subplots(1, 3, width_ratios=(1.5, 1, 1.7))
+    heights = (max(3.4, 1.3 + 0.42 * len(lines)), 4.2)
+    figure = Figure(figsize=(13, sum(heights)), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
+    rows = figure.add_gridspec(2, 1, height_ratios=heights)
+    upper, lower = rows[0].subgridspec(1, 2, width_ratios=(1.5, 1)), rows[1].subgridspec(1, len(panels))
+    test, train = figure.add_subplot(upper[0]), figure.add_subplot(upper[1])
     middle = statistics.mean(everything.errors)
     test.axvline(middle, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
     beside = test.get_yaxis_transform()  # across the axes from 0 to 1, downwards in lines
@@ -91,7 +93,8 @@ def draw_contributions(everything: Dots, others: Sequence[Dots], curves: Panel, 
     _style(train, lines, "training error of the same networks")
     train.set_yticklabels([])
     _write_sides(test, middle)
-    draw_curves(epochs, curves)
+    for place, panel in enumerate(panels):
+        draw_curves(figure.add_subplot(lower[place]), panel)
     if title:
         figure.suptitle(title, color=INK, fontsize=12.5)
     return figure

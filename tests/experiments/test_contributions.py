@@ -8,13 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 
 import minicnn
 from minicnn import cli
 from minicnn.data import sources
 from minicnn.experiments import contributions
 from minicnn.experiments import study as machinery
-from minicnn.experiments.contributions import VARIANTS, Contributions, conclusion, spread_of_seeds, verdict
+from minicnn.experiments.contributions import (
+    LEARNING,
+    OVERFITTING,
+    VARIANTS,
+    Contributions,
+    conclusion,
+    spread_of_seeds,
+    verdict,
+)
 from minicnn.experiments.results import StudyError
 from minicnn.training import DivergedError, TrainingError, load_training, trainer
 from minicnn.training.run_folder import RunFolder
@@ -234,6 +243,27 @@ def test_what_hurts_what_helps_and_what_cannot_be_told(
     lines = [line for line in printed.splitlines() if line.startswith("tanh instead of ReLU")]
     expected = ["0.02", "40.0", "%", "35.5", "%", "35.0", "to", "36.0", "%", "+5.0", "2", "3.0"]
     assert lines[0].split()[4:] == expected
+
+
+def test_what_is_praised_for_speed_and_what_for_overfitting_have_a_panel_each(
+    tmp_path: Path, quick: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures: list[Figure] = []
+
+    def keep(figure: Figure, path: Path) -> None:
+        figures.append(figure)
+        path.write_text("a figure")
+
+    monkeypatch.setattr(machinery, "save_figure", keep)
+    study(tmp_path)
+    for axes, names, dashed in zip(figures[-1].axes[2:], (LEARNING, OVERFITTING), (0, len(OVERFITTING)), strict=True):
+        curves = [line for line in axes.lines if line.get_linewidth() == 2]
+        assert len(curves) == len(names) + dashed
+        assert [line.get_linestyle() for line in curves].count("--") == dashed
+        legend = axes.get_legend()
+        assert legend is not None
+        assert [text.get_text() for text in legend.get_texts()] == [VARIANTS[name].label for name in names]
+    assert {*LEARNING, *OVERFITTING} == set(VARIANTS)
 
 
 def test_a_difference_counts_above_the_spread_of_at_least_two_seeds() -> None:

@@ -13,11 +13,14 @@ OTHERS = [
     Dots("without LRN", [0.31, 0.33], [0.2, 0.22], "unclear", "not told apart"),
     Dots("without dropout", [0.20], [0.01], "better", "-12 points"),
 ]
-CURVES = Panel("over the epochs", "solid and dashed", [Curve("everything on", [[0.5, 0.3], [0.6, 0.2]], "#222222")])
+CURVES = [
+    Panel("over the epochs", "solid and dashed", [Curve("everything on", [[0.5, 0.3], [0.6, 0.2]], "#222222")]),
+    Panel("at the right", "", [Curve("everything on", [[0.4, 0.1]], "#222222")]),
+]
 
 
 def test_each_seed_has_a_dot_and_each_mean_a_bar_on_its_own_line() -> None:
-    axes, train, _ = draw_contributions(EVERYTHING, OTHERS, CURVES, "a title").axes
+    axes, train, *_ = draw_contributions(EVERYTHING, OTHERS, CURVES, "a title").axes
     for place, dots in enumerate([EVERYTHING, *OTHERS]):
         color = INK if place == 0 else COLORS[dots.verdict]
         for panel, errors in ((axes, dots.errors), (train, dots.train_errors)):
@@ -43,7 +46,7 @@ def test_the_mean_with_everything_on_is_a_vertical_line_and_its_sides_are_named(
 
 
 def test_every_dot_and_no_more_than_every_dot_is_inside() -> None:
-    axes, train, _ = draw_contributions(EVERYTHING, OTHERS, CURVES).axes
+    axes, train, *_ = draw_contributions(EVERYTHING, OTHERS, CURVES).axes
     assert 0.17 < axes.get_xlim()[0] < 0.20 and 0.42 < axes.get_xlim()[1] < 0.45
     assert train.get_xlim()[0] < 0.01 and 0.3 < train.get_xlim()[1] < 0.35
     axes = draw_contributions(Dots("alone", [0.3], [0.1], "unclear", ""), [], CURVES).axes[0]
@@ -60,10 +63,12 @@ def test_the_notes_are_inside_the_picture() -> None:
         assert box.x0 >= 0 and box.x1 <= figure.bbox.width and box.y1 <= figure.bbox.height, text
 
 
-def test_the_curves_are_drawn_at_the_right() -> None:
-    axes = draw_contributions(EVERYTHING, OTHERS, CURVES).axes[2]
-    assert list(axes.lines[0].get_ydata()) == [pytest.approx(0.55), pytest.approx(0.25)]
-    assert axes.get_title(loc="left").strip() == "over the epochs"
+def test_the_curves_are_drawn_below_from_left_to_right() -> None:
+    axes = draw_contributions(EVERYTHING, OTHERS, CURVES).axes
+    assert list(axes[2].lines[0].get_ydata()) == [pytest.approx(0.55), pytest.approx(0.25)]
+    assert [one.get_title(loc="left").strip() for one in axes[2:]] == ["over the epochs", "at the right"]
+    places = [one.get_window_extent() for one in axes]
+    assert places[2].y1 < places[0].y0 and places[2].x1 < places[3].x0
 
 
 BAD = [Dots("x", [], [0.1], "worse", ""), Dots("x", [0.1], [], "worse", ""), Dots("x", [0.1], [0.1], "bad", "")]
