@@ -43,7 +43,7 @@ def torch_compile_step(
         loss = loss_of(images, labels)
         loss.backward()
         optimizer.step()
-        return float(loss)
+        return float(loss.item())
 
     return step, said
 
@@ -170,7 +170,7 @@ def tensorflow_step(
         return x
 
     if forward_only:
-        look = tf.function(lambda x: scores(x)[0, 0])
+        look = tf.function(lambda x: scores(x)[0, 0], autograph=False)
         return lambda: float(look(images)), said
     velocities = [tf.Variable(tf.zeros_like(variable)) for variable in variables]
     lr, momentum, decay = (networks.SGD[name] for name in ("lr", "momentum", "weight_decay"))
@@ -184,7 +184,7 @@ def tensorflow_step(
             variable.assign_sub(lr * velocity)
         return loss
 
-    compiled = tf.function(update)
+    compiled = tf.function(update, autograph=False)  # no control flow that it would have to translate
     return lambda: float(compiled()), said
 
 
