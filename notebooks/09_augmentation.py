@@ -79,8 +79,8 @@ print(f"the paper says 32 * 32 * 2 = {32 * 32 * 2}")
 # first. There are 33. Here it does not matter, but the same slip in a program means that the last row and column of
 # positions are never used.
 #
-# Our images have 32 pixels a side, and we crop 28, as in minicnn's recipe for CIFAR-10. That leaves 5 positions each
-# way:
+# Our images have 32 pixels a side, and we crop 28, which is to 32 what the paper's 224 is to 256. That leaves 5 positions
+# each way:
 
 # %%
 star = data.train_images[first[5]]

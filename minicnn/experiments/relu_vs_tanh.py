@@ -50,7 +50,7 @@ ACTIVATIONS = {"relu": "ReLU", "tanh": "tanh"}
 RECIPE = {"momentum": 0.9, "weight_decay": 0.0, "sgd": "pytorch", "augment": False, "validation": 0}
 
 # An epoch of CIFAR-10 is 391 steps. One of the shapes is 94; with batches of 128 it would be 24. From such small
-# weights, a network needs up to a few hundred steps before it begins to learn: a good part of a dozen short epochs.
+# weights, a network needs up to a hundred steps before it begins to learn, which would be four of a dozen short epochs.
 BATCH_SIZES = {"cifar10": 128, "shapes": 32}
 
 # Each pair of inputs and activation has its own, as in the paper; chosen by short runs, see `--search`.
