@@ -120,7 +120,9 @@ def draw_curves(axes: Axes, panel: Panel) -> None:
     highest = max(max(run) for curve in panel.curves for run in curve.runs)
     axes.set_ylim(0, min(1.0, 1.06 * highest) or 1.0)
     columns = 1 if len(axes.get_legend_handles_labels()[1]) < 5 else 2
-    axes.legend(loc="best", frameon=False, fontsize=8.5, handlelength=2.2, labelspacing=0.25, ncols=columns)
+    below = (0, 0, 1, 0.95)  # a curve at 100 %
+    style = {"frameon": False, "fontsize": 8.5, "handlelength": 2.2, "labelspacing": 0.25}
+    axes.legend(loc="best", bbox_to_anchor=below, ncols=columns, **style)
 
 
 def _prepare(axes: Axes, panel: Panel) -> None:

@@ -136,3 +136,17 @@ def test_shares_have_a_panel_of_their_own_without_the_target() -> None:
         error_curves(
             [Panel("p", "", [Curve("ReLU", RELU, "b")])], 0.25, shares=Panel("s", "", [Curve("none", [], "b")])
         )
+
+
+def test_the_legend_of_shares_stands_between_a_curve_at_the_top_and_the_others() -> None:
+    rising = np.linspace(0.07, 0.48, 12)
+    shares = [1 - rising[::-1] / 8, rising, rising / 4, rising / 11, rising / 2, rising / 3]
+    names = [f"{inputs}, layer {number}" for inputs in ("raw", "standardised") for number in (1, 2, 3)]
+    lines = [Curve(name, [list(each)], "b") for name, each in zip(names, shares, strict=True)]
+    figure = error_curves([Panel("p", "", [Curve("ReLU", RELU, "b")])], 0.25, shares=Panel("shares", "a note", lines))
+    figure.draw_without_rendering()
+    axes = figure.axes[1]
+    legend = axes.get_legend()
+    assert legend is not None
+    lowest, highest = (axes.transData.transform((1, share))[1] for share in (0.48, 0.97))
+    assert lowest < legend.get_window_extent().y0 < legend.get_window_extent().y1 < highest
