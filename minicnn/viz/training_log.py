@@ -82,15 +82,18 @@ def _draw_curve(
 
 
 def _mark_best(axes: Axes, row: Mapping[str, Any]) -> None:
-    """Mark the lowest validation error."""
+    """Mark the lowest validation error. Its number is below, where its own curve is not, unless the other one is."""
     best = (row["epoch"], row["validation_error"])
     axes.plot(*best, "o", color=VALIDATION, markersize=5)
+    room = 0.1 * axes.get_ylim()[1]
+    below = best[1] > room and not 0 <= best[1] - row["train_error"] < room
     axes.annotate(
         f"{100 * best[1]:.1f} %",
         xy=best,
-        xytext=(0, 9),
+        xytext=(0, -9 if below else 9),
         textcoords="offset points",
         horizontalalignment="center",
+        verticalalignment="top" if below else "baseline",
         fontsize=9,
         color=VALIDATION,
     )

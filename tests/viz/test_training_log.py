@@ -36,6 +36,27 @@ def test_the_lowest_validation_error_is_marked() -> None:
     assert (list(mark.get_xdata()), list(mark.get_ydata())) == ([3], [0.01])
 
 
+@pytest.mark.parametrize(
+    ("lowest", "trained", "below"),
+    [(0.3, 0.05, True), (0.3, 0.5, True), (0.3, 0.28, False), (0.02, 0.3, False)],
+)
+def test_the_lowest_validation_error_is_written_where_neither_curve_is(
+    lowest: float, trained: float, below: bool
+) -> None:
+    log = rows(5)
+    log[2] |= {"validation_error": lowest, "train_error": trained}
+    for row in log[:2] + log[3:]:
+        row |= {"validation_error": 0.6, "train_error": 0.5}
+    figure = draw_log(log)
+    figure.draw_without_rendering()
+    axes = figure.axes[1]
+    (text,) = [text for text in axes.texts if "%" in text.get_text()]
+    height = axes.transData.transform((3, lowest))[1]
+    box = text.get_window_extent()
+    assert box.y1 < height if below else box.y0 > height
+    assert box.y0 > axes.bbox.y0
+
+
 def test_each_learning_rate_is_written_where_it_begins() -> None:
     for axes in draw_log(rows(6, drop=4)).axes:
         found = [(text.get_position()[0], text.get_text()) for text in axes.texts if "lr" in text.get_text()]
