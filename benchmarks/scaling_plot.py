@@ -38,6 +38,8 @@ def draw(result: dict[str, Any], path: Path) -> None:
 
 
 def _panel(axes: Any, each: dict[str, Line], sweep: str, measured: str) -> None:
+    from matplotlib.ticker import LogLocator, StrMethodFormatter
+
     slopes = []
     for name, line in each.items():
         colour = COLOURS.get(name, "black")
@@ -58,6 +60,8 @@ def _panel(axes: Any, each: dict[str, Line], sweep: str, measured: str) -> None:
     ticks = sorted({value for line in each.values() for value in line.along(sweep)})
     axes.set(xscale="log", yscale="log")
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=8)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))  # whole powers of ten would be too few for the memory
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.minorticks_off()
     axes.grid(alpha=0.3)
     axes.margins(x=0.06)
