@@ -1,4 +1,4 @@
-"""No link between pages of the site is broken, and no image is missing."""
+"""No link between pages of the site is broken, no image is missing, and no line is left out."""
 
 import re
 from html.parser import HTMLParser
@@ -68,6 +68,15 @@ def places(markdown: str) -> set[str]:
     """Return what a file's headings can be linked at, as repositories show them."""
     headings = re.findall(r"^#+ +(.+)$", markdown, re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_no_line_begins_with_a_percent_sign() -> None:
+    """MyST takes such a line for a comment, and leaves it out."""
+    pages = [*(ROOT / "docs").rglob("*.md"), *(ROOT / "notebooks").glob("*.py")]
+    assert len(pages) >= 30
+    for page in pages:
+        for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), start=1):
+            assert not re.match(r"(# )?\s*% ", line), f"{page}:{number}: {line}"
 
 
 def test_links_between_markdown_files_lead_somewhere() -> None:
