@@ -113,8 +113,9 @@ SECTIONS = {
 @click.option(
     "--recipe",
     type=click.Choice(CHOICES["recipe"]),
-    help="Where the defaults come from. paper: 2012 to the letter (default for alexnet on 100,000 training images or "
-    "more); small: initial weights that keep the scale, standardised pixels and --schedule one-cycle (default)",
+    help="Where the defaults come from. paper: for alexnet 2012 to the letter, for the others its steps and schedule "
+    "(default for alexnet on 100,000 training images or more); small: initial weights that keep the scale, "
+    "standardised pixels and --schedule one-cycle (default)",
 )
 @click.option(
     "--batch-size",

@@ -56,8 +56,8 @@ BATCH_SIZES = {"cifar10": 128, "shapes": 32}  # fewer images need smaller batche
 FEWER = 2  # seeds of a variant; "everything", with which each is compared, has all
 SEARCH_EPOCHS, SEARCH_IMAGES = 4, 20_000
 SCHEDULE = {"schedule": "one-cycle"}  # it needs no tuning for the number of epochs
-LEARNING = ("everything", "depth", "relu", "lrn", "overlapping")  # what the paper praises for how fast a network learns
-OVERFITTING = ("everything", "dropout", "augmentation", "regularisation")  # and for how little it overfits
+LEARNING = ("everything", "depth", "relu", "lrn", "overlapping")  # seen in how far and how fast training gets
+OVERFITTING = ("everything", "dropout", "augmentation", "regularisation")  # and in the gap to other images
 COLORS = ("#222222", "#c8500a", "#0b62a4", "#a0328c", "#2e8b57")
 
 

@@ -1,9 +1,10 @@
 """What a run does when nothing is said: two recipes.
 
-"paper" is that of 2012 to the letter, section 5. From its initial weights, N(0, 0.01^2), a network of eight layers
-needs thousands of steps before it learns anything: a million images give that many in one epoch, a few thousand do not.
-"small" is for these: initial weights that keep the scale of activations (He et al. 2015), standardised pixels, and a
-learning rate that rises to its maximum in the first tenth of the steps and falls to 0 along half a cosine.
+"paper" is that of 2012, section 5: for AlexNet to the letter; other networks keep their own initial weights. From
+AlexNet's, N(0, 0.01^2), a network of eight layers needs thousands of steps before it learns anything: a million images
+give that many in one epoch, a few thousand do not. "small" is for these: initial weights that keep the scale of
+activations (He et al. 2015), standardised pixels, and a learning rate that rises to its maximum in the first tenth of
+the steps and falls to 0 along half a cosine.
 ``docs/results`` has the runs by which the rates were chosen, and says for which networks there are none yet.
 """
 
